@@ -1,0 +1,10 @@
+"""The one exception that carries a message for a person."""
+
+
+class UserError(Exception):
+    """Something a user can put right, told in one sentence: what is wrong, where, and what is allowed."""
+
+
+def one_of(names: object) -> str:
+    """List names for an error message: ``a, b, c``."""
+    return ", ".join(str(name) for name in names)  # type: ignore[attr-defined]

@@ -1,0 +1,71 @@
+"""Datasets that are pure, seeded code: no download, no licence, no surface cue.
+
+A generator takes keyword arguments from the registry and returns rows of ``id``, ``text``, ``label`` (the
+raw value that the registry maps to a class) and ``group``.
+"""
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Row = dict[str, Any]
+
+NAMES = (
+    "Ada Amy Ana Ann Ben Bob Carl Dan Dave Eli Emma Eva Finn Fred Gary Hugo Ian Ivan Jack Jane Jim Joe John Juan "
+    "Kate Ken Lara Leo Liam Lily Lisa Luke Mark Mary Max Mia Mike Nina Noah Nora Olga Omar Oscar Otto Paul Pete Rita "
+    "Rob Rosa Ruth Sam Sara Sean Sofia Theo Tim Tom Vera Victor Will Zoe"
+).split()
+"""Short, common given names."""
+
+
+def coin_flips(*, groups: int, people: int, seed: int) -> Iterator[Row]:
+    """Ask whether a coin is still heads up after each of some people flips it or does not.
+
+    Each group is one draw of names that goes through all ``2**people`` patterns of flips, so that label,
+    names, length and every single person's deed are independent: only the parity tells. The task is from
+    Wei et al. 2022 (arXiv 2201.11903).
+    """
+    draw = random.Random(seed)
+    for group in range(groups):
+        names = draw.sample(NAMES, people)
+        for number, flips in enumerate(itertools.product((True, False), repeat=people)):
+            deeds = (f"{name} flips it." if flip else f"{name} does not flip it." for name, flip in zip(names, flips))
+            yield {
+                "id": f"{group}-{number}",
+                "text": " ".join(["A coin is heads up.", *deeds]),
+                "label": "yes" if sum(flips) % 2 == 0 else "no",
+                "group": str(group),
+            }
+
+
+def transitive_order(*, groups: int, people: int, seed: int) -> Iterator[Row]:
+    """Ask who of two people is faster, given a shuffled chain of comparisons in both directions.
+
+    Each group is one set of premises with a question about one pair, asked in both directions: the two
+    statements differ in the order of two names alone, and one of them is true.
+    """
+    draw = random.Random(seed)
+    for group in range(groups):
+        order = draw.sample(NAMES, people)
+        premises = [
+            f"{fast} is faster than {slow}." if draw.random() < 0.5 else f"{slow} is slower than {fast}."
+            for fast, slow in itertools.pairwise(order)
+        ]
+        draw.shuffle(premises)
+        fast, slow = sorted(draw.sample(range(people), 2))
+        pairs = [(order[fast], order[slow], "yes"), (order[slow], order[fast], "no")]
+        for number, (first, second, label) in enumerate(pairs):
+            yield {
+                "id": f"{group}-{number}",
+                "text": " ".join([*premises, f"Is {first} faster than {second}?"]),
+                "label": label,
+                "group": str(group),
+            }
+
+
+GENERATORS: dict[str, Callable[..., Iterator[Row]]] = {
+    "coin_flips": coin_flips,
+    "transitive_order": transitive_order,
+}
+"""Generators by the name that the registry uses."""

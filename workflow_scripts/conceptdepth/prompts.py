@@ -1,0 +1,48 @@
+"""From statements to prompts: templates and perturbations.
+
+A template has one of the three layouts of the reference code (Jin et al., arXiv 2404.07066), here with
+``prompt`` and ``cue`` from the registry:
+
+=============  ==============================
+prompt_first   prompt + " " + text
+text_first     text + " " + prompt
+text_between   prompt + text + " " + cue
+=============  ==============================
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def render(statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prompt row of a statement: ``id``, ``prompt``, ``label``, ``group``."""
+    text = perturb(statement["text"], statement["id"], **perturbation)
+    return {
+        "id": statement["id"],
+        "prompt": fill(text, **template),
+        "label": statement["label"],
+        "group": statement["group"],
+    }
+
+
+def fill(text: str, *, layout: str, prompt: str, cue: str = "") -> str:
+    """Put a text into a template."""
+    match layout:
+        case "prompt_first":
+            return f"{prompt} {text}"
+        case "text_first":
+            return f"{text} {prompt}"
+        case "text_between":
+            return f"{prompt}{text} {cue}"
+    raise ValueError(layout)
+
+
+def perturb(text: str, identity: str, *, prepend: Sequence[str] = (), seed: int = 0) -> str:
+    """Put one of some strings before a text, without a space, as the reference's noise does.
+
+    The draw depends on ``seed`` and the statement's id alone, so it survives caps, filters and new rows.
+    """
+    if not prepend:
+        return text
+    return random.Random(f"{seed}:{identity}").choice(prepend) + text

@@ -1,0 +1,86 @@
+"""The activation file: one HDF5 file per cell of the grid.
+
+Layout, version 1::
+
+    /activations/<site>   float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
+    /id                   UTF-8 strings (n_statements,), in prompt-file order, as all that follows
+    /label                int8    (n_statements,), 0 or 1
+    /group                UTF-8 strings (n_statements,)
+    /n_tokens             int32   (n_statements,), tokens of each prompt
+    attributes            format = "conceptdepth-activations", format_version = 1, and facts about the
+                          extraction (model, revision, quantization, library versions, seconds, ...)
+
+float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual stream passes 30,000.
+A file under its final name is complete: it is written under another name, checked and then renamed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from conceptdepth.errors import UserError
+from conceptdepth.job import complete_file
+
+FORMAT = "conceptdepth-activations"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an activation file says of its statements, each of shape (n_statements,)."""
+
+    ids: NDArray[np.object_]
+    labels: NDArray[np.int8]
+    groups: NDArray[np.object_]
+
+
+def write_activations(
+    path: str | Path,
+    *,
+    activations: Mapping[str, NDArray[np.float32]],
+    prompts: Sequence[Mapping[str, Any]],
+    n_tokens: Sequence[int],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write one cell: for each site an array (n_layers, n_statements, d_model), and the prompt rows' labels."""
+    text = h5py.string_dtype()
+    with complete_file(path) as part:
+        with h5py.File(part, "w") as file:
+            for site, values in activations.items():
+                file.create_dataset(f"activations/{site}", data=values, dtype="f4")
+            file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
+            file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
+            file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
+            file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
+            file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
+        _check(part, len(prompts))
+
+
+def open_activations(path: str | Path) -> h5py.File:
+    """Open an activation file for reading. Raises `UserError` if it is something else."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path} is not a readable HDF5 file ({error}).") from None
+    if file.attrs.get("format") != FORMAT or file.attrs.get("format_version") != FORMAT_VERSION:
+        file.close()
+        raise UserError(f"{path} is not an activation file of format version {FORMAT_VERSION}.")
+    return file
+
+
+def read_labels(file: h5py.File) -> Labels:
+    """Return the ids, labels and groups of the statements."""
+    return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
+
+
+def _check(path: Path, n_statements: int) -> None:
+    """Read the file back before it gets its name."""
+    with open_activations(path) as file:
+        for site, values in file["activations"].items():
+            if values.shape[1] != n_statements:
+                raise ValueError(f"{site} has {values.shape[1]} statements, the prompts {n_statements}")
