@@ -153,7 +153,7 @@ def test_shared_prefixes_are_computed_once(body):
     packed = extract(body, prompts(), sites=["residual"], batch_tokens=1000, name="tiny")
     distinct = {tuple(prompt[: k + 1]) for prompt in prompts() for k in range(len(prompt))}
     assert packed.tokens_computed == len(distinct)
-    assert packed.tokens_in_prompts == sum(map(len, prompts()))
+    assert packed.n_tokens == [len(prompt) for prompt in prompts()]
 
 
 def test_a_prompt_that_is_too_long_is_an_error(body):

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from conceptdepth.errors import UserError, one_of
 from conceptdepth.generators import GENERATORS, Row
 from conceptdepth.records import read_jsonl
@@ -60,6 +58,8 @@ def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
     if form == "json":
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return content[table["records"]] if "records" in table else content
+    import pandas as pd  # Half a second that a Snakefile with no CSV of its own need not wait for.
+
     frame = pd.read_csv(
         path,
         sep={"csv": ",", "tsv": "\t"}[form],

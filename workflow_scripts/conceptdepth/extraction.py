@@ -32,10 +32,12 @@ class Extraction:
 
     activations: dict[str, NDArray[np.float32]]
     """For each site an array of shape (n_layers, n_prompts, d_model)."""
-    tokens_in_prompts: int
-    """Tokens of all prompts together."""
+    n_tokens: list[int]
+    """Tokens of each prompt."""
     tokens_computed: int
     """Tokens that went through the model: fewer where prompts share prefixes."""
+    site_modules: dict[str, str]
+    """For each site the module of a block that it was read from; "" is the block itself."""
 
 
 class _Finished(Exception):
@@ -93,7 +95,7 @@ def extract(
             forward(body, row)
             bar.update(len(row.tokens))
     _check_finite(activations, name)
-    return Extraction(activations, sum(map(len, tokens)), computed)
+    return Extraction(activations, list(map(len, tokens)), computed, paths)
 
 
 @contextmanager

@@ -1,0 +1,34 @@
+"""Concept Depth: at which layer does a language model come to know a concept?"""
+
+from snakemake.utils import min_version
+
+min_version("9.15")
+
+
+configfile: "config/models.yaml"
+configfile: "config/datasets.yaml"
+configfile: "config/config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/datasets.smk"
+include: "rules/activations.smk"
+include: "rules/probes.smk"
+include: "rules/depth.smk"
+include: "rules/figures.smk"
+include: "rules/provenance.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        cells("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
+        cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        "results/tables/layer_scores.csv",
+        "results/tables/concept_depth.csv",
+        "results/tables/configuration.yaml",
+        figures("svg"),
+        figures("png"),

@@ -1,0 +1,90 @@
+"""Sources -> statements -> prompts.
+
+reads   the registry of datasets; the mirror, the network or local files
+writes  results/sources/{dataset}/{file}, results/datasets/{dataset}.jsonl,
+        results/prompts/{dataset}.{perturbation}.jsonl
+"""
+
+
+localrules:
+    fetch_source,
+    show_prompts,
+
+
+def source_file(wildcards):
+    """Return the fetched file behind a dataset; a generator has none."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    return [] if "generator" in source else [f"results/sources/{wildcards.dataset}/{file_name(source)}"]
+
+
+def pinned_source(wildcards):
+    """Return the source of a dataset with the digest of its bytes."""
+    return pinned(config["datasets"][wildcards.dataset]["source"])
+
+
+rule fetch_source:
+    """Bring the pinned bytes of a dataset to this machine."""
+    output:
+        "results/sources/{dataset}/{file}",
+    params:
+        code=code_digest("fetch_source.py"),
+        source=pinned_source,
+    log:
+        "results/logs/fetch_source/{dataset}.{file}.log",
+    conda:
+        "../envs/datasets.yaml"
+    script:
+        "../workflow_scripts/fetch_source.py"
+
+
+rule prepare_dataset:
+    """Turn a source into labelled statements, filtered and capped, in the order of the source."""
+    input:
+        source=source_file,
+    output:
+        "results/datasets/{dataset}.jsonl",
+    params:
+        code=code_digest("prepare_dataset.py"),
+        entry=entry(
+            "dataset", "source", "table", "columns", "parser", "classes", "drop", "max_words", "max_per_class"
+        ),
+    log:
+        "results/logs/prepare_dataset/{dataset}.log",
+    conda:
+        "../envs/datasets.yaml"
+    script:
+        "../workflow_scripts/prepare_dataset.py"
+
+
+rule render_prompts:
+    """Put each statement, perturbed or not, into the template of its dataset."""
+    input:
+        statements="results/datasets/{dataset}.jsonl",
+    output:
+        "results/prompts/{dataset}.{perturbation}.jsonl",
+    params:
+        code=code_digest("render_prompts.py"),
+        template=entry("dataset", "template"),
+        perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
+    log:
+        "results/logs/render_prompts/{dataset}.{perturbation}.log",
+    conda:
+        "../envs/datasets.yaml"
+    script:
+        "../workflow_scripts/render_prompts.py"
+
+
+rule show_prompts:
+    """Print for each dataset the first prompt, its tokens and the token that is probed."""
+    input:
+        prompts=expand("results/prompts/{dataset}.{perturbation}.jsonl", **{
+            "dataset": config["run"]["datasets"],
+            "perturbation": config["run"]["perturbations"],
+        }),
+        model=expand("results/models/{model}/model.json", model=config["run"]["models"][0]),
+    log:
+        "results/logs/show_prompts.log",
+    conda:
+        "../envs/activations.yaml"
+    script:
+        "../workflow_scripts/show_prompts.py"

@@ -1,0 +1,109 @@
+"""Tables -> figures, each as SVG and PNG.
+
+reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv
+writes  results/figures/{accuracy,perturbations,quantizations,depths}.{svg,png}
+"""
+
+
+def figure_labels():
+    """Return the names that a reader knows, by registry and name, in the order of the run."""
+    return {
+        registry: {name: config[registry][name]["label"] for name in config["run"][registry]}
+        for registry in ("models", "datasets")
+    } | {"domains": {name: config["datasets"][name]["domain"] for name in config["run"]["datasets"]}}
+
+
+rule plot_accuracy:
+    """Draw accuracy against relative depth, a panel for each dataset."""
+    input:
+        scores="results/tables/layer_scores.csv",
+    output:
+        svg=report(
+            "results/figures/accuracy.svg",
+            caption="../report/accuracy.rst",
+            category="Figures",
+            labels={"figure": "1. Accuracy by depth"},
+        ),
+        png="results/figures/accuracy.png",
+    params:
+        code=code_digest("plot_accuracy.py"),
+        labels=figure_labels(),
+        settings=config["figures"],
+    log:
+        "results/logs/plot_accuracy.log",
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../workflow_scripts/plot_accuracy.py"
+
+
+rule plot_perturbations:
+    """Draw the accuracy of clean and of perturbed texts against each other."""
+    input:
+        scores="results/tables/layer_scores.csv",
+    output:
+        svg=report(
+            "results/figures/perturbations.svg",
+            caption="../report/perturbations.rst",
+            category="Figures",
+            labels={"figure": "2. Clean against perturbed"},
+        ),
+        png="results/figures/perturbations.png",
+    params:
+        code=code_digest("plot_perturbations.py"),
+        labels=figure_labels(),
+        settings=config["figures"],
+    log:
+        "results/logs/plot_perturbations.log",
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../workflow_scripts/plot_perturbations.py"
+
+
+rule plot_quantizations:
+    """Draw the accuracy of the weight formats against each other."""
+    input:
+        scores="results/tables/layer_scores.csv",
+    output:
+        svg=report(
+            "results/figures/quantizations.svg",
+            caption="../report/quantizations.rst",
+            category="Figures",
+            labels={"figure": "3. Weight formats"},
+        ),
+        png="results/figures/quantizations.png",
+    params:
+        code=code_digest("plot_quantizations.py"),
+        labels=figure_labels(),
+        settings=config["figures"],
+    log:
+        "results/logs/plot_quantizations.log",
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../workflow_scripts/plot_quantizations.py"
+
+
+rule plot_depths:
+    """Draw the jump and converging points of every dataset."""
+    input:
+        depths="results/tables/concept_depth.csv",
+    output:
+        svg=report(
+            "results/figures/depths.svg",
+            caption="../report/depths.rst",
+            category="Figures",
+            labels={"figure": "4. Jump and converging points"},
+        ),
+        png="results/figures/depths.png",
+    params:
+        code=code_digest("plot_depths.py"),
+        labels=figure_labels(),
+        settings=config["figures"],
+    log:
+        "results/logs/plot_depths.log",
+    conda:
+        "../envs/figures.yaml"
+    script:
+        "../workflow_scripts/plot_depths.py"

@@ -1,0 +1,120 @@
+"""Checking a configuration before any job runs; every complaint is one sentence for a person."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+from referencing import Registry, Resource
+
+from conceptdepth.datasets import PARSERS, load_statements
+from conceptdepth.errors import UserError, one_of
+from conceptdepth.generators import GENERATORS
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise `UserError` with a line for everything that is wrong with a merged configuration.
+
+    Datasets of the run that are local files are read, so that a missing column, a repeated id or an empty
+    class is found here too.
+    """
+    problems = list(_schema_problems(config)) or list(_reference_problems(config))
+    problems = problems or list(_dataset_problems(config))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    schemas = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.yaml")}
+    registry: Registry = Registry().with_resources(
+        (name, Resource.from_contents(schema)) for name, schema in schemas.items()
+    )
+    validator = jsonschema.Draft202012Validator(schemas["config.schema.yaml"], registry=registry)
+    for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
+        yield sentence(error)
+
+
+def sentence(error: jsonschema.ValidationError) -> str:
+    """Say in one sentence which key is wrong and what is allowed."""
+    where = key_path(error.absolute_path)
+    instance, value = error.instance, error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            allowed = list(error.schema["properties"])
+            unknown = [key for key in instance if key not in allowed]
+            return f"{where}: unknown key {_quoted(unknown)}{_nearest(unknown[0], allowed)}; allowed are {one_of(allowed)}."
+        case "required":
+            missing = [key for key in value if key not in instance]
+            return f"{where}: the key {_quoted(missing)} is missing."
+        case "enum":
+            return f"{where}: {instance!r} does not exist{_nearest(instance, value)}; allowed are {one_of(value)}."
+        case "type":
+            return f"{where}: {instance!r} is not of type {value if isinstance(value, str) else ' or '.join(value)}."
+        case "anyOf":
+            ways = [" and ".join(way["required"]) for way in value]
+            return f"{where}: one of these keys is needed: {'; '.join(ways)}."
+    return f"{where}: {error.message}."
+
+
+def key_path(path: Iterable[Any]) -> str:
+    """Write a path into the configuration as ``run.models[0]``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.lstrip(".") or "configuration"
+
+
+def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("models", "datasets", "perturbations"):
+        for name in config["run"][key]:
+            if name not in config[key]:
+                known = list(config[key])
+                yield f"run.{key}: {name!r} does not exist{_nearest(name, known)}; {key} has {one_of(known)}."
+    for name, entry in config["datasets"].items():
+        if "generator" in entry["source"]:
+            yield from _option_problems(f"datasets.{name}.source", "generator", entry["source"], GENERATORS, 0)
+        elif "parser" in entry:
+            yield from _option_problems(f"datasets.{name}.parser", "name", entry["parser"], PARSERS, 1)
+
+
+def _option_problems(
+    where: str, key: str, given: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]], positional: int
+) -> Iterator[str]:
+    """Compare the options of a generator or parser with what its function takes."""
+    allowed = list(inspect.signature(functions[given[key]]).parameters)[positional:]
+    options = [option for option in given if option != key]
+    for option in options:
+        if option not in allowed:
+            yield f"{where}: unknown key {option!r}{_nearest(option, allowed)}; allowed are {one_of([key, *allowed])}."
+    for option in allowed:
+        if option not in options:
+            yield f"{where}: the key {option!r} is missing."
+
+
+def _dataset_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for name in config["run"]["datasets"]:
+        entry = config["datasets"][name]
+        path = entry["source"].get("path")
+        if path is None:
+            continue
+        if not Path(path).is_file():
+            yield f"datasets.{name}.source.path: there is no file {path!r}."
+            continue
+        try:
+            load_statements(name, entry, path)
+        except UserError as error:
+            yield str(error)
+        except (ValueError, KeyError) as error:
+            yield f"datasets.{name}: {path} cannot be read as `table` says ({error})."
+
+
+def _quoted(keys: list[str]) -> str:
+    return ", ".join(map(repr, keys))
+
+
+def _nearest(name: Any, known: Iterable[Any]) -> str:
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

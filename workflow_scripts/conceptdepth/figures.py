@@ -1,0 +1,142 @@
+"""One look for all figures, and the curves that three of them draw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from conceptdepth.job import complete_file
+
+# A dictionary and not a matplotlibrc file: as code it is part of the digest that reruns stale figures.
+STYLE: dict[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "conceptdepth",
+}
+"""Settings of matplotlib for every figure; text stays text in SVG, and equal data give equal bytes."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000", "#9467BD")
+"""The palette of Okabe and Ito, which readers with any colour vision can tell apart, and two more."""
+
+WORDS = {
+    "fp32": "32-bit float",
+    "bf16": "bfloat16",
+    "int8": "8-bit integer",
+    "nf4": "4-bit NormalFloat",
+    "mlp_input": "MLP input",
+    "residual": "residual stream",
+}
+"""What readers call what the configuration names."""
+
+Labels = Mapping[str, Mapping[str, str]]
+
+
+def word(name: str) -> str:
+    """Return a reader's name for a configured name."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure:
+    """Draw accuracy against relative depth: a column of panels for each dataset, lines by ``compare``.
+
+    ``scores`` is ``layer_scores.csv``. What is neither compared nor a panel is held at its first value.
+    Lines are means over splits and the bands their range. Comparing models puts them into one row of
+    panels; anything else has a row for each model.
+    """
+    scores = held_at_first(scores, compare)
+    datasets = list(labels["datasets"])
+    models = list(scores["model"].unique())
+    rows: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(rows),
+            len(datasets),
+            figsize=(0.6 + 2.6 * len(datasets), 0.9 + 2.2 * len(rows)),
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+        for row, (panels, shown) in enumerate(zip(axes, rows)):
+            for axis, dataset in zip(panels, datasets):
+                cell = scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)]
+                draw_panel(axis, cell, compare)
+                title = labels["datasets"][dataset]
+                if compare != "model" and len(models) > 1:
+                    title += f"\n{labels['models'][shown[0]]}"
+                axis.set_title(title)
+                if row == 0:
+                    axis.annotate(
+                        labels["domains"][dataset], (1, 1.02), xycoords="axes fraction", ha="right", color="#666666"
+                    )
+            panels[0].set_ylabel("Test accuracy")
+        for axis in axes[-1]:
+            axis.set_xlabel("Relative depth (layer / number of layers)")
+        add_legend(figure, scores, labels, compare)
+    return figure
+
+
+def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
+    """Keep, of every column that names a cell, all values if it is compared and else the first."""
+    for column in ("quantization", "perturbation", "site", "probe"):
+        if column != compare:
+            scores = scores[scores[column] == scores[column].iloc[0]]
+    return scores
+
+
+def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
+    """Draw the curves of one dataset, and the accuracy of always naming the larger class."""
+    for number, value in enumerate(scores[compare].unique()):
+        curves = scores[scores[compare] == value].groupby("layer")["accuracy"].agg(["mean", "min", "max"])
+        depth = curves.index / scores[scores[compare] == value]["n_layers"].iloc[0]
+        colour = COLOURS[number % len(COLOURS)]
+        axis.fill_between(depth, curves["min"], curves["max"], color=colour, alpha=0.15, linewidth=0)
+        axis.plot(depth, curves["mean"], color=colour)
+    axis.axhline(scores["majority"].mean(), color="#666666", linestyle=(0, (4, 3)), linewidth=1)
+    axis.set_xlim(0, 1)
+
+
+def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str) -> None:
+    """Name the lines below the panels, and what is held fixed."""
+    names = [labels["models"].get(value, word(value)) for value in scores[compare].unique()]
+    handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
+    handles.append(Line2D([], [], color="#666666", linestyle=(0, (4, 3)), linewidth=1, label="chance (majority class)"))
+    fixed = [word(scores[key].iloc[0]) for key in ("quantization", "perturbation", "site") if key != compare]
+    if compare != "model" and scores["model"].nunique() == 1:
+        fixed.insert(0, labels["models"][scores["model"].iloc[0]])
+    splits = scores["seed"].nunique()
+    band = f"; mean and range of {splits} splits" if splits > 1 else ""
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 5),
+        title=", ".join(fixed) + band,
+        title_fontsize=8.5,
+    )
+
+
+def save_figure(figure: Figure, *, svg: str, png: str, dots_per_inch: int) -> None:
+    """Write a figure as SVG and PNG, each complete or not at all."""
+    with mpl.rc_context(STYLE):
+        with complete_file(svg) as part:
+            figure.savefig(part, format="svg", metadata={"Date": None})
+        with complete_file(png) as part:
+            figure.savefig(part, format="png", dpi=dots_per_inch)
+    plt.close(figure)

@@ -1,0 +1,74 @@
+"""Draw the jump and converging points of every dataset."""
+
+import matplotlib as mpl
+import pandas as pd
+from conceptdepth.figures import COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.job import job
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+POINTS = {
+    "jump_point": (">", "jump point (none: no marker)"),
+    "converging_point_published": ("o", "converging point"),
+    "peak_depth": ("x", "peak"),
+}
+"""Column -> marker and its name in the legend."""
+
+
+def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw a panel for each model, a row for each dataset and in it a line for each variant of the cell."""
+    depths = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
+    variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
+    models = list(labels["models"])
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1,
+            len(models),
+            figsize=(2.4 + 3.6 * len(models), 1.3 + 0.22 * len(labels["datasets"]) * (len(variants) + 1)),
+            sharey=True,
+            squeeze=False,
+        )
+        for axis, model in zip(axes[0], models):
+            draw_model(axis, depths[depths["model"] == model], labels, variants)
+            axis.set_title(labels["models"][model])
+        handles = [
+            Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
+            for n, (quantization, perturbation) in enumerate(variants)
+        ]
+        handles += [
+            Line2D([], [], color="#444444", linestyle="", marker=marker, label=name) for marker, name in POINTS.values()
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[tuple[str, str]]) -> None:
+    """Draw the points of one model."""
+    step = 1 / (len(variants) + 1)
+    datasets = list(labels["datasets"])
+    for number, variant in enumerate(variants):
+        of_variant = depths[(depths["quantization"] == variant[0]) & (depths["perturbation"] == variant[1])]
+        of_variant = of_variant.set_index("dataset").loc[datasets]
+        places = [row + (number - (len(variants) - 1) / 2) * step for row in range(len(datasets))]
+        colour = COLOURS[number % len(COLOURS)]
+        axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
+        for column, (marker, _) in POINTS.items():
+            axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
+    names = [f"{labels['datasets'][dataset]}\n({labels['domains'][dataset]})" for dataset in datasets]
+    axis.set_yticks(range(len(datasets)), names)
+    axis.set_ylim(len(datasets) - 0.5, -0.5)
+    axis.set_xlim(-0.03, 1.03)
+    axis.set_xlabel("Relative depth (layer / number of layers)")
+    axis.grid(axis="y", visible=False)
+
+
+if __name__ == "__main__":
+    with job(snakemake):
+        save_figure(
+            plot_depths(pd.read_csv(snakemake.input.depths), snakemake.params.labels),
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            **snakemake.params.settings,
+        )

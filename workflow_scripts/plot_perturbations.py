@@ -1,0 +1,10 @@
+"""Draw the accuracy of clean and of perturbed texts against each other."""
+
+import pandas as pd
+from conceptdepth.figures import draw_curves, save_figure
+from conceptdepth.job import job
+
+if __name__ == "__main__":
+    with job(snakemake):
+        figure = draw_curves(pd.read_csv(snakemake.input.scores), snakemake.params.labels, compare="perturbation")
+        save_figure(figure, svg=snakemake.output.svg, png=snakemake.output.png, **snakemake.params.settings)

@@ -1,0 +1,28 @@
+"""Turn a source into labelled statements."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from conceptdepth.datasets import load_statements
+from conceptdepth.job import job, log
+from conceptdepth.records import write_jsonl
+
+
+def prepare_dataset(dataset: str, *, entry: Mapping[str, Any], source: str | None, destination: str) -> None:
+    """Write the statements of a dataset as JSON Lines, in the order of its source."""
+    statements = load_statements(dataset, entry, source)
+    write_jsonl(destination, statements)
+    sizes = Counter(statement["label"] for statement in statements)
+    for number, cls in enumerate(entry["classes"]):
+        log.info("class %d (%s): %d statements", number, cls["name"], sizes[number])
+
+
+if __name__ == "__main__":
+    with job(snakemake):
+        prepare_dataset(
+            snakemake.wildcards.dataset,
+            entry=snakemake.params.entry,
+            source=snakemake.input.source[0] if snakemake.input else None,
+            destination=snakemake.output[0],
+        )

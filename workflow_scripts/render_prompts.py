@@ -1,0 +1,27 @@
+"""Put each statement, perturbed or not, into the template of its dataset."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from conceptdepth.job import job, log
+from conceptdepth.prompts import render
+from conceptdepth.records import read_jsonl, write_jsonl
+
+
+def render_prompts(
+    statements: str, *, template: Mapping[str, str], perturbation: Mapping[str, Any], destination: str
+) -> None:
+    """Write the prompts of a dataset under one perturbation as JSON Lines."""
+    prompts = [render(statement, template, perturbation) for statement in read_jsonl(statements)]
+    write_jsonl(destination, prompts)
+    log.info("%d prompts; the first: %s", len(prompts), prompts[0]["prompt"])
+
+
+if __name__ == "__main__":
+    with job(snakemake):
+        render_prompts(
+            snakemake.input.statements,
+            template=snakemake.params.template["template"],
+            perturbation=snakemake.params.perturbation,
+            destination=snakemake.output[0],
+        )
