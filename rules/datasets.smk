@@ -11,28 +11,17 @@ localrules:
     show_prompts,
 
 
-def source_file(wildcards):
-    """Return the fetched file behind a dataset; a generator has none."""
-    source = config["datasets"][wildcards.dataset]["source"]
-    return [] if "generator" in source else [f"results/sources/{wildcards.dataset}/{file_name(source)}"]
-
-
-def pinned_source(wildcards):
-    """Return the source of a dataset with the digest of its bytes."""
-    return pinned(config["datasets"][wildcards.dataset]["source"])
-
-
 rule fetch_source:
     """Bring the pinned bytes of a dataset to this machine."""
     output:
         "results/sources/{dataset}/{file}",
-    params:
-        code=code_digest("fetch_source.py"),
-        source=pinned_source,
     log:
         "results/logs/fetch_source/{dataset}.{file}.log",
     conda:
         "../envs/datasets.yaml"
+    params:
+        code=code_digest("fetch_source.py"),
+        entry=entry("dataset", "source"),
     script:
         "../workflow_scripts/fetch_source.py"
 
@@ -43,15 +32,23 @@ rule prepare_dataset:
         source=source_file,
     output:
         "results/datasets/{dataset}.jsonl",
-    params:
-        code=code_digest("prepare_dataset.py"),
-        entry=entry(
-            "dataset", "source", "table", "columns", "parser", "classes", "drop", "max_words", "max_per_class"
-        ),
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     conda:
         "../envs/datasets.yaml"
+    params:
+        code=code_digest("prepare_dataset.py"),
+        entry=entry(
+            "dataset",
+            "source",
+            "table",
+            "columns",
+            "parser",
+            "classes",
+            "drop",
+            "max_words",
+            "max_per_class",
+        ),
     script:
         "../workflow_scripts/prepare_dataset.py"
 
@@ -62,14 +59,14 @@ rule render_prompts:
         statements="results/datasets/{dataset}.jsonl",
     output:
         "results/prompts/{dataset}.{perturbation}.jsonl",
-    params:
-        code=code_digest("render_prompts.py"),
-        template=entry("dataset", "template"),
-        perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     log:
         "results/logs/render_prompts/{dataset}.{perturbation}.log",
     conda:
         "../envs/datasets.yaml"
+    params:
+        code=code_digest("render_prompts.py"),
+        entry=entry("dataset", "template"),
+        perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     script:
         "../workflow_scripts/render_prompts.py"
 
@@ -77,10 +74,13 @@ rule render_prompts:
 rule show_prompts:
     """Print for each dataset the first prompt, its tokens and the token that is probed."""
     input:
-        prompts=expand("results/prompts/{dataset}.{perturbation}.jsonl", **{
-            "dataset": config["run"]["datasets"],
-            "perturbation": config["run"]["perturbations"],
-        }),
+        prompts=expand(
+            "results/prompts/{dataset}.{perturbation}.jsonl",
+            **{
+                "dataset": config["run"]["datasets"],
+                "perturbation": config["run"]["perturbations"],
+            },
+        ),
         model=expand("results/models/{model}/model.json", model=config["run"]["models"][0]),
     log:
         "results/logs/show_prompts.log",

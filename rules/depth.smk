@@ -16,12 +16,12 @@ rule estimate_depth:
             category="Tables",
             labels={"table": "Depth of every concept"},
         ),
-    params:
-        code=code_digest("estimate_depth.py"),
-        settings=in_order(config["depth"]),
     log:
         "results/logs/estimate_depth.log",
     conda:
         "../envs/depth.yaml"
+    params:
+        code=code_digest("estimate_depth.py"),
+        settings=settings.in_order(config["depth"]),
     script:
         "../workflow_scripts/estimate_depth.py"

@@ -5,14 +5,6 @@ writes  results/figures/{accuracy,perturbations,quantizations,depths}.{svg,png}
 """
 
 
-def figure_labels():
-    """Return the names that a reader knows, by registry and name, in the order of the run."""
-    return {
-        registry: {name: config[registry][name]["label"] for name in config["run"][registry]}
-        for registry in ("models", "datasets")
-    } | {"domains": {name: config["datasets"][name]["domain"] for name in config["run"]["datasets"]}}
-
-
 rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:
@@ -25,14 +17,14 @@ rule plot_accuracy:
             labels={"figure": "1. Accuracy by depth"},
         ),
         png="results/figures/accuracy.png",
-    params:
-        code=code_digest("plot_accuracy.py"),
-        labels=figure_labels(),
-        settings=config["figures"],
     log:
         "results/logs/plot_accuracy.log",
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_accuracy.py"),
+        labels=settings.figure_labels(config),
+        settings=config["figures"],
     script:
         "../workflow_scripts/plot_accuracy.py"
 
@@ -49,14 +41,14 @@ rule plot_perturbations:
             labels={"figure": "2. Clean against perturbed"},
         ),
         png="results/figures/perturbations.png",
-    params:
-        code=code_digest("plot_perturbations.py"),
-        labels=figure_labels(),
-        settings=config["figures"],
     log:
         "results/logs/plot_perturbations.log",
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_perturbations.py"),
+        labels=settings.figure_labels(config),
+        settings=config["figures"],
     script:
         "../workflow_scripts/plot_perturbations.py"
 
@@ -73,14 +65,14 @@ rule plot_quantizations:
             labels={"figure": "3. Weight formats"},
         ),
         png="results/figures/quantizations.png",
-    params:
-        code=code_digest("plot_quantizations.py"),
-        labels=figure_labels(),
-        settings=config["figures"],
     log:
         "results/logs/plot_quantizations.log",
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_quantizations.py"),
+        labels=settings.figure_labels(config),
+        settings=config["figures"],
     script:
         "../workflow_scripts/plot_quantizations.py"
 
@@ -97,13 +89,13 @@ rule plot_depths:
             labels={"figure": "4. Jump and converging points"},
         ),
         png="results/figures/depths.png",
-    params:
-        code=code_digest("plot_depths.py"),
-        labels=figure_labels(),
-        settings=config["figures"],
     log:
         "results/logs/plot_depths.log",
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_depths.py"),
+        labels=settings.figure_labels(config),
+        settings=config["figures"],
     script:
         "../workflow_scripts/plot_depths.py"

@@ -13,18 +13,18 @@ rule train_probes:
     output:
         scores="results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv",
         probes="results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5",
-    params:
-        code=code_digest("train_probes.py"),
-        settings=in_order(config["probes"]),
-    threads: config["execution"]["probe_threads"]
-    resources:
-        mem_mb=1000,
     log:
         "results/logs/train_probes/{model}/{quantization}/{dataset}.{perturbation}.log",
     benchmark:
         "results/benchmarks/train_probes/{model}/{quantization}/{dataset}.{perturbation}.tsv"
     conda:
         "../envs/probes.yaml"
+    threads: config["execution"]["probe_threads"]
+    resources:
+        mem_mb=1000,
+    params:
+        code=code_digest("train_probes.py"),
+        settings=settings.in_order(config["probes"]),
     script:
         "../workflow_scripts/train_probes.py"
 
@@ -40,11 +40,11 @@ rule collect_scores:
             category="Tables",
             labels={"table": "Scores of every probe"},
         ),
-    params:
-        code=code_digest("collect_scores.py"),
     log:
         "results/logs/collect_scores.log",
     conda:
         "../envs/probes.yaml"
+    params:
+        code=code_digest("collect_scores.py"),
     script:
         "../workflow_scripts/collect_scores.py"

@@ -1,13 +1,13 @@
 """Bring a model's weights to this machine and say what they are."""
 
 from conceptdepth.job import job
-from conceptdepth.models import fetch_model
+from conceptdepth.model_files import fetch_model
 
 if __name__ == "__main__":
     with job(snakemake):
         fetch_model(
             snakemake.wildcards.model,
-            {"source": snakemake.params.source},
+            snakemake.params.entry["source"],
             snakemake.output[0],
             snakemake.config.get("source_mirror"),
         )

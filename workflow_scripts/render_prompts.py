@@ -21,7 +21,7 @@ if __name__ == "__main__":
     with job(snakemake):
         render_prompts(
             snakemake.input.statements,
-            template=snakemake.params.template["template"],
+            template=snakemake.params.entry["template"],
             perturbation=snakemake.params.perturbation,
             destination=snakemake.output[0],
         )

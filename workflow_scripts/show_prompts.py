@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.extraction import tokenize
-from conceptdepth.models import load_tokenizer, model_folder
+from conceptdepth.model_files import model_folder
+from conceptdepth.models import load_tokenizer
 from conceptdepth.records import read_jsonl
 
 

@@ -1,7 +1,6 @@
 """Train and test the probes of all layers of one cell."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -52,9 +51,7 @@ def train_layers(
     # Threads, not processes: the solver's time is in BLAS, which releases the interpreter lock.
     with threadpool_limits(1):
         return Parallel(n_jobs=threads, prefer="threads")(
-            delayed(train_layer)(
-                vectors[layer], labels, train, test, C=settings.C, max_iter=settings.max_iter
-            )
+            delayed(train_layer)(vectors[layer], labels, train, test, C=settings.C, max_iter=settings.max_iter)
             for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
         )
 

@@ -29,6 +29,19 @@ SMALL = {
 }
 WINDOW = {"sliding_window": 6}
 
+NO_GROUPED_HEADS = {key: value for key, value in SMALL.items() if key != "num_key_value_heads"}
+OPT = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "word_embed_proj_dim": 32,
+    "ffn_dim": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+}
+MIXED = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+
 ARCHITECTURES = {
     "llama": lambda: hf.LlamaConfig(**SMALL),
     "mistral": lambda: hf.MistralConfig(**SMALL, **WINDOW),
@@ -37,14 +50,14 @@ ARCHITECTURES = {
     "qwen3": lambda: hf.Qwen3Config(**SMALL, head_dim=8),
     "gemma": lambda: hf.GemmaConfig(**SMALL, head_dim=8),
     "gemma2": lambda: hf.Gemma2Config(**SMALL, **WINDOW, head_dim=8),
-    "gemma3": lambda: hf.Gemma3TextConfig(**SMALL, **WINDOW, head_dim=8, layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+    "gemma3": lambda: hf.Gemma3TextConfig(**SMALL, **WINDOW, **MIXED, head_dim=8),
     "phi3": lambda: hf.Phi3Config(**SMALL, **WINDOW),
     "gpt2": lambda: hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=3, n_head=4, n_positions=64),
-    "gpt_neox": lambda: hf.GPTNeoXConfig(**{k: v for k, v in SMALL.items() if k != "num_key_value_heads"}, use_parallel_residual=False),
-    "gpt_neox_parallel": lambda: hf.GPTNeoXConfig(**{k: v for k, v in SMALL.items() if k != "num_key_value_heads"}, use_parallel_residual=True),
-    "opt": lambda: hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=32, pad_token_id=0),
-    "opt_post_norm": lambda: hf.OPTConfig(vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=32, pad_token_id=0, do_layer_norm_before=False),
-}  # fmt: skip
+    "gpt_neox": lambda: hf.GPTNeoXConfig(**NO_GROUPED_HEADS, use_parallel_residual=False),
+    "gpt_neox_parallel": lambda: hf.GPTNeoXConfig(**NO_GROUPED_HEADS, use_parallel_residual=True),
+    "opt": lambda: hf.OPTConfig(**OPT),
+    "opt_post_norm": lambda: hf.OPTConfig(**OPT, do_layer_norm_before=False),
+}
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

@@ -47,7 +47,8 @@ def sentence(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             allowed = list(error.schema["properties"])
             unknown = [key for key in instance if key not in allowed]
-            return f"{where}: unknown key {_quoted(unknown)}{_nearest(unknown[0], allowed)}; allowed are {one_of(allowed)}."
+            unknown_key = _quoted(unknown) + _nearest(unknown[0], allowed)
+            return f"{where}: unknown key {unknown_key}; allowed are {one_of(allowed)}."
         case "required":
             missing = [key for key in value if key not in instance]
             return f"{where}: the key {_quoted(missing)} is missing."

@@ -73,6 +73,4 @@ def _parse(path: Path) -> ast.Module:
 
 def _is_bare_string(line: ast.stmt) -> bool:
     """Docstrings, those under a dataclass field included, are statements made of a string alone."""
-    return (
-        isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
-    )
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)

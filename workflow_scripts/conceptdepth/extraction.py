@@ -7,7 +7,7 @@ last layer.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -128,15 +128,13 @@ def _hooks(
 def forward(body: "PreTrainedModel", row: Row) -> None:
     """Run one row through the model; the hooks take what is wanted."""
     device = body.device
-    try:
+    with suppress(_Finished):
         body(
             input_ids=torch.from_numpy(row.tokens)[None].to(device),
             position_ids=torch.from_numpy(row.positions)[None].to(device),
             attention_mask=_attention_mask(body, row),
             use_cache=False,
         )
-    except _Finished:
-        pass
 
 
 def _attention_mask(body: "PreTrainedModel", row: Row) -> torch.Tensor | dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from conceptdepth.job import complete_file
 
 # A dictionary and not a matplotlibrc file: as code it is part of the digest that reruns stale figures.
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
     "font.size": 9,

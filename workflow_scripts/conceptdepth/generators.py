@@ -23,14 +23,14 @@ def coin_flips(*, groups: int, people: int, seed: int) -> Iterator[Row]:
     """Ask whether a coin is still heads up after each of some people flips it or does not.
 
     Each group is one draw of names that goes through all ``2**people`` patterns of flips, so that label,
-    names, length and every single person's deed are independent: only the parity tells. The task is from
-    Wei et al. 2022 (arXiv 2201.11903).
+    names, length and every single person's deed are independent: only the parity tells. The task is that of
+    Wei et al. 2022 (arXiv 2201.11903), which says "does not flip the coin" and so tells flips by length.
     """
     draw = random.Random(seed)
     for group in range(groups):
         names = draw.sample(NAMES, people)
         for number, flips in enumerate(itertools.product((True, False), repeat=people)):
-            deeds = (f"{name} flips it." if flip else f"{name} does not flip it." for name, flip in zip(names, flips))
+            deeds = (f"{name} {'flips' if flip else 'leaves'} it." for name, flip in zip(names, flips))
             yield {
                 "id": f"{group}-{number}",
                 "text": " ".join(["A coin is heads up.", *deeds]),

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,37 +12,49 @@ from conceptdepth.errors import UserError
 
 log = logging.getLogger("conceptdepth")
 
+RUN_VARIABLE = "CONCEPTDEPTH_RUN"
+"""Environment variable with the process id of the Snakemake that a job belongs to."""
+
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
     """Run a script's work with its log file as standard output and error.
 
-    Everything that libraries print goes to the log, progress bars included. A `UserError` ends the job
-    with its one sentence; any other exception leaves its traceback in the log.
+    A `UserError` ends the job with its one sentence; any other exception leaves its traceback in the log.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", buffering=1) as stream:
-        sys.stdout = sys.stderr = stream
-        # Libraries written in C write to the descriptors, not to sys.stderr.
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-        logging.basicConfig(
-            stream=stream,
-            level=snakemake.config["execution"]["log_level"],
-            format="%(asctime)s %(message)s",
-            datefmt="%H:%M:%S",
-            force=True,
-        )
-        logging.captureWarnings(True)
+    path.unlink(missing_ok=True)
+    with logging_to(path, snakemake.config["execution"]["log_level"]):
         try:
             yield
         except UserError as error:
             log.error("Error: %s", error)
             raise SystemExit(1) from None
         except Exception:
-            log.error(traceback.format_exc())
+            log.exception("Error: this should not have happened; please report it.")
             raise SystemExit(1) from None
+
+
+@contextmanager
+def logging_to(path: str | Path, level: str) -> Iterator[None]:
+    """Append all that is logged or printed, by libraries written in C too, to a file."""
+    kept = (sys.stdout, sys.stderr, os.dup(1), os.dup(2))
+    with open(path, "a", encoding="utf-8", buffering=1) as stream:
+        sys.stdout = sys.stderr = stream
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        logging.basicConfig(
+            stream=stream, level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+        )
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = kept[:2]
+            for number, descriptor in ((1, kept[2]), (2, kept[3])):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
 
 
 @contextmanager

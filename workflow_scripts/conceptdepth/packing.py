@@ -52,7 +52,7 @@ def pack(prompts: Sequence[Sequence[int]], capacity: int) -> list[Row]:
     in that order. A prompt longer than the capacity has a row of its own.
     """
     rows: list[_OpenRow] = []
-    for index in sorted(range(len(prompts)), key=lambda i: prompts[i]):
+    for index in sorted(range(len(prompts)), key=lambda i: tuple(prompts[i])):
         if not rows or not rows[-1].has_room(prompts[index], capacity):
             rows.append(_OpenRow())
         rows[-1].add(index, prompts[index])

@@ -103,9 +103,7 @@ def splits_of(
 ) -> Iterator[tuple[int, Indices, Indices]]:
     """Yield (seed, train, test) for every seed. Raises `UserError` if a part lacks a class."""
     for seed in settings.seeds:
-        train, test = split_statements(
-            labels, groups, split=settings.split, test_share=settings.test_share, seed=seed
-        )
+        train, test = split_statements(labels, groups, split=settings.split, test_share=settings.test_share, seed=seed)
         for part, rows in (("training", train), ("test", test)):
             if len(set(labels[rows].tolist())) < 2:
                 raise UserError(

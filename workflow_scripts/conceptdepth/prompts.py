@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def render(statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]) -> dict[str, Any]:
+def render(
+    statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the prompt row of a statement: ``id``, ``prompt``, ``label``, ``group``."""
     text = perturb(statement["text"], statement["id"], **perturbation)
     return {

