@@ -8,6 +8,7 @@ writes  results/models/{model}/model.json (and weights, unless they are in a cac
 
 localrules:
     fetch_model,
+    show_prompts,
 
 
 rule fetch_model:
@@ -53,3 +54,22 @@ rule extract_activations:
         entry=entry("model", "trust_remote_code"),
     script:
         "../workflow_scripts/extract_activations.py"
+
+
+rule show_prompts:
+    """Print for each dataset the first prompt, its tokens and the token that is probed."""
+    input:
+        prompts=expand(
+            "results/prompts/{dataset}.{perturbation}.jsonl",
+            **{
+                "dataset": config["run"]["datasets"],
+                "perturbation": config["run"]["perturbations"],
+            },
+        ),
+        model=expand("results/models/{model}/model.json", model=config["run"]["models"][0]),
+    log:
+        "results/logs/show_prompts.log",
+    conda:
+        "../envs/activations.yaml"
+    script:
+        "../workflow_scripts/show_prompts.py"

@@ -8,7 +8,6 @@ writes  results/sources/{dataset}/{file}, results/datasets/{dataset}.jsonl,
 
 localrules:
     fetch_source,
-    show_prompts,
 
 
 rule fetch_source:
@@ -69,22 +68,3 @@ rule render_prompts:
         perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     script:
         "../workflow_scripts/render_prompts.py"
-
-
-rule show_prompts:
-    """Print for each dataset the first prompt, its tokens and the token that is probed."""
-    input:
-        prompts=expand(
-            "results/prompts/{dataset}.{perturbation}.jsonl",
-            **{
-                "dataset": config["run"]["datasets"],
-                "perturbation": config["run"]["perturbations"],
-            },
-        ),
-        model=expand("results/models/{model}/model.json", model=config["run"]["models"][0]),
-    log:
-        "results/logs/show_prompts.log",
-    conda:
-        "../envs/activations.yaml"
-    script:
-        "../workflow_scripts/show_prompts.py"

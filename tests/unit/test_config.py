@@ -44,12 +44,12 @@ def test_the_shipped_configuration_is_right(config):
         (["probes", "split"], "random", r"probes.split: 'random' does not exist; allowed are grouped, reference"),
         (["probes", "seeds"], "42", r"probes.seeds: '42' is not of type array"),
         (["probes", "test_share"], 1.5, r"probes.test_share: 1.5 is greater than"),
-        (["datasets", "movie_snippets", "columns"], {"text": "text"}, r"datasets.movie_snippets.columns: the key 'label' is missing"),
+        (["datasets", "movie_snippets", "columns"], {"text": "text"}, r"datasets.movie_snippets.columns: 'label' is missing"),
         (["datasets", "cities", "source"], {"ftp": "x"}, r"datasets.cities.source: one of these keys is needed: url; hf; pypi; path; generator"),
-        (["datasets", "cities", "parser"], {"name": "cities", "pop": 1, "seed": 0}, r"datasets.cities.parser: unknown key 'pop'"),
-        (["datasets", "coin_flips", "source"], {"generator": "coin_flips", "groups": 2, "seed": 0}, r"datasets.coin_flips.source: the key 'people' is missing"),
+        (["datasets", "cities", "parser"], {"name": "cities", "population": 1, "pop": 1, "seed": 0}, r"datasets.cities.parser: unknown key 'pop'"),
+        (["datasets", "coin_flips", "source"], {"generator": "coin_flips", "groups": 2, "seed": 0}, r"datasets.coin_flips.source: 'people' is missing"),
         (["models", "smollm2-135m", "source"], {"hf": "a/b", "revision": "main"}, r"models.smollm2-135m.source.revision: 'main' does not match"),
-        (["models", "smollm2-135m", "source"], {"pypi": "x==1"}, r"models.smollm2-135m.source: the key 'sha256', 'member' is missing"),
+        (["models", "smollm2-135m", "source"], {"pypi": "x==1"}, r"models.smollm2-135m.source: 'sha256', 'member' is missing"),
     ],
 )  # fmt: skip
 def test_each_mistake_has_its_sentence(config, path, value, message):

@@ -23,7 +23,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     Datasets of the run that are local files are read, so that a missing column, a repeated id or an empty
     class is found here too.
     """
-    problems = list(_schema_problems(config)) or list(_reference_problems(config))
+    problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
     problems = problems or list(_dataset_problems(config))
     if problems:
         raise UserError("\n".join(problems))
@@ -51,7 +51,7 @@ def sentence(error: jsonschema.ValidationError) -> str:
             return f"{where}: unknown key {unknown_key}; allowed are {one_of(allowed)}."
         case "required":
             missing = [key for key in value if key not in instance]
-            return f"{where}: the key {_quoted(missing)} is missing."
+            return f"{where}: {_quoted(missing)} is missing."
         case "enum":
             return f"{where}: {instance!r} does not exist{_nearest(instance, value)}; allowed are {one_of(value)}."
         case "type":
@@ -92,7 +92,7 @@ def _option_problems(
             yield f"{where}: unknown key {option!r}{_nearest(option, allowed)}; allowed are {one_of([key, *allowed])}."
     for option in allowed:
         if option not in options:
-            yield f"{where}: the key {option!r} is missing."
+            yield f"{where}: {option!r} is missing."
 
 
 def _dataset_problems(config: Mapping[str, Any]) -> Iterator[str]:

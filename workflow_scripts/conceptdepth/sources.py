@@ -140,7 +140,7 @@ def _download_url(name: str, url: str, target: Path) -> Path:
                     target.open("ab" if have else "wb") as stream,
                     tqdm(desc=target.name, initial=have, total=total, unit="B", unit_scale=True, mininterval=5) as bar,
                 ):
-                    for block in reply.iter_content(1 << 20):
+                    for block in reply.iter_content(1 << 16):
                         stream.write(block)
                         bar.update(len(block))
             return target

@@ -1,0 +1,90 @@
+"""Figures draw the numbers of the tables; files are equal for equal data."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conceptdepth.figures import draw_curves, save_figure
+from plot_depths import plot_depths
+
+LABELS = {
+    "models": {"a": "Model A", "b": "Model B"},
+    "datasets": {"x": "Dataset X", "y": "Dataset Y"},
+    "domains": {"x": "factual", "y": "emotional"},
+}
+
+
+@pytest.fixture
+def scores():
+    draw = np.random.default_rng(0)
+    rows = [
+        {"model": m, "quantization": q, "dataset": d, "perturbation": p, "site": "mlp_input", "probe": "logistic_regression",
+         "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5}
+        for m in "ab" for q in ("fp32", "int8") for d in "xy" for p in ("clean", "noise") for layer in range(4) for seed in (1, 2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def lines_of(axis):
+    """Curves, without the chance line."""
+    return [line for line in axis.lines if len(line.get_xdata()) == 4]
+
+
+def test_a_panel_for_each_dataset_and_a_line_for_each_model(scores):
+    figure = draw_curves(scores, LABELS, compare="model")
+    panels = [axis for axis in figure.axes if axis.lines]
+    assert [axis.get_title(loc="left") for axis in panels] == ["Dataset X", "Dataset Y"]
+    assert [len(lines_of(axis)) for axis in panels] == [2, 2]
+    cell = scores[
+        (scores.model == "b")
+        & (scores.dataset == "y")
+        & (scores.quantization == "fp32")
+        & (scores.perturbation == "clean")
+    ]
+    line = lines_of(panels[1])[1]
+    np.testing.assert_allclose(line.get_ydata(), cell.groupby("layer")["accuracy"].mean())
+    np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5, 0.75])
+
+
+@pytest.mark.parametrize("compare", ["perturbation", "quantization"])
+def test_comparisons_have_a_row_for_each_model(scores, compare):
+    figure = draw_curves(scores, LABELS, compare=compare)
+    panels = [axis for axis in figure.axes if axis.lines]
+    assert len(panels) == 4
+    values = list(scores[compare].unique())
+    cell = scores[(scores.model == "b") & (scores.dataset == "x") & (scores[compare] == values[1])]
+    other = "quantization" if compare == "perturbation" else "perturbation"
+    cell = cell[cell[other] == scores[other].iloc[0]]
+    np.testing.assert_allclose(lines_of(panels[2])[1].get_ydata(), cell.groupby("layer")["accuracy"].mean())
+
+
+def test_chance_is_drawn_and_axes_are_named(scores):
+    axis = draw_curves(scores, LABELS, compare="model").axes[0]
+    assert any(set(line.get_ydata()) == {0.5} for line in axis.lines)
+    assert axis.get_xlabel() == "Relative depth (layer / number of layers)"
+    assert axis.get_ylabel() == "Test accuracy"
+
+
+def test_a_depth_that_does_not_exist_has_no_marker():
+    row = {
+        "model": "a",
+        "quantization": "fp32",
+        "perturbation": "clean",
+        "site": "mlp_input",
+        "probe": "logistic_regression",
+    }
+    depths = pd.DataFrame([
+        row | {"dataset": "x", "jump_point": 0.25, "converging_point_published": 0.75, "peak_depth": 0.5},
+        row | {"dataset": "y", "jump_point": np.nan, "converging_point_published": 1.0, "peak_depth": 0.5},
+    ])  # fmt: skip
+    figure = plot_depths(depths, LABELS | {"models": {"a": "Model A"}})
+    jumps = next(line for line in figure.axes[0].lines if line.get_marker() == ">")
+    np.testing.assert_array_equal(jumps.get_xdata(), [0.25, np.nan])
+
+
+def test_equal_data_give_equal_files(scores, tmp_path):
+    for name in ("one", "two"):
+        figure = draw_curves(scores, LABELS, compare="model")
+        save_figure(figure, svg=str(tmp_path / f"{name}.svg"), png=str(tmp_path / f"{name}.png"), dots_per_inch=100)
+    for extension in ("svg", "png"):
+        assert (tmp_path / f"one.{extension}").read_bytes() == (tmp_path / f"two.{extension}").read_bytes()
+    assert b"Model B" in (tmp_path / "one.svg").read_bytes(), "text stays text"

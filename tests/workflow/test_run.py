@@ -1,0 +1,139 @@
+"""The whole workflow on a tiny model: what it makes, that it is done then, and what it says when it cannot."""
+
+import re
+
+import h5py
+import pandas as pd
+import pytest
+
+CELLS = [f"tiny/{q}/{d}.{p}" for q in ("fp32", "int8") for d in ("coins", "claims") for p in ("clean", "noise")]
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Return the job table of a dry run."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+
+
+def test_a_dry_run_lists_every_job_and_makes_nothing(project):
+    result = project.snakemake("--dry-run")
+    assert result.returncode == 0
+    assert jobs(result.stdout + result.stderr) == {
+        "fetch_source": 1, "fetch_model": 1, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 8,
+        "train_probes": 8, "collect_scores": 1, "estimate_depth": 1, "record_configuration": 1, "plot_accuracy": 1,
+        "plot_perturbations": 1, "plot_quantizations": 1, "plot_depths": 1, "all": 1, "total": 32,
+    }  # fmt: skip
+    assert not list((project.folder / "results").rglob("*.h5"))
+
+
+def test_every_output_is_made(finished):
+    results = finished.folder / "results"
+    for cell in CELLS:
+        assert (results / "activations" / f"{cell}.h5").is_file()
+        assert (results / "probes" / f"{cell}.csv").is_file()
+    for name in ("accuracy", "perturbations", "quantizations", "depths"):
+        assert (results / "figures" / f"{name}.svg").read_text().startswith("<?xml")
+        assert (results / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(results.rglob(".*.part")), "nothing half-written is left"
+
+
+def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
+    scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
+    assert len(scores) == len(CELLS) * 3 * 2  # layers, seeds
+    keys = ["model", "quantization", "dataset", "perturbation", "site", "probe", "layer", "seed"]
+    assert not scores.duplicated(keys).any()
+    assert scores["accuracy"].between(0, 1).all()
+    depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
+    assert len(depths) == len(CELLS)
+
+
+def test_probes_keep_coefficients_and_held_out_predictions(finished):
+    scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
+    with h5py.File(finished.folder / f"results/probes/{CELLS[0]}.h5") as file:
+        group = file["mlp_input/seed_1"]
+        assert group["coefficients"].shape == (3, 64 + 1)
+        predicted = group["decision"][:] > 0
+        accuracy = (predicted == file["label"][:][group["test"][:]]).mean(axis=1)
+    row = scores[(scores.quantization == "fp32") & (scores.dataset == "coins") & (scores.perturbation == "clean")]
+    assert accuracy.tolist() == row[row.seed == 1].sort_values("layer")["accuracy"].tolist()
+
+
+def test_one_model_is_loaded_once_for_all_cells_that_follow_each_other(finished):
+    logs = [path.read_text() for path in (finished.folder / "results/logs/extract_activations").rglob("*.log")]
+    loads = sum(bool(re.search(r"loaded tiny as", text)) for text in logs)
+    found = sum("loaded already" in text for text in logs)
+    assert loads + found == len(CELLS)
+    # Two jobs at a time, each with its worker: at most two loads of each weight format.
+    assert loads <= 4
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    result = finished.snakemake()
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_each_output_can_be_asked_for_alone(finished):
+    result = finished.snakemake("--dry-run", "--force", "results/figures/depths.svg")
+    assert jobs(result.stdout + result.stderr) == {"plot_depths": 1, "total": 1}
+
+
+def test_the_report_is_self_contained_and_has_every_figure_and_table(finished):
+    result = finished.snakemake("--report", "results/report.html")
+    assert result.returncode == 0, result.stderr
+    html = (finished.folder / "results/report.html").read_text()
+    for name in ("accuracy", "perturbations", "quantizations", "depths"):
+        assert f"{name}.svg" in html
+    for name in ("layer_scores.csv", "concept_depth.csv", "configuration.yaml"):
+        assert name in html
+    assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
+
+
+def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished):
+    result = finished.snakemake("show_prompts", "--quiet", "all")
+    assert result.returncode == 0, result.stderr
+    assert "claims.clean  (id oslo-norway, class 0)" in result.stdout
+    assert "probed  .  (token 15 of 15)" in result.stdout
+    assert "probed  ?" in result.stdout
+
+
+def test_a_configuration_error_is_one_sentence_and_no_traceback(project):
+    project.overlay(lambda config: config["run"].update(quantizations=["fp61"]))
+    result = project.snakemake("--dry-run")
+    assert result.returncode == 1
+    said = result.stdout + result.stderr
+    assert "run.quantizations[0]: 'fp61' does not exist" in said
+    assert "allowed are fp32, bf16, int8, nf4." in said
+    assert "Traceback" not in said
+
+
+def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(project):
+    def too_long(config):
+        config["run"].update(quantizations=["fp32"], perturbations=["clean"])
+        config["datasets"]["coins"]["template"]["prompt"] = "coin " * 200
+
+    project.overlay(too_long)
+    result = project.snakemake()
+    assert result.returncode == 1
+    said = result.stdout + result.stderr
+    assert re.search(r"Error: a prompt has \d+ tokens, but tiny takes at most 128; set `max_words`", said)
+    assert "Traceback" not in said
+    results = project.folder / "results"
+    assert not (results / "activations/tiny/fp32/coins.clean.h5").exists()
+    assert (results / "probes/tiny/fp32/claims.clean.csv").exists()
+
+
+def test_without_workers_the_vectors_are_the_same(finished, project):
+    project.overlay(lambda config: config.update(execution={"keep_model_loaded": False}))
+    target = "results/activations/tiny/fp32/claims.clean.h5"
+    result = project.snakemake(target)
+    assert result.returncode == 0, result.stderr
+    with h5py.File(project.folder / target) as own, h5py.File(finished.folder / target) as workers:
+        assert (own["activations/mlp_input"][:] == workers["activations/mlp_input"][:]).all()
+
+
+@pytest.mark.parametrize("word", ["Snakefile", "rules"])
+def test_rules_have_no_lambdas_of_input_and_no_messages(finished, word):
+    """Snakemake does not track the first, and the second hides the rule's name and log."""
+    root = finished.folder / word
+    for path in [root] if root.is_file() else root.glob("*.smk"):
+        assert not re.search(r"lambda wildcards, input|lambda wc, input|^\s+message:", path.read_text(), re.MULTILINE)
