@@ -20,7 +20,8 @@ def code(tmp_path, monkeypatch):
 
 
 def fresh_digest() -> str:
-    digest.code_digest.cache_clear()
+    digest.imported_files.cache_clear()
+    digest.syntax.cache_clear()
     return digest.code_digest("script.py")
 
 

@@ -14,6 +14,8 @@ from conceptdepth.datasets import PARSERS, load_statements
 from conceptdepth.errors import UserError, one_of
 from conceptdepth.generators import GENERATORS
 
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
+
 SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
 
 
@@ -30,7 +32,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    schemas = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.yaml")}
+    schemas = {path.name: yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
     registry: Registry = Registry().with_resources(
         (name, Resource.from_contents(schema)) for name, schema in schemas.items()
     )

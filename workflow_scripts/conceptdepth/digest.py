@@ -13,7 +13,6 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 """Folder of the scripts and of this package."""
 
 
-@cache
 def code_digest(script: str) -> str:
     """Return the digest of a script and of every ``conceptdepth`` module that it imports, transitively.
 
@@ -39,6 +38,7 @@ def code_files(script: str) -> list[Path]:
     return sorted(found)
 
 
+@cache
 def imported_files(path: Path) -> list[Path]:
     """Return the first-party modules that a file imports directly, wherever in it the import stands."""
     names: set[str] = set()
@@ -52,6 +52,7 @@ def imported_files(path: Path) -> list[Path]:
     return [candidate for candidate in candidates if candidate.is_file()]
 
 
+@cache
 def syntax(path: Path) -> str:
     """Return the parsed syntax of a file as text, without docstrings, comments and positions."""
     tree = _parse(path)

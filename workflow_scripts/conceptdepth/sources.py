@@ -27,9 +27,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import requests
-from tqdm import tqdm
-
 from conceptdepth.digest import file_sha256
 from conceptdepth.errors import UserError
 from conceptdepth.job import complete_file
@@ -68,7 +65,7 @@ def download_name(source: Mapping[str, Any]) -> str:
     """Return the name of the file that is downloaded, which is also its name in a mirror."""
     if "url" in source:
         return Path(unquote(urlparse(source["url"]).path)).name
-    return Path(source.get("file") or source.get("path") or source["pypi"]).name
+    return Path(source.get("file") or source.get("path") or source["pypi"].replace("==", "-")).name
 
 
 def read_member(content: bytes, archive: str, member: str) -> bytes:
@@ -125,6 +122,9 @@ def _local(name: str, path: str) -> Path:
 
 def _download_url(name: str, url: str, target: Path) -> Path:
     """Download with a progress bar, going on where an earlier attempt broke off."""
+    import requests  # Not at the top: the Snakefile imports this module only to name files.
+    from tqdm import tqdm
+
     for attempt in range(1, 4):
         have = target.stat().st_size if target.exists() else 0
         try:
