@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conceptdepth.generators import GENERATORS, coin_flips, transitive_order
+from conceptdepth.generators import FLIPS, GENERATORS, LEAVES, coin_flips, transitive_order
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
@@ -13,15 +13,23 @@ from sklearn.pipeline import make_pipeline
 OPTIONS = {"groups": 60, "people": 4, "seed": 0}
 
 
+def flips_in(text: str) -> tuple[bool, ...]:
+    """Read the pattern of flips off a text."""
+    first, *deeds = text.removesuffix(".").split(". ")
+    assert first == "A coin is heads up"
+    said = [deed.split(" ", 1)[1] for deed in deeds]
+    assert set(said) <= {*FLIPS, *LEAVES}
+    return tuple(deed in FLIPS for deed in said)
+
+
 def test_the_coin_is_heads_up_after_an_even_number_of_flips():
     for row in coin_flips(**OPTIONS):
-        assert row["label"] == ("yes" if row["text"].count("flips it") % 2 == 0 else "no")
+        assert row["label"] == ("yes" if sum(flips_in(row["text"])) % 2 == 0 else "no")
 
 
 def test_every_group_of_coin_flips_goes_through_all_patterns():
     rows = [row for row in coin_flips(**OPTIONS) if row["group"] == "0"]
-    patterns = {tuple("flips" in deed for deed in row["text"].split(". ")[1:]) for row in rows}
-    assert len(rows) == len(patterns) == 16
+    assert len(rows) == len({flips_in(row["text"]) for row in rows}) == 16
 
 
 def test_transitive_order_agrees_with_a_solver():

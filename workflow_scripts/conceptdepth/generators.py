@@ -19,18 +19,26 @@ NAMES = (
 """Short given names, so common that most tokenizers have a token for each."""
 
 
+FLIPS = ("flips it", "turns it over", "flips the coin")
+LEAVES = ("leaves it", "does not flip it", "waits")
+"""Ways to say that somebody flips a coin, and that somebody does not."""
+
+
 def coin_flips(*, groups: int, people: int, seed: int) -> Iterator[Row]:
     """Ask whether a coin is still heads up after each of some people flips it or does not.
 
-    Each group is one draw of names that goes through all ``2**people`` patterns of flips, so that label,
-    names, length and every single person's deed are independent: only the parity tells. The task is that of
-    Wei et al. 2022 (arXiv 2201.11903), which says "does not flip the coin" and so tells flips by length.
+    Each group is one draw of names and wordings that goes through all ``2**people`` patterns of flips, so that
+    label, names and every single person's deed are independent: only the parity tells. The task is that of Wei
+    et al. 2022 (arXiv 2201.11903). Wordings differ between groups because with one wording the deeds stand at
+    the same places in every text, and a probe that has seen all patterns looks them up: on SmolLM2 it reached
+    0.8, but 0.2 to 0.3 on patterns held out.
     """
     draw = random.Random(seed)
     for group in range(groups):
         names = draw.sample(NAMES, people)
+        wordings = [(draw.choice(LEAVES), draw.choice(FLIPS)) for _ in names]
         for number, flips in enumerate(itertools.product((True, False), repeat=people)):
-            deeds = (f"{name} {'flips' if flip else 'leaves'} it." for name, flip in zip(names, flips))
+            deeds = (f"{name} {wording[flip]}." for name, wording, flip in zip(names, wordings, flips))
             yield {
                 "id": f"{group}-{number}",
                 "text": " ".join(["A coin is heads up.", *deeds]),
