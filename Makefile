@@ -1,5 +1,5 @@
 # make run    set up and run the embedded default       make test   lint and tests
-# make plan   what would run, job by job                make clean  remove .venv and results
+# make plan   what would run, as a table                make clean  remove .venv and results
 PYTHON ?= python3
 BIN := .venv/bin
 # Cells run side by side only as far as memory goes.
@@ -17,7 +17,7 @@ run: .venv/installed
 	@echo "Report   results/report.html"
 
 plan: .venv/installed
-	@$(SNAKEMAKE) --dry-run
+	@$(SNAKEMAKE) --dry-run --quiet host rules
 
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all show_prompts
