@@ -20,8 +20,8 @@ def code(tmp_path, monkeypatch):
 
 
 def fresh_digest() -> str:
-    digest.imported_files.cache_clear()
-    digest.syntax.cache_clear()
+    for cached in (digest._parse, digest.imported_files, digest.syntax):
+        cached.cache_clear()
     return digest.code_digest("script.py")
 
 

@@ -55,7 +55,7 @@ def imported_files(path: Path) -> list[Path]:
 @cache
 def syntax(path: Path) -> str:
     """Return the parsed syntax of a file as text, without docstrings, comments and positions."""
-    tree = _parse(path)
+    tree = _parse(path)  # Shared with imported_files, to which docstrings do not matter.
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [line for line in node.body if not _is_bare_string(line)]
@@ -68,6 +68,7 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
