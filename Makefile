@@ -1,12 +1,14 @@
 # make run    set up and run the embedded default       make test   lint and tests
-# make plan   what would run, as a table                make clean  remove .venv and results
+# make plan   what would run, as a table                make lint   lint alone
+# make prompts  the prompts and the tokens that are probed
+# make clean  remove .venv and results
 PYTHON ?= python3
 BIN := .venv/bin
 # Cells run side by side only as far as memory goes.
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY)
 
-.PHONY: run plan prompts test lint unit clean
+.PHONY: run plan prompts test lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 from conceptdepth.config import check_config
+from conceptdepth.datasets import PARSERS
 from conceptdepth.errors import UserError
-from conceptdepth.settings import figure_labels, in_order, pinned, selected_configuration
+from conceptdepth.generators import GENERATORS
+from conceptdepth.models import QUANTIZATIONS
+from conceptdepth.probes import SPLITS
+from conceptdepth.settings import BYTES_PER_PARAMETER, figure_labels, in_order, pinned, selected_configuration
+from conceptdepth.sites import SITES
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,6 +117,18 @@ def test_every_schema_key_is_described():
         schema = yaml.safe_load(path.read_text())
         assert list(undescribed(schema, path.name)) == []
         assert schema["additionalProperties"] is False
+
+
+def test_what_the_schemas_allow_is_what_the_code_knows():
+    schema = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())["properties"]
+    datasets = yaml.safe_load((ROOT / "config/schemas/datasets.schema.yaml").read_text())
+    formats = schema["run"]["properties"]["quantizations"]["items"]["enum"]
+    assert formats == list(QUANTIZATIONS) == list(BYTES_PER_PARAMETER)
+    assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
+    assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
+    assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
+    assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
+    assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)
 
 
 def test_settings_of_jobs_have_a_fixed_order():

@@ -17,6 +17,7 @@ from conceptdepth.model_files import fetch_model, model_folder
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
 from tiny_model import save_tiny_model
+from tokenizers.processors import TemplateProcessing
 
 CPU = torch.device("cpu")
 
@@ -136,11 +137,6 @@ def test_every_linear_layer_is_quantized(folder, quantization, kind):
 def test_the_last_token_is_the_texts_own(folder):
     """A tokenizer that ends each prompt with a special token must not have that token probed."""
     tokenizer = load_tokenizer(folder)
-    tokenizer._tokenizer.post_processor = hf.tokenization_utils_fast.TokenizerFast.from_str(
-        tokenizer._tokenizer.to_str()
-    ).post_processor  # fresh copy
-    from tokenizers.processors import TemplateProcessing
-
     tokenizer._tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )

@@ -1,6 +1,5 @@
 """Fetching: pinned, checksummed, complete or absent. Servers are real ones on the loopback interface."""
 
-import functools
 import hashlib
 import http.server
 import io
@@ -41,7 +40,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler)) as httpd:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         httpd.breaks, httpd.starts = 0, []
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         yield httpd

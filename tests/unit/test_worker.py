@@ -106,7 +106,7 @@ def test_a_defect_leaves_its_traceback_in_the_cells_log(files, tmp_path):
     assert "ValueError: fp61" in (tmp_path / "cell.log").read_text()
 
 
-def test_a_killed_worker_fails_its_cell_alone_and_leaves_no_file(files, tmp_path):
+def test_a_worker_killed_before_it_begins_is_replaced(files, tmp_path):
     ask(tmp_path, cell(files, tmp_path))
     (process,) = workers(tmp_path)
     process.suspend()  # so that the request is sure to be under way
@@ -119,8 +119,8 @@ def test_a_killed_worker_fails_its_cell_alone_and_leaves_no_file(files, tmp_path
     assert (tmp_path / "second.h5").exists()
 
 
-def test_a_worker_leaves_when_its_job_dies(files, tmp_path):
-    """A job killed in the middle of a cell: nobody would take the result."""
+def long_work(tmp_path) -> str:
+    """Write prompts that a worker is busy with until it is stopped, and return their file."""
     many = tmp_path / "many.jsonl"
     words = "oslo lima paris norway peru france coin heads".split()
     draw = np.random.default_rng(0)
@@ -128,12 +128,29 @@ def test_a_worker_leaves_when_its_job_dies(files, tmp_path):
         {"id": str(n), "prompt": " ".join(draw.choice(words, 100)), "label": 0, "group": "0"} for n in range(20_000)
     ]
     many.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(many)
+
+
+def test_a_worker_killed_at_work_fails_its_cell_and_leaves_no_result(files, tmp_path):
+    wanted, log = cell(files, tmp_path, prompts=long_work(tmp_path)), tmp_path / "cell.log"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, tmp_path, wanted)
+        wait_for(lambda: log.exists() and "loaded" in log.read_text())
+        (process,) = workers(tmp_path)
+        process.kill()
+        with pytest.raises(UserError, match="the worker died"):
+            asked.result(timeout=60)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_a_worker_leaves_when_its_job_dies(files, tmp_path):
+    """A job killed in the middle of a cell: nobody would take the result."""
     code = (
         "import sys, json; from conceptdepth import worker; from conceptdepth.cell import Cell;"
         "worker.tempfile.gettempdir = lambda: sys.argv[1];"
         "worker.extract_in_worker(Cell(**json.loads(sys.argv[2])), log_file=sys.argv[3], log_level='INFO', digest='test')"
     )
-    wanted = cell(files, tmp_path, prompts=str(many))
+    wanted = cell(files, tmp_path, prompts=long_work(tmp_path))
     log = tmp_path / "cell.log"
     job = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path), json.dumps(vars(wanted)), str(log)],

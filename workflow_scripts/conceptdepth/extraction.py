@@ -5,7 +5,6 @@ sites copy the vectors of the prompts' last tokens and nothing else; the pass en
 last layer.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from conceptdepth.sites import blocks, site_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,11 +142,11 @@ def _attention_mask(body: "PreTrainedModel", row: Row) -> torch.Tensor | dict[st
     config = body.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     kinds = set(getattr(config, "layer_types", None) or ())
-    full = _additive(row.visible(), body)
-    if kinds <= {"full_attention"}:
-        # Mistral and Phi-3 have a window in every layer, and no layer_types.
-        return _additive(row.visible(window), body) if window and not kinds else full
-    return {"full_attention": full, "sliding_attention": _additive(row.visible(window), body)}
+    if kinds - {"full_attention"}:
+        windows = {"full_attention": None, "sliding_attention": window}
+        return {kind: _additive(row.visible(width), body) for kind, width in windows.items()}
+    # Mistral and Phi-3 have a window in every layer, and no layer_types.
+    return _additive(row.visible(None if kinds else window), body)
 
 
 def _additive(visible: NDArray[np.bool_], body: "PreTrainedModel") -> torch.Tensor:

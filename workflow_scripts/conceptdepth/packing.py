@@ -1,4 +1,4 @@
-"""Packing prompts into rows without padding and without computing a shared prefix twice.
+"""Packing prompts into rows without padding and without computing a shared prefix twice in a row.
 
 The prompts of a dataset share prefixes: the instruction, and often much of the text (the true and the
 false claim about one city differ in their last words). In a causal model the activations at a token depend
