@@ -25,10 +25,15 @@ include: "rules/provenance.smk"
 rule all:
     default_target: True
     input:
+        cells("results/datasets/{dataset}.jsonl"),
+        cells("results/prompts/{dataset}.{perturbation}.jsonl"),
+        cells("results/models/{model}/model.json"),
         cells("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
         cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
         "results/tables/layer_scores.csv",
         "results/tables/concept_depth.csv",
         "results/tables/configuration.yaml",
-        figures("svg"),
-        figures("png"),
+        figures("results/figures/{name}.svg"),
+        figures("results/figures/{name}.png"),
+        "results/audit.html",
+        rules.audit_results.input.records,

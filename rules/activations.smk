@@ -14,14 +14,16 @@ localrules:
 rule fetch_model:
     """Bring a model's weights to this machine, safetensors or GGUF, and say what they are."""
     output:
-        "results/models/{model}/model.json",
+        model="results/models/{model}/model.json",
+        record="results/provenance/fetch_model/{model}.json",
     log:
         "results/logs/fetch_model/{model}.log",
     conda:
         "../envs/activations.yaml"
     params:
         code=code_digest("fetch_model.py"),
-        entry=entry("model", "source"),
+        software=pins("activations"),
+        model=entry("model", "source"),
     script:
         "../workflow_scripts/fetch_model.py"
 
@@ -31,8 +33,13 @@ rule extract_activations:
     input:
         model="results/models/{model}/model.json",
         prompts="results/prompts/{dataset}.{perturbation}.jsonl",
+        records=[
+            "results/provenance/fetch_model/{model}.json",
+            "results/provenance/render_prompts/{dataset}.{perturbation}.json",
+        ],
     output:
-        "results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        activations="results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        record="results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json",
     log:
         "results/logs/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.log",
     benchmark:
@@ -45,13 +52,9 @@ rule extract_activations:
         mem_mb=extraction_memory,
     params:
         code=code_digest("extract_activations.py"),
-        sites=config["activations"]["sites"],
-        batch_tokens=lookup(
-            "activations/fixed_batch_tokens/{quantization}",
-            within=config,
-            default=None,
-        ),
-        entry=entry("model", "trust_remote_code"),
+        software=pins("activations"),
+        activations=extraction_settings,
+        model=entry("model", "trust_remote_code"),
     script:
         "../workflow_scripts/extract_activations.py"
 

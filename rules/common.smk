@@ -12,7 +12,11 @@ from conceptdepth.config import check_config
 from conceptdepth.digest import code_digest
 from conceptdepth.errors import UserError
 from conceptdepth.job import RUN_VARIABLE
-from conceptdepth.sources import file_name
+from conceptdepth.memory import keep_memory_in_results
+from conceptdepth.settings import pins
+
+# Snakemake's memory of what was made travels with the results.
+keep_memory_in_results()
 
 # A worker that keeps a model loaded leaves when the Snakemake that it works for ends.
 os.environ[RUN_VARIABLE] = str(os.getpid())
@@ -24,14 +28,19 @@ except UserError as error:
 
 
 def cells(pattern):
-    """Return the pattern filled in for every cell of the grid."""
-    return expand(pattern, **settings.grid(config))
+    """Return the pattern filled in for every cell of the grid, each result once."""
+    return list(dict.fromkeys(expand(pattern, **settings.grid(config))))
 
 
-def figures(extension):
-    """Return the figures that the grid allows: a comparison needs two things to compare."""
+def sources(pattern):
+    """Return the pattern filled in for every file that the run fetches."""
+    return [path for dataset in config["run"]["datasets"] for path in settings.of_source(config, dataset, pattern)]
+
+
+def figures(pattern):
+    """Return the pattern filled in for every figure that the grid allows: comparisons need two of a kind."""
     comparisons = [name for name in ("perturbations", "quantizations") if len(config["run"][name]) > 1]
-    return expand("results/figures/{name}.{extension}", name=["accuracy", "depths", *comparisons], extension=extension)
+    return expand(pattern, name=["accuracy", "depths", *comparisons])
 
 
 def entry(registry, *keys):
@@ -39,10 +48,14 @@ def entry(registry, *keys):
     return lambda wildcards: settings.chosen_keys(config[f"{registry}s"][wildcards[registry]], keys)
 
 
-def source_file(wildcards):
-    """Return the fetched file behind a dataset; a generator has none."""
-    source = config["datasets"][wildcards.dataset]["source"]
-    return [] if "generator" in source else [f"results/sources/{wildcards.dataset}/{file_name(source)}"]
+def source_file(pattern):
+    """Return an input function that gives the pattern for the file behind a dataset; a generator has none."""
+    return lambda wildcards: settings.of_source(config, wildcards.dataset, pattern)
+
+
+def extraction_settings(wildcards):
+    """Return the settings that decide the activations of a cell."""
+    return settings.extraction_settings(config, wildcards.quantization)
 
 
 def extraction_memory(wildcards):

@@ -13,14 +13,16 @@ localrules:
 rule fetch_source:
     """Bring the pinned bytes of a dataset to this machine."""
     output:
-        "results/sources/{dataset}/{file}",
+        file="results/sources/{dataset}/{file}",
+        record="results/provenance/fetch_source/{dataset}/{file}.json",
     log:
         "results/logs/fetch_source/{dataset}.{file}.log",
     conda:
         "../envs/datasets.yaml"
     params:
         code=code_digest("fetch_source.py"),
-        entry=entry("dataset", "source"),
+        software=pins("datasets"),
+        dataset=entry("dataset", "source"),
     script:
         "../workflow_scripts/fetch_source.py"
 
@@ -28,16 +30,19 @@ rule fetch_source:
 rule prepare_dataset:
     """Turn a source into labelled statements, filtered and capped, in the order of the source."""
     input:
-        source=source_file,
+        source=source_file("results/sources/{dataset}/{file}"),
+        record=source_file("results/provenance/fetch_source/{dataset}/{file}.json"),
     output:
-        "results/datasets/{dataset}.jsonl",
+        statements="results/datasets/{dataset}.jsonl",
+        record="results/provenance/prepare_dataset/{dataset}.json",
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     conda:
         "../envs/datasets.yaml"
     params:
         code=code_digest("prepare_dataset.py"),
-        entry=entry(
+        software=pins("datasets"),
+        dataset=entry(
             "dataset",
             "source",
             "table",
@@ -56,15 +61,18 @@ rule render_prompts:
     """Put each statement, perturbed or not, into the template of its dataset."""
     input:
         statements="results/datasets/{dataset}.jsonl",
+        record="results/provenance/prepare_dataset/{dataset}.json",
     output:
-        "results/prompts/{dataset}.{perturbation}.jsonl",
+        prompts="results/prompts/{dataset}.{perturbation}.jsonl",
+        record="results/provenance/render_prompts/{dataset}.{perturbation}.json",
     log:
         "results/logs/render_prompts/{dataset}.{perturbation}.log",
     conda:
         "../envs/datasets.yaml"
     params:
         code=code_digest("render_prompts.py"),
-        entry=entry("dataset", "template"),
+        software=pins("datasets"),
+        dataset=entry("dataset", "template"),
         perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     script:
         "../workflow_scripts/render_prompts.py"

@@ -9,6 +9,7 @@ rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:
         scores="results/tables/layer_scores.csv",
+        record="results/provenance/collect_scores.json",
     output:
         svg=report(
             "results/figures/accuracy.svg",
@@ -17,14 +18,16 @@ rule plot_accuracy:
             labels={"figure": "1. Accuracy by depth"},
         ),
         png="results/figures/accuracy.png",
+        record="results/provenance/plot_accuracy.json",
     log:
         "results/logs/plot_accuracy.log",
     conda:
         "../envs/figures.yaml"
     params:
         code=code_digest("plot_accuracy.py"),
+        software=pins("figures"),
         labels=settings.figure_labels(config),
-        settings=config["figures"],
+        figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_accuracy.py"
 
@@ -33,6 +36,7 @@ rule plot_perturbations:
     """Draw the accuracy of clean and of perturbed texts against each other."""
     input:
         scores="results/tables/layer_scores.csv",
+        record="results/provenance/collect_scores.json",
     output:
         svg=report(
             "results/figures/perturbations.svg",
@@ -41,14 +45,16 @@ rule plot_perturbations:
             labels={"figure": "2. Clean against perturbed"},
         ),
         png="results/figures/perturbations.png",
+        record="results/provenance/plot_perturbations.json",
     log:
         "results/logs/plot_perturbations.log",
     conda:
         "../envs/figures.yaml"
     params:
         code=code_digest("plot_perturbations.py"),
+        software=pins("figures"),
         labels=settings.figure_labels(config),
-        settings=config["figures"],
+        figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_perturbations.py"
 
@@ -57,6 +63,7 @@ rule plot_quantizations:
     """Draw the accuracy of the weight formats against each other."""
     input:
         scores="results/tables/layer_scores.csv",
+        record="results/provenance/collect_scores.json",
     output:
         svg=report(
             "results/figures/quantizations.svg",
@@ -65,14 +72,16 @@ rule plot_quantizations:
             labels={"figure": "3. Weight formats"},
         ),
         png="results/figures/quantizations.png",
+        record="results/provenance/plot_quantizations.json",
     log:
         "results/logs/plot_quantizations.log",
     conda:
         "../envs/figures.yaml"
     params:
         code=code_digest("plot_quantizations.py"),
+        software=pins("figures"),
         labels=settings.figure_labels(config),
-        settings=config["figures"],
+        figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_quantizations.py"
 
@@ -81,6 +90,7 @@ rule plot_depths:
     """Draw the jump and converging points of every dataset."""
     input:
         depths="results/tables/concept_depth.csv",
+        record="results/provenance/estimate_depth.json",
     output:
         svg=report(
             "results/figures/depths.svg",
@@ -89,13 +99,15 @@ rule plot_depths:
             labels={"figure": "4. Jump and converging points"},
         ),
         png="results/figures/depths.png",
+        record="results/provenance/plot_depths.json",
     log:
         "results/logs/plot_depths.log",
     conda:
         "../envs/figures.yaml"
     params:
         code=code_digest("plot_depths.py"),
+        software=pins("figures"),
         labels=settings.figure_labels(config),
-        settings=config["figures"],
+        figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_depths.py"

@@ -9,10 +9,13 @@ writes  results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv (scor
 rule train_probes:
     """Train and test the probes of all layers of one cell."""
     input:
-        activations="results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        # A time stamp would not do for a file of gigabytes: what counts is its record, which holds its hash.
+        activations=ancient("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
+        record="results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json",
     output:
         scores="results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv",
         probes="results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        record="results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json",
     log:
         "results/logs/train_probes/{model}/{quantization}/{dataset}.{perturbation}.log",
     benchmark:
@@ -24,7 +27,8 @@ rule train_probes:
         mem_mb=1000,
     params:
         code=code_digest("train_probes.py"),
-        settings=settings.in_order(config["probes"]),
+        software=pins("probes"),
+        probes=settings.in_order(config["probes"]),
     script:
         "../workflow_scripts/train_probes.py"
 
@@ -33,18 +37,21 @@ rule collect_scores:
     """Put the scores of all cells into one long table."""
     input:
         scores=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
     output:
-        report(
+        scores=report(
             "results/tables/layer_scores.csv",
             caption="../report/layer_scores.rst",
             category="Tables",
             labels={"table": "Scores of every probe"},
         ),
+        record="results/provenance/collect_scores.json",
     log:
         "results/logs/collect_scores.log",
     conda:
         "../envs/probes.yaml"
     params:
         code=code_digest("collect_scores.py"),
+        software=pins("probes"),
     script:
         "../workflow_scripts/collect_scores.py"

@@ -1,29 +1,71 @@
-"""What a run was: the configuration after all overlays.
+"""What a run was: the configuration after all overlays, and an audit of everything that was made.
 
-reads   the configuration
-writes  results/tables/configuration.yaml
+reads   the configuration, results/provenance/
+writes  results/tables/configuration.yaml, results/audit.html
 """
 
 
 localrules:
     record_configuration,
+    audit_results,
 
 
 rule record_configuration:
     """Write down the configuration that the tables and figures belong to."""
     output:
-        report(
+        configuration=report(
             "results/tables/configuration.yaml",
             caption="../report/configuration.rst",
             category="Configuration",
             labels={"configuration": "All settings of this run"},
         ),
+        record="results/provenance/record_configuration.json",
     log:
         "results/logs/record_configuration.log",
     conda:
         "../envs/provenance.yaml"
     params:
         code=code_digest("record_configuration.py"),
+        software=pins("provenance"),
         configuration=settings.selected_configuration(config),
     script:
         "../workflow_scripts/record_configuration.py"
+
+
+rule audit_results:
+    """Check every hash from the figures back to the sources, and say in words where each figure comes from."""
+    input:
+        records=[
+            figures("results/provenance/plot_{name}.json"),
+            "results/provenance/estimate_depth.json",
+            "results/provenance/collect_scores.json",
+            cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            cells("results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            cells("results/provenance/fetch_model/{model}.json"),
+            cells("results/provenance/render_prompts/{dataset}.{perturbation}.json"),
+            cells("results/provenance/prepare_dataset/{dataset}.json"),
+            sources("results/provenance/fetch_source/{dataset}/{file}.json"),
+            "results/provenance/record_configuration.json",
+        ],
+    output:
+        audit=report(
+            "results/audit.html",
+            caption="../report/audit.rst",
+            category="Provenance",
+            labels={"provenance": "Where every figure comes from"},
+        ),
+        record="results/provenance/audit_results.json",
+    log:
+        "results/logs/audit_results.log",
+    conda:
+        "../envs/provenance.yaml"
+    params:
+        code=code_digest("audit_results.py"),
+        software=pins("provenance"),
+        targets=[
+            *figures("results/figures/{name}.svg"),
+            "results/tables/layer_scores.csv",
+            "results/tables/concept_depth.csv",
+        ],
+    script:
+        "../workflow_scripts/audit_results.py"

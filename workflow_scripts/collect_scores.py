@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from conceptdepth.job import complete_file, job
+from conceptdepth.files import complete_file
+from conceptdepth.job import job
 
 
 def collect_scores(scores: Sequence[str], destination: str) -> None:
@@ -15,4 +16,4 @@ def collect_scores(scores: Sequence[str], destination: str) -> None:
 
 if __name__ == "__main__":
     with job(snakemake):
-        collect_scores(snakemake.input.scores, snakemake.output[0])
+        collect_scores(snakemake.input.scores, snakemake.output.scores)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 from conceptdepth.depth import describe_curve
-from conceptdepth.job import complete_file, job
+from conceptdepth.files import complete_file
+from conceptdepth.job import job
 
 CELL = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
 """Columns that name a curve."""
@@ -24,4 +25,4 @@ def estimate_depth(scores: str, *, settings: Mapping[str, float], destination: s
 
 if __name__ == "__main__":
     with job(snakemake):
-        estimate_depth(snakemake.input.scores, settings=snakemake.params.settings, destination=snakemake.output[0])
+        estimate_depth(snakemake.input.scores, settings=snakemake.params.depth, destination=snakemake.output.depths)

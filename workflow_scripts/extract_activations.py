@@ -9,26 +9,30 @@ from conceptdepth.worker import extract_in_worker
 
 if __name__ == "__main__":
     os.environ["HF_HUB_OFFLINE"] = "1"
-    with job(snakemake):
+    with job(snakemake) as record:
         execution = snakemake.config["execution"]
+        settings = snakemake.params.activations
         cell = Cell(
             model=snakemake.input.model,
             name=snakemake.wildcards.model,
             quantization=snakemake.wildcards.quantization,
             prompts=snakemake.input.prompts,
-            sites=list(snakemake.params.sites),
-            batch_tokens=snakemake.params.batch_tokens or execution["batch_tokens"],
+            sites=list(settings["sites"]),
+            batch_tokens=settings["fixed_batch_tokens"] or execution["batch_tokens"],
             device=execution["device"],
             threads=snakemake.threads,
-            destination=snakemake.output[0],
-            **snakemake.params.entry,
+            destination=snakemake.output.activations,
+            record=record.id,
+            **snakemake.params.model,
         )
         if execution["keep_model_loaded"]:
-            extract_in_worker(
+            facts = extract_in_worker(
                 cell,
                 log_file=snakemake.log[0],
                 log_level=execution["log_level"],
                 digest=code_digest("extract_activations.py"),
             )
         else:
-            extract_cell(cell, LoadedModel())
+            facts = extract_cell(cell, LoadedModel())
+        record.peak_memory_mb = facts["peak_memory_mb"]
+        record.environment = facts["environment"]

@@ -7,7 +7,7 @@ if __name__ == "__main__":
     with job(snakemake):
         fetch_model(
             snakemake.wildcards.model,
-            snakemake.params.entry["source"],
-            snakemake.output[0],
+            snakemake.params.model["source"],
+            snakemake.output.model,
             snakemake.config.get("source_mirror"),
         )

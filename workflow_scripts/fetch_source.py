@@ -7,7 +7,7 @@ if __name__ == "__main__":
     with job(snakemake):
         fetch_file(
             f"datasets.{snakemake.wildcards.dataset}",
-            snakemake.params.entry["source"],
-            snakemake.output[0],
+            snakemake.params.dataset["source"],
+            snakemake.output.file,
             snakemake.config.get("source_mirror"),
         )

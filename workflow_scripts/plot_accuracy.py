@@ -5,6 +5,12 @@ from conceptdepth.figures import draw_curves, save_figure
 from conceptdepth.job import job
 
 if __name__ == "__main__":
-    with job(snakemake):
+    with job(snakemake) as record:
         figure = draw_curves(pd.read_csv(snakemake.input.scores), snakemake.params.labels, compare="model")
-        save_figure(figure, svg=snakemake.output.svg, png=snakemake.output.png, **snakemake.params.settings)
+        save_figure(
+            figure,
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            record=record.id,
+            **snakemake.params.figures,
+        )

@@ -32,7 +32,7 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
         )
         for axis, model in zip(axes[0], models):
             draw_model(axis, depths[depths["model"] == model], labels, variants)
-            axis.set_title(labels["models"][model])
+            axis.set_title(labels["models"][model]["label"])
         handles = [
             Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
             for n, (quantization, perturbation) in enumerate(variants)
@@ -56,7 +56,7 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
         axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
         for column, (marker, _) in POINTS.items():
             axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
-    names = [f"{labels['datasets'][dataset]}\n({labels['domains'][dataset]})" for dataset in datasets]
+    names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
     axis.set_yticks(range(len(datasets)), names)
     axis.set_ylim(len(datasets) - 0.5, -0.5)
     axis.set_xlim(-0.03, 1.03)
@@ -65,10 +65,11 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
 
 
 if __name__ == "__main__":
-    with job(snakemake):
+    with job(snakemake) as record:
         save_figure(
             plot_depths(pd.read_csv(snakemake.input.depths), snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
-            **snakemake.params.settings,
+            record=record.id,
+            **snakemake.params.figures,
         )

@@ -14,15 +14,14 @@ def prepare_dataset(dataset: str, *, entry: Mapping[str, Any], source: str | Non
     statements = load_statements(dataset, entry, source)
     write_jsonl(destination, statements)
     sizes = Counter(statement["label"] for statement in statements)
-    for number, cls in enumerate(entry["classes"]):
-        log.info("class %d (%s): %d statements", number, cls["name"], sizes[number])
+    log.info("statements of class 0: %d, of class 1: %d", sizes[0], sizes[1])
 
 
 if __name__ == "__main__":
     with job(snakemake):
         prepare_dataset(
             snakemake.wildcards.dataset,
-            entry=snakemake.params.entry,
-            source=snakemake.input.source[0] if snakemake.input else None,
-            destination=snakemake.output[0],
+            entry=snakemake.params.dataset,
+            source=snakemake.input.source[0] if snakemake.input.source else None,
+            destination=snakemake.output.statements,
         )

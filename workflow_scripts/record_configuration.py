@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from conceptdepth.job import complete_file, job
+from conceptdepth.files import complete_file
+from conceptdepth.job import job
 
 
 def record_configuration(configuration: Mapping[str, Any], destination: str) -> None:
@@ -15,4 +16,4 @@ def record_configuration(configuration: Mapping[str, Any], destination: str) -> 
 
 if __name__ == "__main__":
     with job(snakemake):
-        record_configuration(snakemake.params.configuration, snakemake.output[0])
+        record_configuration(snakemake.params.configuration, snakemake.output.configuration)

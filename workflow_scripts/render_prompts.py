@@ -21,7 +21,7 @@ if __name__ == "__main__":
     with job(snakemake):
         render_prompts(
             snakemake.input.statements,
-            template=snakemake.params.entry["template"],
+            template=snakemake.params.dataset["template"],
             perturbation=snakemake.params.perturbation,
-            destination=snakemake.output[0],
+            destination=snakemake.output.prompts,
         )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.extraction import tokenize
-from conceptdepth.model_files import model_folder
 from conceptdepth.models import load_tokenizer
 from conceptdepth.records import read_jsonl
+from conceptdepth.weights import model_folder
 
 
 def show_prompts(prompt_files: Sequence[str], model: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.job import complete_file, job, log
+from conceptdepth.files import complete_file
+from conceptdepth.job import job, log
 from conceptdepth.probes import LayerProbe, ProbeSettings, splits_of, train_layer
 from conceptdepth.store import open_activations, read_labels
 from joblib import Parallel, delayed
@@ -15,12 +16,20 @@ from tqdm import tqdm
 
 
 def train_probes(
-    activations: str, *, cell: Mapping[str, str], settings: ProbeSettings, threads: int, scores: str, probes: str
+    activations: str,
+    *,
+    cell: Mapping[str, str],
+    settings: ProbeSettings,
+    threads: int,
+    scores: str,
+    probes: str,
+    record: str,
 ) -> None:
     """Write the scores of every layer, site and split as CSV, and coefficients and predictions as HDF5."""
     rows: list[dict[str, Any]] = []
     with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
         held = read_labels(source)
+        target.attrs["record"] = record
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         for site, vectors in source["activations"].items():
@@ -64,12 +73,13 @@ def keep(group: h5py.Group, fitted: list[LayerProbe], test: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    with job(snakemake):
+    with job(snakemake) as record:
         train_probes(
             snakemake.input.activations,
             cell=dict(snakemake.wildcards.items()),
-            settings=ProbeSettings(**snakemake.params.settings),
+            settings=ProbeSettings(**snakemake.params.probes),
             threads=snakemake.threads,
             scores=snakemake.output.scores,
             probes=snakemake.output.probes,
+            record=record.id,
         )

@@ -152,4 +152,7 @@ def test_the_recorded_configuration_holds_what_the_run_selects_and_nothing_more(
 
 def test_figures_name_what_the_run_selects_in_its_order(config):
     config["run"]["datasets"] = ["movie_snippets", "cities"]
-    assert figure_labels(config)["datasets"] == {"movie_snippets": "Movie snippets", "cities": "Cities"}
+    assert figure_labels(config)["datasets"] == {
+        "movie_snippets": {"domain": "emotional", "label": "Movie snippets"},
+        "cities": {"domain": "factual", "label": "Cities"},
+    }

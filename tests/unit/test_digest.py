@@ -20,7 +20,7 @@ def code(tmp_path, monkeypatch):
 
 
 def fresh_digest() -> str:
-    for cached in (digest._parse, digest.imported_files, digest.syntax):
+    for cached in (digest._parse, digest.imported_files, digest.syntax_sha256):
         cached.cache_clear()
     return digest.code_digest("script.py")
 

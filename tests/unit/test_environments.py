@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conceptdepth.digest import code_files
+from conceptdepth.settings import pins
 
 ROOT = Path(__file__).parents[2]
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow"}
 STAGES = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 
 PINS = dict(
@@ -23,11 +23,6 @@ PINS = dict(
 
 def environment(stage):
     return yaml.safe_load((ROOT / "envs" / f"{stage}.yaml").read_text())
-
-
-def packages(stage):
-    pinned = dict(dependency.split("=") for dependency in environment(stage)["dependencies"])
-    return {CONDA_NAMES.get(name, name): version for name, version in pinned.items()}
 
 
 def test_there_is_one_environment_for_each_rule_file_that_runs_scripts():
@@ -42,8 +37,8 @@ def test_channels_end_with_nodefaults(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_versions_are_those_of_requirements(stage):
-    for name, version in packages(stage).items():
-        if name not in ("python", "pip"):
+    for name, version in pins(stage).items():
+        if name != "python":
             assert PINS[name] == version
 
 
@@ -58,12 +53,12 @@ def test_an_environment_has_what_its_scripts_import(stage):
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"conceptdepth"}
-    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= packages(stage).keys()
+    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= pins(stage).keys()
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "activations"])
 def test_torch_is_only_where_a_model_runs(stage):
-    assert "torch" not in packages(stage)
+    assert "torch" not in pins(stage)
 
 
 @pytest.mark.parametrize(("name", "version"), PINS.items())

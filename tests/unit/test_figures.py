@@ -7,9 +7,11 @@ from conceptdepth.figures import draw_curves, save_figure
 from plot_depths import plot_depths
 
 LABELS = {
-    "models": {"a": "Model A", "b": "Model B"},
-    "datasets": {"x": "Dataset X", "y": "Dataset Y"},
-    "domains": {"x": "factual", "y": "emotional"},
+    "models": {"a": {"label": "Model A"}, "b": {"label": "Model B"}},
+    "datasets": {
+        "x": {"label": "Dataset X", "domain": "factual"},
+        "y": {"label": "Dataset Y", "domain": "emotional"},
+    },
 }
 
 
@@ -76,7 +78,7 @@ def test_a_depth_that_does_not_exist_has_no_marker():
         row | {"dataset": "x", "jump_point": 0.25, "converging_point_published": 0.75, "peak_depth": 0.5},
         row | {"dataset": "y", "jump_point": np.nan, "converging_point_published": 1.0, "peak_depth": 0.5},
     ])  # fmt: skip
-    figure = plot_depths(depths, LABELS | {"models": {"a": "Model A"}})
+    figure = plot_depths(depths, LABELS | {"models": {"a": {"label": "Model A"}}})
     jumps = next(line for line in figure.axes[0].lines if line.get_marker() == ">")
     np.testing.assert_array_equal(jumps.get_xdata(), [0.25, np.nan])
 
@@ -84,7 +86,13 @@ def test_a_depth_that_does_not_exist_has_no_marker():
 def test_equal_data_give_equal_files(scores, tmp_path):
     for name in ("one", "two"):
         figure = draw_curves(scores, LABELS, compare="model")
-        save_figure(figure, svg=str(tmp_path / f"{name}.svg"), png=str(tmp_path / f"{name}.png"), dots_per_inch=100)
+        save_figure(
+            figure,
+            svg=str(tmp_path / f"{name}.svg"),
+            png=str(tmp_path / f"{name}.png"),
+            record="f" * 64,
+            dots_per_inch=100,
+        )
     for extension in ("svg", "png"):
         assert (tmp_path / f"one.{extension}").read_bytes() == (tmp_path / f"two.{extension}").read_bytes()
     assert b"Model B" in (tmp_path / "one.svg").read_bytes(), "text stays text"

@@ -13,9 +13,10 @@ from conceptdepth import model_files
 from conceptdepth.cell import Cell, LoadedModel, extract_cell
 from conceptdepth.errors import UserError
 from conceptdepth.extraction import extract, tokenize
-from conceptdepth.model_files import fetch_model, model_folder
+from conceptdepth.model_files import fetch_model
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
+from conceptdepth.weights import model_folder
 from tiny_model import save_tiny_model
 from tokenizers.processors import TemplateProcessing
 
@@ -159,6 +160,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
         return Cell(
             model=str(model_json), name="tiny", quantization=quantization, prompts=str(prompts), sites=["residual"],
             batch_tokens=64, device="cpu", threads=1, destination=str(tmp_path / destination),
+                record="an id",
         )  # fmt: skip
 
     with caplog.at_level(logging.INFO):
@@ -171,6 +173,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
     with open_activations(tmp_path / "a.h5") as a, open_activations(tmp_path / "d.h5") as d:
         np.testing.assert_array_equal(a["activations/residual"], d["activations/residual"])
         assert a.attrs["quantization"] == "fp32"
+        assert a.attrs["record"] == "an id"
         assert json.loads(a.attrs["versions"])["torch"].startswith(torch.__version__.split("+")[0])
 
 

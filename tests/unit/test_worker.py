@@ -57,8 +57,18 @@ def cell(files, tmp_path, **changes) -> Cell:
     given = {
         "model": str(files / "model.json"), "name": "tiny", "quantization": "fp32", "prompts": str(files / "prompts.jsonl"),
         "sites": ["residual"], "batch_tokens": 64, "device": "cpu", "threads": 1, "destination": str(tmp_path / "out.h5"),
+        "record": "f" * 64,
     }  # fmt: skip
     return Cell(**given | changes)
+
+
+def test_the_facts_of_the_worker_come_back_for_the_record(files, tmp_path):
+    facts = worker.extract_in_worker(
+        cell(files, tmp_path), log_file=str(tmp_path / "cell.log"), log_level="INFO", digest="test"
+    )
+    assert facts["environment"]["device"] == "cpu"
+    assert any("openmp" in library for library in facts["environment"]["blas"])
+    assert facts["peak_memory_mb"] > 200, "torch alone takes that much"
 
 
 def ask(tmp_path, wanted: Cell, log: str = "cell.log") -> str:

@@ -6,7 +6,13 @@ import h5py
 import pandas as pd
 import pytest
 
-CELLS = [f"tiny/{q}/{d}.{p}" for q in ("fp32", "int8") for d in ("coins", "claims") for p in ("clean", "noise")]
+CELLS = [
+    f"{m}/{q}/{d}.{p}"
+    for m in ("tiny", "cached")
+    for q in ("fp32", "int8")
+    for d in ("coins", "claims")
+    for p in ("clean", "noise")
+]
 
 
 def jobs(text: str) -> dict[str, int]:
@@ -18,9 +24,9 @@ def test_a_dry_run_lists_every_job_and_makes_nothing(project):
     result = project.snakemake("--dry-run")
     assert result.returncode == 0
     assert jobs(result.stdout + result.stderr) == {
-        "fetch_source": 1, "fetch_model": 1, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 8,
-        "train_probes": 8, "collect_scores": 1, "estimate_depth": 1, "record_configuration": 1, "plot_accuracy": 1,
-        "plot_perturbations": 1, "plot_quantizations": 1, "plot_depths": 1, "all": 1, "total": 32,
+        "fetch_source": 1, "fetch_model": 2, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 16,
+        "train_probes": 16, "collect_scores": 1, "estimate_depth": 1, "record_configuration": 1, "plot_accuracy": 1,
+        "plot_perturbations": 1, "plot_quantizations": 1, "plot_depths": 1, "audit_results": 1, "all": 1, "total": 50,
     }  # fmt: skip
     assert not list((project.folder / "results").rglob("*.h5"))
 
@@ -53,17 +59,22 @@ def test_probes_keep_coefficients_and_held_out_predictions(finished):
         assert group["coefficients"].shape == (3, 64 + 1)
         predicted = group["decision"][:] > 0
         accuracy = (predicted == file["label"][:][group["test"][:]]).mean(axis=1)
-    row = scores[(scores.quantization == "fp32") & (scores.dataset == "coins") & (scores.perturbation == "clean")]
+    row = scores[
+        (scores.model == "tiny")
+        & (scores.quantization == "fp32")
+        & (scores.dataset == "coins")
+        & (scores.perturbation == "clean")
+    ]
     assert accuracy.tolist() == row[row.seed == 1].sort_values("layer")["accuracy"].tolist()
 
 
 def test_one_model_is_loaded_once_for_all_cells_that_follow_each_other(finished):
     logs = [path.read_text() for path in (finished.folder / "results/logs/extract_activations").rglob("*.log")]
-    loads = sum(bool(re.search(r"loaded tiny as", text)) for text in logs)
+    loads = sum(bool(re.search(r"loaded (tiny|cached) as", text)) for text in logs)
     found = sum("loaded already" in text for text in logs)
     assert loads + found == len(CELLS)
-    # Two jobs at a time, each with its worker: at most two loads of each weight format.
-    assert loads <= 4
+    # Two jobs at a time, each with its worker: at most two loads of each model and weight format.
+    assert loads <= 8
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -108,7 +119,7 @@ def test_a_configuration_error_is_one_sentence_and_no_traceback(project):
 
 def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(project):
     def too_long(config):
-        config["run"].update(quantizations=["fp32"], perturbations=["clean"])
+        config["run"].update(models=["tiny"], quantizations=["fp32"], perturbations=["clean"])
         config["datasets"]["coins"]["template"]["prompt"] = "coin " * 200
 
     project.overlay(too_long)

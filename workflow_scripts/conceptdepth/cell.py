@@ -9,12 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conceptdepth.model_files import model_folder
+from conceptdepth.environment import linear_algebra, peak_memory_mb
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.records import read_jsonl
 from conceptdepth.store import write_activations
+from conceptdepth.weights import model_folder
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class Cell:
     """Threads on the CPU."""
     destination: str
     """Path of the activation file."""
+    record: str
+    """Id of the job's record."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run."""
 
@@ -83,8 +87,8 @@ class LoadedModel:
         return self._model
 
 
-def extract_cell(cell: Cell, loaded: LoadedModel) -> None:
-    """Extract one cell and write its activation file."""
+def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
+    """Extract one cell, write its activation file and return facts about the process for its record."""
     import torch
 
     from conceptdepth.extraction import extract, tokenize
@@ -103,6 +107,7 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> None:
         *(len(rows), n_tokens, result.tokens_computed, finished - ready),
     )
     attributes = {
+        "record": cell.record,
         "model": cell.name,
         "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
         "quantization": cell.quantization,
@@ -121,3 +126,14 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> None:
         cell.destination, activations=result.activations, prompts=rows, n_tokens=result.n_tokens, attributes=attributes
     )
     log.info("written in %.1f s", time.perf_counter() - finished)
+    return {
+        "peak_memory_mb": peak_memory_mb(),
+        "environment": {"device": device_name(body.device), "blas": linear_algebra()},
+    }
+
+
+def device_name(device: "torch.device") -> str:
+    """Return what a device calls itself."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,4 +1,4 @@
-"""Content digests of scripts and files, so that only stale outputs recompute.
+"""Content digests of scripts, so that only stale outputs recompute.
 
 Snakemake compares the time stamp of a script and does not look at the modules it imports. These digests
 go into ``params`` instead: they follow first-party imports and ignore comments, docstrings and layout.
@@ -19,11 +19,13 @@ def code_digest(script: str) -> str:
     ``script`` is a file name inside ``workflow_scripts/``. Two versions share a digest exactly when their
     parsed syntax, docstrings aside, is the same.
     """
-    digest = hashlib.sha256()
-    for path in code_files(script):
-        digest.update(path.relative_to(SCRIPTS).as_posix().encode())
-        digest.update(syntax(path).encode())
-    return digest.hexdigest()[:16]
+    lines = [f"{name} {digest}" for name, digest in code_hashes(script).items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def code_hashes(script: str) -> dict[str, str]:
+    """Return the SHA-256 of the syntax of each file behind a script, by path from the repository's root."""
+    return {path.relative_to(SCRIPTS.parent).as_posix(): syntax_sha256(path) for path in code_files(script)}
 
 
 def code_files(script: str) -> list[Path]:
@@ -53,24 +55,26 @@ def imported_files(path: Path) -> list[Path]:
 
 
 @cache
-def syntax(path: Path) -> str:
-    """Return the parsed syntax of a file as text, without docstrings, comments and positions."""
+def syntax_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's parsed syntax, without docstrings, comments and positions."""
     tree = _parse(path)  # Shared with imported_files, to which docstrings do not matter.
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [line for line in node.body if not _is_bare_string(line)]
-    return ast.dump(tree)
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(_text(tree).encode()).hexdigest()
 
 
 @cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _text(node: object) -> str:
+    """Write syntax as text. Not `ast.dump`: what it writes for the same code differs between Pythons."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return f"{type(node).__name__}({','.join(f'{name}={_text(value)}' for name, value in fields)})"
+    return f"[{','.join(map(_text, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _is_bare_string(line: ast.stmt) -> bool:

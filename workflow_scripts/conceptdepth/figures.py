@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.job import complete_file
+from conceptdepth.files import complete_file
+from conceptdepth.provenance import PREFIX
 
 # A dictionary and not a matplotlibrc file: as code it is part of the digest that reruns stale figures.
 STYLE: Any = {
@@ -46,7 +47,8 @@ WORDS = {
 }
 """What readers call what the configuration names."""
 
-Labels = Mapping[str, Mapping[str, str]]
+Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""What `conceptdepth.settings.figure_labels` returns."""
 
 
 def word(name: str) -> str:
@@ -78,14 +80,13 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure
             for axis, dataset in zip(panels, datasets):
                 cell = scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)]
                 draw_panel(axis, cell, compare)
-                title = labels["datasets"][dataset]
+                title = labels["datasets"][dataset]["label"]
                 if compare != "model" and len(models) > 1:
-                    title += f"\n{labels['models'][shown[0]]}"
+                    title += f"\n{labels['models'][shown[0]]['label']}"
                 axis.set_title(title)
                 if row == 0:
-                    axis.annotate(
-                        labels["domains"][dataset], (1, 1.02), xycoords="axes fraction", ha="right", color="#666666"
-                    )
+                    domain = labels["datasets"][dataset]["domain"]
+                    axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
             panels[0].set_ylabel("Test accuracy")
         for axis in axes[-1]:
             axis.set_xlabel("Relative depth (layer / number of layers)")
@@ -115,12 +116,13 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
 
 def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str) -> None:
     """Name the lines below the panels, and what is held fixed."""
-    names = [labels["models"].get(value, word(value)) for value in scores[compare].unique()]
+    models = {name: entry["label"] for name, entry in labels["models"].items()}
+    names = [models.get(value, word(value)) for value in scores[compare].unique()]
     handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
     handles.append(Line2D([], [], color="#666666", linestyle=(0, (4, 3)), linewidth=1, label="chance (majority class)"))
     fixed = [word(scores[key].iloc[0]) for key in ("quantization", "perturbation", "site") if key != compare]
     if compare != "model" and scores["model"].nunique() == 1:
-        fixed.insert(0, labels["models"][scores["model"].iloc[0]])
+        fixed.insert(0, models[scores["model"].iloc[0]])
     splits = scores["seed"].nunique()
     band = f"; mean and range of {splits} splits" if splits > 1 else ""
     figure.legend(
@@ -132,11 +134,11 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
     )
 
 
-def save_figure(figure: Figure, *, svg: str, png: str, dots_per_inch: int) -> None:
-    """Write a figure as SVG and PNG, each complete or not at all."""
+def save_figure(figure: Figure, *, svg: str, png: str, record: str, dots_per_inch: int) -> None:
+    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata."""
     with mpl.rc_context(STYLE):
         with complete_file(svg) as part:
-            figure.savefig(part, format="svg", metadata={"Date": None})
+            figure.savefig(part, format="svg", metadata={"Date": None, "Identifier": PREFIX + record})
         with complete_file(png) as part:
-            figure.savefig(part, format="png", dpi=dots_per_inch)
+            figure.savefig(part, format="png", dpi=dots_per_inch, metadata={"Identifier": PREFIX + record})
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""What every script does around its work: log to the job's file, and report errors to a person."""
+"""What every script does around its work: log to the job's file, report errors to a person, keep a record."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conceptdepth.errors import UserError
+from conceptdepth.provenance import JobRecord, is_record
 
 log = logging.getLogger("conceptdepth")
 
@@ -17,23 +18,39 @@ RUN_VARIABLE = "CONCEPTDEPTH_RUN"
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
-    """Run a script's work with its log file as standard output and error.
+def job(snakemake: Any) -> Iterator[JobRecord]:
+    """Run a script's work with its log file as standard output and error, and write its record.
 
-    A `UserError` ends the job with its one sentence; any other exception leaves its traceback in the log.
+    Gives the record, whose id figures carry. A `UserError` ends the job with its one sentence; any other
+    exception leaves its traceback in the log.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with logging_to(path, snakemake.config["execution"]["log_level"]):
         try:
-            yield
+            record = begin_record(snakemake)
+            yield record
+            record.write([output for output in snakemake.output if not is_record(output)], snakemake.output.record)
         except UserError as error:
             log.error("Error: %s", error)
             raise SystemExit(1) from None
         except Exception:
             log.exception("Error: this should not have happened; please report it.")
             raise SystemExit(1) from None
+
+
+def begin_record(snakemake: Any) -> JobRecord:
+    """Return the record of a job that begins."""
+    params = dict(snakemake.params.items())
+    del params["code"]  # The record has it with the files behind it.
+    return JobRecord(
+        rule=snakemake.rule,
+        wildcards=dict(snakemake.wildcards.items()),
+        software=params.pop("software"),
+        params=params,
+        inputs=list(snakemake.input),
+    )
 
 
 @contextmanager
@@ -55,16 +72,3 @@ def logging_to(path: str | Path, level: str) -> Iterator[None]:
             for number, descriptor in ((1, kept[2]), (2, kept[3])):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
-
-
-@contextmanager
-def complete_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` to write to; it becomes ``path`` only if the block succeeds."""
-    final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.part")
-    try:
-        yield temporary
-        os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)

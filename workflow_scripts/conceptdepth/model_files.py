@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.digest import file_sha256
 from conceptdepth.errors import UserError
-from conceptdepth.job import complete_file
+from conceptdepth.files import complete_file, file_sha256
 from conceptdepth.sources import fetch_file
 
 log = logging.getLogger(__name__)
@@ -110,24 +109,3 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
         gguf_library.GGUFReader = reader
     model.save_pretrained(folder)
     log.info("converted to safetensors: %d parameters", model.num_parameters())
-
-
-def model_folder(model_json: str | Path) -> Path:
-    """Return the folder of weights that ``model.json`` points to, without touching the network.
-
-    Raises `UserError` if the weights are gone.
-    """
-    where = json.loads(Path(model_json).read_text(encoding="utf-8"))["where"]
-    if "hf" in where:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
-
-        try:
-            return Path(snapshot_download(where["hf"], revision=where["revision"], local_files_only=True))
-        except LocalEntryNotFoundError:
-            raise UserError(
-                f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
-            ) from None
-    if not Path(where["folder"]).is_dir():
-        raise UserError(f"the weights in {where['folder']} are gone; delete {model_json} and run again.")
-    return Path(where["folder"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.job import complete_file
+from conceptdepth.files import complete_file
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:

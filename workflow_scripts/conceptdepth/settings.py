@@ -4,11 +4,18 @@ These values go into the ``params`` of rules. Snakemake reruns a job when they c
 what does not matter and stand in a fixed order.
 """
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.digest import file_sha256
+import yaml
+
+from conceptdepth.files import file_sha256
+from conceptdepth.sources import file_name
+
+ENVIRONMENTS = Path(__file__).resolve().parents[2] / "envs"
 
 
 def in_order(value: Any) -> Any:
@@ -17,15 +24,75 @@ def in_order(value: Any) -> Any:
 
 
 def pinned(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source with the digest of its bytes; a local file gets the one that it has now."""
-    if "path" in source and Path(source["path"]).is_file():
-        return in_order({**source, "sha256": file_sha256(source["path"])})
+    """Return a source with a digest of its bytes; a local file or folder gets the one that it has now."""
+    path = Path(source.get("path", ""))
+    if "path" in source and path.is_file():
+        return in_order({**source, "sha256": file_sha256(path)})
+    if "path" in source and path.is_dir():
+        return in_order({**source, "samples_sha256": samples_sha256(path)})
     return in_order(source)
 
 
+def samples_sha256(folder: Path) -> str:
+    """Return a digest of the files of a folder: their names, sizes, and 16 samples of 64 KiB from each.
+
+    Weights are gigabytes and a dry run has seconds. Other weights of the same shape differ in every sample;
+    the job that reads them hashes them whole.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as stream:
+            for number in range(16):
+                stream.seek(max(0, size - SAMPLE) * number // 15)
+                digest.update(stream.read(SAMPLE))
+    return digest.hexdigest()
+
+
+SAMPLE = 1 << 16
+"""Bytes of a sample."""
+
+
 def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return the named keys of a registry entry, as far as it has them; sources are pinned."""
-    return {key: pinned(entry[key]) if key == "source" else in_order(entry[key]) for key in keys if key in entry}
+    """Return what the named keys of a registry entry decide, as far as it has them."""
+    return {key: DECISIVE.get(key, in_order)(entry[key]) for key in keys if key in entry}
+
+
+def unnamed(classes: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return what makes a statement a member of each class; what the class is called does not matter."""
+    return [in_order({key: value for key, value in cls.items() if key != "name"}) for cls in classes]
+
+
+DECISIVE: dict[str, Callable[[Any], Any]] = {"source": pinned, "classes": unnamed}
+"""Keys of registry entries of which more, or less, counts than what is written there."""
+
+
+def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[str, Any]:
+    """Return the settings that decide the activations of a weight format."""
+    settings = config["activations"]
+    return in_order(settings | {"fixed_batch_tokens": settings["fixed_batch_tokens"].get(quantization)})
+
+
+PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+"""What packages of conda-forge are called on PyPI, where that differs."""
+
+
+@cache
+def pins(stage: str) -> dict[str, str]:
+    """Return the versions that ``envs/<stage>.yaml`` pins, by the packages' names on PyPI.
+
+    Without pip, which only brings files whose digest is checked.
+    """
+    content = yaml.safe_load((ENVIRONMENTS / f"{stage}.yaml").read_text(encoding="utf-8"))
+    versions = dict(dependency.split("=") for dependency in content["dependencies"])
+    return in_order({PYPI_NAMES.get(name, name): version for name, version in versions.items() if name != "pip"})
+
+
+def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str]:
+    """Return the pattern filled in for the file that a dataset is fetched as; a generator has none."""
+    source = config["datasets"][dataset]["source"]
+    return [] if "generator" in source else [pattern.format(dataset=dataset, file=file_name(source))]
 
 
 def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -57,11 +124,10 @@ def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     return in_order(chosen)
 
 
-def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the names that a reader knows, by registry and name, in the order of the run."""
+def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what a reader calls models and datasets, by registry and name, in the order of the run."""
     run, datasets = config["run"], config["datasets"]
     return {
-        "models": {name: config["models"][name]["label"] for name in run["models"]},
-        "datasets": {name: datasets[name]["label"] for name in run["datasets"]},
-        "domains": {name: datasets[name]["domain"] for name in run["datasets"]},
+        "models": {name: {"label": config["models"][name]["label"]} for name in run["models"]},
+        "datasets": {name: {key: datasets[name][key] for key in ("domain", "label")} for name in run["datasets"]},
     }

@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from conceptdepth.digest import file_sha256
 from conceptdepth.errors import UserError
-from conceptdepth.job import complete_file
+from conceptdepth.files import complete_file, file_sha256
 
 log = logging.getLogger(__name__)
 

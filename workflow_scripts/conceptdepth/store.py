@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.errors import UserError
-from conceptdepth.job import complete_file
+from conceptdepth.files import complete_file
 
 FORMAT = "conceptdepth-activations"
 FORMAT_VERSION = 1

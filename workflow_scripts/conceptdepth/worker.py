@@ -42,8 +42,8 @@ START_SECONDS = 60.0
 """How long a job waits for a worker to start."""
 
 
-def extract_in_worker(cell: Cell, *, log_file: str, log_level: str, digest: str) -> None:
-    """Let a worker extract a cell, and put the result in place.
+def extract_in_worker(cell: Cell, *, log_file: str, log_level: str, digest: str) -> dict[str, Any]:
+    """Let a worker extract a cell, put the result in place and return the worker's facts.
 
     ``digest`` is the digest of the code, part of the worker's address. Raises `UserError` with the worker's
     message if it fails.
@@ -63,6 +63,7 @@ def extract_in_worker(cell: Cell, *, log_file: str, log_level: str, digest: str)
         if "error" in outcome:
             raise UserError(outcome["error"])
         os.replace(given, final)
+        return outcome["facts"]
     finally:
         given.unlink(missing_ok=True)
 
@@ -208,13 +209,12 @@ def _handle(connection: socket.socket, loaded: LoadedModel, runs: set[int]) -> N
 def _work(request: dict[str, Any], loaded: LoadedModel) -> dict[str, Any]:
     with logging_to(request["log_file"], request["log_level"]):
         try:
-            extract_cell(Cell(**request["cell"]), loaded)
+            return {"facts": extract_cell(Cell(**request["cell"]), loaded)}
         except UserError as error:
             return {"error": str(error)}
         except Exception:
             log.exception("the extraction failed")
             return {"error": "the extraction failed; its traceback stands above."}
-    return {}
 
 
 def _leave_with_client(connection: socket.socket, finished: threading.Event) -> None:

@@ -1,0 +1,279 @@
+"""The tamper table: whatever is changed after a run, the audit finds it and says where."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conceptdepth.audit import CHANGED, INCOMPLETE, INTACT, Auditor
+from conceptdepth.provenance import read_record, record_id, sealed
+from conftest import Project
+
+FIGURE = "results/figures/accuracy.png"
+SCORES = "results/tables/layer_scores.csv"
+CELL = "tiny/fp32/coins.clean"
+
+
+@pytest.fixture
+def run(finished, tmp_path, monkeypatch):
+    """A copy of the finished project to tamper with; its code is the repository's."""
+    monkeypatch.setenv("HF_HOME", str(finished.hub))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(finished.hub / "hub"))
+    project = finished.copy(tmp_path / "project")
+    monkeypatch.chdir(project.folder)
+    return project
+
+
+def audit_all():
+    return Auditor(".").audit_all()
+
+
+def audit(path):
+    return Auditor(".").audit_file(path)
+
+
+def found(audit) -> set[tuple[str, str]]:
+    return {(finding.verdict, finding.path) for finding in audit.findings}
+
+
+def flip(path, where=0.5):
+    content = bytearray(Path(path).read_bytes())
+    content[int(len(content) * where)] ^= 1
+    Path(path).write_bytes(content)
+
+
+def outputs():
+    return [
+        output["path"] for path in Path("results/provenance").rglob("*.json") for output in read_record(path)["outputs"]
+    ]
+
+
+def edit_record(path, change, *, reseal):
+    """Edit a record as a person would, or as one who also mends what the record says of itself."""
+    record = json.loads(Path(path).read_text())
+    change(record)
+    if reseal:
+        record["id"] = record_id(record)
+        record = sealed(record)
+    Path(path).write_text(json.dumps(record, indent=1))
+
+
+def test_what_nobody_touched_is_intact(run):
+    whole = audit_all()
+    assert whole.verdict == INTACT
+    assert found(whole) == set()
+    assert whole.files > set(outputs())
+    assert "data/tiny/model.safetensors" in whole.files, "weights in a local folder are checked"
+    assert any("snapshots" in path and path.endswith("model.safetensors") for path in whole.files), "and in a cache"
+
+
+def test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code(run):
+    figure = audit(FIGURE)
+    assert figure.verdict == INTACT
+    assert {record["rule"] for record in figure.records.values()} == {
+        "plot_accuracy", "collect_scores", "train_probes", "extract_activations", "fetch_model", "render_prompts",
+        "prepare_dataset", "fetch_source",
+    }  # fmt: skip
+    assert {"results/sources/claims/claims.csv", "data/tiny/config.json", SCORES, FIGURE} <= figure.files
+    assert "workflow_scripts/conceptdepth/probes.py" in figure.code
+    assert "workflow_scripts/estimate_depth.py" not in figure.code
+
+
+@pytest.mark.parametrize("where", [0.0, 0.5, 0.99])
+def test_one_flipped_byte_in_any_output_is_found(run, where):
+    for path in outputs():
+        before = Path(path).read_bytes()
+        flip(path, where)
+        assert audit_all().verdict == CHANGED, path
+        assert (CHANGED, path) in found(audit(path))
+        Path(path).write_bytes(before)
+    assert audit_all().verdict == INTACT
+
+
+def test_a_flipped_byte_in_the_weights_is_found(run):
+    flip("data/tiny/model.safetensors", 0.37)
+    assert found(audit(FIGURE)) == {(CHANGED, "data/tiny/model.safetensors")}
+
+
+def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
+    text = Path(SCORES).read_text()
+    Path(SCORES).write_text(text.replace("tiny,fp32,coins,clean,mlp_input", "tiny,fp32,coins,clean,mlp_inpux", 1))
+    assert found(audit(FIGURE)) == {(CHANGED, SCORES)}
+    assert audit("results/figures/depths.svg").verdict == CHANGED, "by way of concept_depth.csv"
+
+
+def test_swapped_figures_are_found_and_told_apart(run):
+    one, other = Path(FIGURE).read_bytes(), Path("results/figures/depths.png").read_bytes()
+    Path(FIGURE).write_bytes(other)
+    Path("results/figures/depths.png").write_bytes(one)
+    (finding,) = audit(FIGURE).findings
+    assert finding.verdict == CHANGED
+    assert "it carries the id" in finding.text
+    assert "of another job" in finding.text
+
+
+def test_an_edited_record_is_found_by_its_seal(run):
+    path = f"results/provenance/train_probes/{CELL}.json"
+    edit_record(path, lambda record: record["params"]["probes"].update(C=100.0), reseal=False)
+    assert (CHANGED, path) in found(audit(FIGURE))
+
+
+def test_an_edited_and_resealed_record_breaks_the_record_that_names_it(run):
+    path = f"results/provenance/train_probes/{CELL}.json"
+    edit_record(path, lambda record: record.update(started="2020-01-01T00:00:00+00:00"), reseal=True)
+    (finding,) = [finding for finding in audit(FIGURE).findings if finding.path == path]
+    assert "results/provenance/collect_scores.json read" in finding.text
+
+
+def test_an_edited_and_resealed_record_at_the_end_of_the_chain_is_found_by_the_figure_itself(run):
+    path = "results/provenance/plot_accuracy.json"
+    edit_record(path, lambda record: record["params"]["figures"].update(dots_per_inch=300), reseal=True)
+    assert (CHANGED, path) in found(audit(FIGURE))
+
+
+def test_a_record_with_the_hash_of_a_forged_file_is_found(run):
+    """Someone edits a table and its record, seal included: the figure was made from other bytes."""
+    flip(SCORES)
+    path = "results/provenance/collect_scores.json"
+    now = Auditor(".").sha256(SCORES)
+    edit_record(path, lambda record: record["outputs"][0].update(sha256=now), reseal=True)
+    assert {(CHANGED, SCORES), (CHANGED, path)} <= found(audit(FIGURE))
+
+
+def test_a_broken_record_is_found(run):
+    path = "results/provenance/collect_scores.json"
+    Path(path).write_text("{")
+    assert (CHANGED, path) in found(audit(FIGURE))
+    assert (CHANGED, path) in found(audit_all())
+
+
+def test_a_missing_record_leaves_the_chain_incomplete(run):
+    path = f"results/provenance/extract_activations/{CELL}.json"
+    Path(path).unlink()
+    assert audit(FIGURE).verdict == INCOMPLETE
+    assert (INCOMPLETE, path) in found(audit(FIGURE))
+    assert {(INCOMPLETE, path), (INCOMPLETE, f"results/activations/{CELL}.h5")} == found(audit_all())
+
+
+def test_missing_activations_leave_the_chain_incomplete(run):
+    shutil.rmtree("results/activations")
+    assert audit(FIGURE).verdict == INCOMPLETE
+
+
+def test_a_changed_file_weighs_more_than_a_missing_one(run):
+    Path(f"results/activations/{CELL}.h5").unlink()
+    flip(SCORES)
+    assert audit(FIGURE).verdict == CHANGED
+
+
+def test_a_file_from_another_run_is_found(run, tmp_path):
+    run.overlay(lambda config: config["probes"].update(seeds=[7]))
+    old = shutil.copy(FIGURE, tmp_path / "old.png")
+    assert run.snakemake("--quiet", "all").returncode == 0
+    assert audit(FIGURE).verdict == INTACT
+    stranger = audit(old)
+    assert stranger.verdict == INCOMPLETE
+    assert "belongs to no record here" in next(iter(stranger.findings)).text
+    shutil.copy(old, FIGURE)
+    (finding,) = audit(FIGURE).findings
+    assert (finding.verdict, finding.path) == (CHANGED, FIGURE)
+    assert "of another job" in finding.text
+    activations = f"results/activations/{CELL}.h5"
+    shutil.copy("results/activations/tiny/fp32/coins.noise.h5", activations)
+    assert (CHANGED, activations) in found(audit(FIGURE))
+
+
+@pytest.mark.parametrize("name", ["accuracy.png", "accuracy.svg"])
+def test_a_figure_copied_elsewhere_is_known(run, tmp_path, name):
+    copy = shutil.copy(f"results/figures/{name}", tmp_path / f"sent by a colleague {name}")
+    assert audit(copy).verdict == INTACT
+    assert "results/provenance/plot_accuracy.json" in audit(copy).records
+    flip(copy, 0.99)
+    changed = audit(copy)
+    assert (changed.verdict, "results/provenance/plot_accuracy.json" in changed.records) == (CHANGED, True)
+
+
+def test_a_table_copied_elsewhere_is_known_by_its_bytes(run, tmp_path):
+    copy = shutil.copy(SCORES, tmp_path / "scores.csv")
+    assert audit(copy).verdict == INTACT
+    flip(copy)
+    assert audit(copy).verdict == INCOMPLETE, "a table carries no id"
+
+
+def test_a_file_that_no_job_wrote_is_found(run):
+    Path("results/tables/extra.csv").write_text("a\n1\n")
+    assert found(audit_all()) == {(INCOMPLETE, "results/tables/extra.csv")}
+    assert audit("results/tables/extra.csv").verdict == INCOMPLETE
+
+
+def test_other_code_is_found(run, monkeypatch):
+    code = run.folder / "workflow_scripts/conceptdepth/probes.py"
+    monkeypatch.setattr("conceptdepth.audit.ROOT", run.folder)
+    assert audit(FIGURE).verdict == INTACT
+    with code.open("a") as stream:
+        stream.write("\nEXTRA = 1\n")
+    from conceptdepth import digest
+
+    for cached in (digest._parse, digest.syntax_sha256):
+        cached.cache_clear()
+    (finding,) = audit(FIGURE).findings
+    assert (finding.verdict, finding.path) == (CHANGED, "workflow_scripts/conceptdepth/probes.py")
+    assert "is not the code that ran (commit " in finding.text
+
+
+# --- The command ------------------------------------------------------------------------------------------
+
+
+def audit_command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return project.run(sys.executable, "workflow_scripts/audit.py", *arguments)
+
+
+def test_the_command_prints_the_chain_and_one_verdict(run):
+    result = audit_command(run, FIGURE)
+    assert (result.returncode, result.stderr) == (0, "")
+    rules = [line.split()[0] for line in result.stdout.splitlines() if " job" in line]
+    assert rules == [
+        "plot_accuracy", "collect_scores", "train_probes", "extract_activations", "fetch_model", "render_prompts",
+        "prepare_dataset", "fetch_source",
+    ]  # fmt: skip
+    assert "tiny: path data/tiny" in result.stdout
+    assert "cached: hf tests/cached, revision 0123456789abcdef" in result.stdout
+    assert "claims: path data/claims.csv, sha256 " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("intact: ")
+
+
+def test_the_exit_code_is_the_verdict(run):
+    flip(SCORES)
+    changed = audit_command(run, "--all")
+    assert (changed.returncode, changed.stdout.splitlines()[-1].split(":")[0]) == (1, "changed since")
+    assert f"changed since: {SCORES} has the sha256 " in changed.stdout
+    shutil.rmtree("results/tables")
+    incomplete = audit_command(run, FIGURE)
+    assert (incomplete.returncode, incomplete.stdout.splitlines()[-1].split(":")[0]) == (2, "incomplete")
+
+
+def test_json_has_everything(run):
+    flip(SCORES)
+    result = audit_command(run, FIGURE, "--json")
+    content = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert content["verdict"] == CHANGED
+    assert [finding["path"] for finding in content["findings"]] == [SCORES]
+    assert content["chain"][0]["rule"] == "plot_accuracy"
+    assert SCORES in content["files"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results/figures/none.png"], "Error: there is no file 'results/figures/none.png'; give an output"),
+        (["--all", "--directory", "data"], "Error: data has no results/provenance; run snakemake first"),
+    ],
+)
+def test_a_mistake_is_answered_by_a_sentence(run, arguments, message):
+    result = audit_command(run, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+    assert "Traceback" not in result.stderr

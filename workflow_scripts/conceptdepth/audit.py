@@ -1,0 +1,243 @@
+"""Auditing outputs: from a file back to dataset bytes, model revision and code, checking every hash on the way.
+
+A file is *intact* if it and all that it was made from are as their records say, and the code is still the
+code that made it; *changed since* if any hash differs; *incomplete* if something is missing, so that it
+cannot be told.
+"""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conceptdepth.digest import syntax_sha256
+from conceptdepth.environment import ROOT
+from conceptdepth.errors import UserError
+from conceptdepth.files import file_sha256
+from conceptdepth.metadata import embedded_id
+from conceptdepth.provenance import RECORDS, RecordContent, read_record, record_id, sealed
+from conceptdepth.weights import weight_files
+
+INTACT, CHANGED, INCOMPLETE = "intact", "changed since", "incomplete"
+
+EXIT_CODES = {INTACT: 0, CHANGED: 1, INCOMPLETE: 2}
+
+STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
+"""Folders of ``results/`` in which every file has a record."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as the records say."""
+
+    verdict: str
+    """`CHANGED` or `INCOMPLETE`."""
+    path: str
+    text: str
+    """The rest of a sentence that begins with the path."""
+
+
+@dataclass
+class Audit:
+    """What an audit has found."""
+
+    records: dict[str, RecordContent] = field(default_factory=dict)
+    """Records of the chain by path, from the audited file backwards."""
+    findings: dict[Finding, None] = field(default_factory=dict)
+    """An ordered set."""
+    files: set[str] = field(default_factory=set)
+    """Files whose bytes were checked."""
+    code: set[str] = field(default_factory=set)
+    """Code files that were checked."""
+
+    @property
+    def verdict(self) -> str:
+        """`CHANGED` weighs more than `INCOMPLETE`."""
+        verdicts = {finding.verdict for finding in self.findings}
+        return next((verdict for verdict in (CHANGED, INCOMPLETE) if verdict in verdicts), INTACT)
+
+    def note(self, verdict: str, path: str, text: str) -> None:
+        """Add a finding, once."""
+        self.findings[Finding(verdict, path, text)] = None
+
+    def include(self, other: "Audit") -> None:
+        """Add what another audit of the same folder has found."""
+        self.records |= other.records
+        self.findings |= other.findings
+        self.files |= other.files
+        self.code |= other.code
+
+
+class Auditor:
+    """The records of one folder of results, and the hashes that have been computed so far."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Take the folder that Snakemake works in. Raises `UserError` if it has no records."""
+        self.folder = Path(folder).absolute()
+        if not (self.folder / RECORDS).is_dir():
+            raise UserError(f"{folder} has no {RECORDS}; run snakemake first, or name the folder with --directory.")
+        self._hashes: dict[str, str] = {}
+        self._records: dict[str, RecordContent] = {}
+        self._unreadable: list[str] = []
+        for path in sorted((self.folder / RECORDS).rglob("*.json")):
+            try:
+                self._records[self._name(path)] = read_record(path)
+            except ValueError:
+                self._unreadable.append(self._name(path))
+        self._by_output = {o["path"]: name for name, record in self._records.items() for o in record["outputs"]}
+
+    def audit_file(self, path: str | Path) -> Audit:
+        """Audit one file and all that it was made from; a copy is known by its bytes or by the id in it.
+
+        Raises `UserError` if there is no such file.
+        """
+        if not Path(path).is_file():
+            raise UserError(f"there is no file {str(path)!r}; give an output of the workflow, or --all.")
+        audit = Audit()
+        producer = self._compare(Path(path), audit)
+        if producer is not None:
+            self._follow([producer], audit)
+        return audit
+
+    def audit_all(self) -> Audit:
+        """Audit all outputs of all records, and look for files that have none."""
+        audit = Audit()
+        outputs = [output for record in self._records.values() for output in record["outputs"]]
+        self._hash_at_once(output["path"] for output in outputs)
+        for output in outputs:
+            self._check_file(output, audit, "its record says")
+        self._follow(self._ends(), audit)
+        for path in self._unreadable:
+            audit.note(CHANGED, path, "is no readable record")
+        for path in self._strays():
+            audit.note(INCOMPLETE, path, "has no record")
+        return audit
+
+    def _ends(self) -> list[str]:
+        """Return the records that no other was made from, and then the rest."""
+        upstream = {entry["path"] for record in self._records.values() for entry in record["upstream"]}
+        return sorted(self._records, key=lambda path: path in upstream)
+
+    def _compare(self, path: Path, audit: Audit) -> str | None:
+        """Compare a file with its record, and return the record's path."""
+        name, sha256, carried = self._name(path), file_sha256(path), embedded_id(path)
+        audit.files.add(name)
+        found = self._by_output.get(name) or self._by_content(sha256) or self._by_id(carried)
+        if found is None:
+            hint = f"; the id that it carries, {carried[:12]}, belongs to no record here" if carried else ""
+            audit.note(INCOMPLETE, name, f"has no record in {RECORDS}{hint}")
+            return None
+        outputs = self._records[found]["outputs"]
+        said = {output["sha256"] for output in outputs if output["path"] == name or name not in self._by_output}
+        if sha256 not in said:
+            stranger = _stranger(carried, self._records[found])
+            audit.note(CHANGED, name, _differs(sha256, min(said), "its record says") + stranger)
+        return found
+
+    def _by_content(self, sha256: str) -> str | None:
+        return next((n for n, r in self._records.items() if sha256 in {o["sha256"] for o in r["outputs"]}), None)
+
+    def _by_id(self, carried: str | None) -> str | None:
+        return next((name for name, record in self._records.items() if record["id"] == carried), None)
+
+    def _follow(self, waiting: list[str], audit: Audit) -> None:
+        """Check records and the files they read, breadth first, to the sources."""
+        while waiting:
+            path = waiting.pop(0)
+            if path in audit.records:
+                continue
+            if path in self._unreadable:
+                audit.note(CHANGED, path, "is no readable record")
+            elif path not in self._records:
+                audit.note(INCOMPLETE, path, "is missing")
+            else:
+                record = audit.records[path] = self._records[path]
+                self._check_record(path, record, audit)
+                self._check_code(record, audit)
+                for source in record["inputs"]:
+                    self._check_file(source, audit, f"{path} read")
+                for file, sha256 in self._weights(record, audit):
+                    self._check_file({"path": file, "sha256": sha256}, audit, f"{path} found")
+                waiting += [upstream["path"] for upstream in record["upstream"]]
+
+    def _check_record(self, path: str, record: RecordContent, audit: Audit) -> None:
+        if record.get("seal") != sealed(record)["seal"] or record["id"] != record_id(record):
+            audit.note(CHANGED, path, "was edited: its seal does not fit its content")
+        for output in record["outputs"]:
+            carried = self._carried(output["path"])
+            if carried not in (None, record["id"]) and self.sha256(output["path"]) == output["sha256"]:
+                audit.note(CHANGED, path, f"was edited: {output['path']} carries another id, {carried[:12]}")
+        for upstream in record["upstream"]:
+            if (now := self.sha256(upstream["path"])) not in (None, upstream["sha256"]):
+                text = f"was edited or made again: it {_differs(now, upstream['sha256'], f'{path} read')}"
+                audit.note(CHANGED, upstream["path"], text)
+
+    def _check_file(self, described: RecordContent, audit: Audit, who_says: str) -> None:
+        path = described["path"]
+        audit.files.add(path)
+        now = self.sha256(path)
+        if now is None:
+            audit.note(INCOMPLETE, path, "is not here")
+        elif now != described["sha256"]:
+            stranger = _stranger(self._carried(path), self._records.get(self._by_output.get(path, "")))
+            audit.note(CHANGED, path, _differs(now, described["sha256"], who_says) + stranger)
+
+    def _check_code(self, record: RecordContent, audit: Audit) -> None:
+        commit = f" (commit {record['git']['commit'][:12]})" if record["git"] else ""
+        for name, sha256 in record["code"]["files"].items():
+            audit.code.add(name)
+            if not (ROOT / name).is_file():
+                audit.note(CHANGED, name, f"is gone, but it ran{commit}")
+            elif syntax_sha256(ROOT / name) != sha256:
+                audit.note(CHANGED, name, f"is not the code that ran{commit}")
+
+    def _weights(self, record: RecordContent, audit: Audit) -> list[tuple[str, str]]:
+        """Return path and hash of the files that the record's ``model.json`` lists, wherever they lie."""
+        description = record["outputs"][0]
+        path = description["path"]
+        if record["rule"] != "fetch_model" or self.sha256(path) != description["sha256"]:
+            return []  # A description that is missing or was changed is found as such.
+        try:
+            return [(self._name(file), sha256) for file, sha256 in weight_files(self.folder / path, self.folder)]
+        except UserError as error:
+            audit.note(INCOMPLETE, path, f"points to weights that are not here: {error}")
+            return []
+
+    def sha256(self, path: str) -> str | None:
+        """Return the hash of a file, computed once, or None if there is no file."""
+        if path not in self._hashes and (self.folder / path).is_file():
+            self._hashes[path] = file_sha256(self.folder / path)
+        return self._hashes.get(path)
+
+    def _carried(self, path: str) -> str | None:
+        return embedded_id(self.folder / path) if (self.folder / path).is_file() else None
+
+    def _hash_at_once(self, paths: Iterable[str]) -> None:
+        """Hash files side by side: hashing does not hold the interpreter's lock."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self.sha256, paths))
+
+    def _strays(self) -> list[str]:
+        known = set(self._by_output)
+        for record in self._records.values():
+            known |= {file for file, _ in self._weights(record, Audit())}
+        found = (file for stage in STAGES for file in sorted((self.folder / "results" / stage).rglob("*")))
+        names = (self._name(file) for file in found if file.is_file() and not file.name.startswith("."))
+        return [name for name in names if name not in known]
+
+    def _name(self, path: Path) -> str:
+        """Return a path as records write it: from the folder that Snakemake works in, if it lies there."""
+        whole = Path(os.path.normpath(path.absolute()))
+        return whole.relative_to(self.folder).as_posix() if whole.is_relative_to(self.folder) else str(path)
+
+
+def _differs(now: str, then: str, who_says: str) -> str:
+    return f"has the sha256 {now[:12]}, {who_says} {then[:12]}"
+
+
+def _stranger(carried: str | None, record: RecordContent | None) -> str:
+    """Say where a file comes from that carries the id of another record."""
+    if carried is None or record is None or carried == record["id"]:
+        return ""
+    return f"; it carries the id {carried[:12]} of another job"
