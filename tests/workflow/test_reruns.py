@@ -1,0 +1,406 @@
+"""The rerun table: after a change exactly the stale jobs run again. docs/reruns.md states the same for users.
+
+Each row copies a finished project, changes one thing, asks for a dry run and compares the jobs that it lists
+with the patterns beside the change. A job is named like its record: ``train_probes/tiny/fp32/coins.clean``.
+"""
+
+import ast
+import os
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from conftest import REVISION, Project
+
+LIBRARY = "workflow_scripts/conceptdepth"
+
+GRID = {
+    "models": ["tiny", "cached"],
+    "quantizations": ["fp32", "int8"],
+    "datasets": ["coins", "claims"],
+    "perturbations": ["clean", "noise"],
+}
+
+PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths"]
+
+
+def jobs(grid=GRID, sources=("claims",)) -> set[str]:
+    """Every job of a grid."""
+    cells = [
+        f"{m}/{q}/{d}.{p}"
+        for m in grid["models"]
+        for q in grid["quantizations"]
+        for d in grid["datasets"]
+        for p in grid["perturbations"]
+    ]
+    comparisons = [f"plot_{name}" for name in ("perturbations", "quantizations") if len(grid[name]) > 1]
+    return {
+        *(f"fetch_source/{dataset}/{dataset}.csv" for dataset in sources),
+        *(f"prepare_dataset/{d}" for d in grid["datasets"]),
+        *(f"render_prompts/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
+        *(f"fetch_model/{m}" for m in grid["models"]),
+        *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
+        *("collect_scores", "estimate_depth", "record_configuration", "audit_results"),
+        *("plot_accuracy", "plot_depths", *comparisons),
+    }
+
+
+def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
+    """The jobs that the patterns name."""
+    found = {job for job in among or jobs() for pattern in patterns if fnmatchcase(job, pattern)}
+    assert all(any(fnmatchcase(job, pattern) for job in found) for pattern in patterns), "a pattern names no job"
+    return found
+
+
+AFTER_SCORES = ["collect_scores", "estimate_depth", "plot_*", "audit_results"]
+SETTINGS = ["record_configuration", "audit_results"]
+AFTER = {
+    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "render_prompts/claims.*", "*/claims.*", *AFTER_SCORES],
+    "prepare_dataset": ["prepare_dataset/*", "render_prompts/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
+    "render_prompts": ["render_prompts/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
+    "fetch_model": ["fetch_model/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
+    "extract_activations": ["extract_activations/*", "train_probes/*", *AFTER_SCORES],
+    "train_probes": ["train_probes/*", *AFTER_SCORES],
+    "collect_scores": AFTER_SCORES,
+    "estimate_depth": ["estimate_depth", "plot_depths", "audit_results"],
+    "record_configuration": SETTINGS,
+    "audit_results": ["audit_results"],
+    **{plot: [plot, "audit_results"] for plot in PLOTS},
+}  # fmt: skip
+"""Rule -> what runs again when all its jobs do."""
+
+EVERYTHING = ["*"]
+SCORES_ON = AFTER["train_probes"]
+FROM_EXTRACTION = AFTER["extract_activations"]
+MODULES = {
+    **dict.fromkeys(["digest", "environment", "errors", "files", "job", "provenance"], EVERYTHING),
+    "records": AFTER["prepare_dataset"],
+    "datasets": AFTER["prepare_dataset"],
+    "generators": AFTER["prepare_dataset"],
+    "prompts": AFTER["render_prompts"],
+    "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
+    "model_files": AFTER["fetch_model"],
+    "weights": FROM_EXTRACTION,
+    **dict.fromkeys(["cell", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
+    "probes": SCORES_ON,
+    "depth": AFTER["estimate_depth"],
+    "figures": ["plot_*", "audit_results"],
+    **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
+    # Not code of any job: what they decide reaches jobs as params.
+    **dict.fromkeys(["changes", "config", "memory", "settings"], []),
+}
+
+
+class Row(NamedTuple):
+    """One change and the jobs that must run after it."""
+
+    change: Callable[[Project], object]
+    expected: set[str]
+    arguments: tuple[str, ...] = ()
+
+
+def append(file: str, text: str) -> Callable[[Project], object]:
+    def change(project):
+        with (project.folder / file).open("a") as stream:
+            stream.write(text)
+
+    return change
+
+
+def replace(file: str, old: str, new: str) -> Callable[[Project], object]:
+    def change(project):
+        path = project.folder / file
+        content = path.read_text()
+        assert old in content
+        path.write_text(content.replace(old, new))
+
+    return change
+
+
+def setting(*path_and_value) -> Callable[[Project], object]:
+    """Set a key of the overlay."""
+    *path, key, value = path_and_value
+
+    def change(config):
+        for part in path:
+            config = config.setdefault(part, {})
+        config[key] = value
+
+    return lambda project: project.overlay(change)
+
+
+def all_of(*changes) -> Callable[[Project], object]:
+    return lambda project: [change(project) for change in changes]
+
+
+def nothing(project):
+    pass
+
+
+def touch_everything(project):
+    """New time stamps, in an order that has nothing to do with the order of the jobs."""
+    for number, path in enumerate(sorted(project.folder.rglob("*"))):
+        if ".git" not in path.relative_to(project.folder).parts and path.is_file():
+            os.utime(path, (2_000_000_000 - number, 2_000_000_000 - number))
+
+
+def clone_and_copy_results(project):
+    """A fresh clone beside results that were copied without their time stamps."""
+    old = project.folder.rename(project.folder.with_name("old"))
+    Project(old.parent, project.hub).git("clone", "--quiet", "old", project.folder.name)
+    shutil.copytree(old / "results", project.folder / "results", copy_function=shutil.copyfile, symlinks=True)
+    assert not (project.folder / ".snakemake").exists()
+
+
+def switch_branch_and_back(project):
+    project.git("checkout", "--quiet", "-b", "other")
+    for file in ("Snakefile", "rules/probes.smk", "workflow_scripts/train_probes.py", f"{LIBRARY}/store.py"):
+        append(file, "\n# Another line.\n")(project)
+    append(f"{LIBRARY}/extraction.py", "\nOTHER = 1\n")(project)
+    setting("probes", "C", 0.5)(project)
+    project.git("commit", "--quiet", "--all", "--message", "Change things")
+    project.git("checkout", "--quiet", "main")
+
+
+def new_layout(project):
+    """Write all code as Python's own parser would: other quotes, other lines, no comments, other docstrings."""
+    for path in (project.folder / "workflow_scripts").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                node.body[0].value.value = "Something else."
+        path.write_text(f"# A comment.\n{ast.unparse(tree)}\n")
+
+
+def same_size_and_time(file: str) -> Callable[[Project], object]:
+    """Change the last byte but one, and leave size and time stamp as they were."""
+
+    def change(project):
+        path = project.folder / file
+        stat = path.stat()
+        content = bytearray(path.read_bytes())
+        content[-2] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    return change
+
+
+def profile(project):
+    folder = project.folder / "site"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump({"jobs": 7, "resources": ["mem_mb=9000"], "latency-wait": 9}))
+
+
+def with_run(**run) -> Callable[[Project], object]:
+    return lambda project: project.overlay(lambda config: config["run"].update(run))
+
+
+def among(**run) -> set[str]:
+    """The jobs of another grid."""
+    return jobs(GRID | run, sources=[name for name in (GRID | run)["datasets"] if name != "coins"])
+
+
+def new_dataset(project):
+    shutil.copy(project.folder / "data/claims.csv", project.folder / "data/more.csv")
+
+    def change(config):
+        config["datasets"]["more"] = config["datasets"]["claims"] | {"source": {"path": "data/more.csv"}}
+        config["run"]["datasets"].append("more")
+
+    project.overlay(change)
+
+
+def new_model(project):
+    def change(config):
+        config["models"]["copy"] = config["models"]["tiny"]
+        config["run"]["models"].append("copy")
+
+    project.overlay(change)
+
+
+def new_perturbation(project):
+    setting("perturbations", "caps", {"prepend": ["ZZZ"], "seed": 1})(project)
+    with_run(perturbations=["clean", "noise", "caps"])(project)
+
+
+TABLES = [*AFTER_SCORES, "record_configuration"]
+ONE_CELL = "tiny/fp32/coins.clean"
+COINS = ["render_prompts/coins.*", "extract_activations/*/coins.*", "train_probes/*/coins.*"]
+CLAIMS = ["prepare_dataset/claims", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise"]
+MORE = among(datasets=["coins", "claims", "more"])
+FULL = "workflow_scripts"
+
+ROWS = {
+    # Nothing that matters.
+    "nothing": Row(nothing, set()),
+    "touch of every file": Row(touch_everything, set()),
+    "fresh clone and copied results": Row(clone_and_copy_results, set()),
+    "branch switch and back": Row(switch_branch_and_back, set()),
+    "comments, docstrings and layout of all code": Row(new_layout, set()),
+    "comments in rules and environments": Row(
+        all_of(append("rules/probes.smk", "\n# Why.\n"), append("Snakefile", "# Why.\n"), append("envs/probes.yaml", "# Why.\n")),
+        set(),
+    ),
+    "log level": Row(setting("execution", "log_level", "DEBUG"), set()),
+    "threads": Row(all_of(setting("execution", "extraction_threads", 2), setting("execution", "probe_threads", 2)), set()),
+    "batch size": Row(setting("execution", "batch_tokens", 64), set()),
+    "models not kept loaded": Row(setting("execution", "keep_model_loaded", False), set()),
+    "device": Row(setting("execution", "device", "cpu"), set()),
+    "mirror": Row(setting("source_mirror", "data"), set()),
+    "profile": Row(profile, set(), ("--profile", "site")),
+    "verbosity": Row(nothing, set(), ("--verbose", "--printshellcmds")),
+    "an unused registry entry": Row(setting("datasets", "cities", "max_per_class", 5), set()),
+    "order of keys": Row(lambda project: project.overlay(lambda config: config.update(dict(reversed(config.items())))), set()),
+    # Settings.
+    "a model's revision": Row(
+        setting("models", "cached", "source", "revision", REVISION[::-1]),
+        reruns("fetch_model/cached", "extract_activations/cached/*", "train_probes/cached/*", *TABLES),
+    ),
+    "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *SETTINGS)),
+    "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
+    "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
+    "a dataset's class names": Row(
+        lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"][0].update(name="heads")),
+        reruns(*SETTINGS),
+    ),
+    "which labels make a class": Row(
+        lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
+        reruns("prepare_dataset/coins", *COINS, *TABLES),
+    ),
+    "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
+    "a perturbation's seed": Row(
+        setting("perturbations", "noise", "seed", 9),
+        reruns("render_prompts/*.noise", "extract_activations/*.noise", "train_probes/*.noise", *TABLES),
+    ),
+    "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
+    "tokens of an int8 pass": Row(
+        setting("activations", "fixed_batch_tokens", "int8", 64),
+        reruns("extract_activations/*/int8/*", "train_probes/*/int8/*", *TABLES),
+    ),
+    "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
+    "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns("estimate_depth", "plot_depths", *SETTINGS)),
+    "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
+    "a figure's colour": Row(replace(f"{LIBRARY}/figures.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),
+    "settings after a fresh clone and copied results": Row(
+        all_of(clone_and_copy_results, setting("probes", "C", 0.5)), reruns(*SCORES_ON, *SETTINGS)
+    ),
+    # The grid.
+    "a dataset more": Row(
+        new_dataset,
+        reruns("fetch_source/more/*", "prepare_dataset/more", "*/more.clean", "*/more.noise", *TABLES, among=MORE),
+    ),
+    "a model more": Row(
+        new_model,
+        reruns("fetch_model/copy", "*/copy/*", *TABLES, among=among(models=["tiny", "cached", "copy"])),
+    ),
+    "a quantization more": Row(
+        with_run(quantizations=["fp32", "int8", "nf4"]),
+        reruns("*/nf4/*", *TABLES, among=among(quantizations=["fp32", "int8", "nf4"])),
+    ),
+    "a perturbation more": Row(
+        new_perturbation,
+        reruns("*.caps", *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
+    ),
+    "a dataset less": Row(with_run(datasets=["coins"]), reruns(*TABLES)),
+    "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
+    "a quantization less": Row(
+        with_run(quantizations=["fp32"]), reruns(*TABLES, among=among(quantizations=["fp32"]))
+    ),
+    "a perturbation less": Row(
+        with_run(perturbations=["noise"]), reruns(*TABLES, among=among(perturbations=["noise"]))
+    ),
+    # Bytes.
+    "source bytes, at the same size and time": Row(
+        same_size_and_time("data/claims.csv"), reruns("fetch_source/*", *CLAIMS, *AFTER_SCORES)
+    ),
+    "weights, at the same size and time": Row(
+        same_size_and_time("data/tiny/model.safetensors"),
+        reruns("fetch_model/tiny", "extract_activations/tiny/*", "train_probes/tiny/*", *AFTER_SCORES),
+    ),
+    "an edited prompt file": Row(
+        replace("results/prompts/coins.clean.jsonl", "heads", "tails"),
+        reruns("extract_activations/*/coins.clean", "train_probes/*/coins.clean", *AFTER_SCORES),
+    ),
+    "a deleted activation file": Row(
+        lambda project: (project.folder / f"results/activations/{ONE_CELL}.h5").unlink(),
+        reruns(f"extract_activations/{ONE_CELL}", f"train_probes/{ONE_CELL}", *AFTER_SCORES),
+    ),
+    "a deleted record": Row(
+        lambda project: (project.folder / f"results/provenance/train_probes/{ONE_CELL}.json").unlink(),
+        reruns(f"train_probes/{ONE_CELL}", *AFTER_SCORES),
+    ),
+    "a deleted source": Row(lambda project: shutil.rmtree(project.folder / "results/sources"), set()),
+    # Software.
+    "a library version": Row(
+        replace("envs/probes.yaml", "scikit-learn=1.9.1", "scikit-learn=1.9.2"), reruns(*SCORES_ON)
+    ),
+    "a library version of the figures": Row(
+        replace("envs/figures.yaml", "matplotlib-base=3.11.2", "matplotlib-base=3.11.3"),
+        reruns("plot_*", "audit_results"),
+    ),
+    # Code.
+    **{
+        f"code of {rule}": Row(append(f"workflow_scripts/{rule}.py", "\nEXTRA = 1\n"), reruns(*after))
+        for rule, after in AFTER.items()
+    },
+    **{
+        f"code of conceptdepth/{module}": Row(append(f"{LIBRARY}/{module}.py", "\nEXTRA = 1\n"), reruns(*after))
+        for module, after in MODULES.items()
+    },
+}  # fmt: skip
+
+
+def plan(project: Project, row: Row) -> set[str] | str:
+    """Make the change and return the jobs of a dry run, or what it said when it failed."""
+    row.change(project)
+    result = project.snakemake("--dry-run", *row.arguments)
+    if result.returncode != 0:
+        return result.stdout + result.stderr
+    outputs = re.findall(r"^ +output: (.*)$", result.stdout + result.stderr, re.MULTILINE)
+    return set(re.findall(r"results/provenance/(\S+)\.json", " ".join(outputs)))
+
+
+@pytest.fixture(scope="session")
+def plans(request, finished, tmp_path_factory):
+    """The plan of every row that this session tests, two dry runs at a time."""
+    folder = tmp_path_factory.mktemp("rows")
+    names = [item.callspec.params["name"] for item in request.session.items if item.name.startswith("test_exactly[")]
+
+    def plan_of(number: int) -> set[str] | str:
+        project = finished.copy(folder / str(number) / "project")
+        try:
+            return plan(project, ROWS[names[number]])
+        finally:
+            shutil.rmtree(folder / str(number))
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(names, pool.map(plan_of, range(len(names)))))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_exactly(plans, name):
+    assert plans[name] == ROWS[name].expected
+
+
+def test_the_table_has_every_module_and_every_script():
+    root = Path(__file__).parents[2]
+    assert {path.stem for path in (root / LIBRARY).glob("*.py")} - {"__init__"} == MODULES.keys()
+    rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
+    assert set(rules) - {"show_prompts"} == AFTER.keys()
+
+
+def test_every_rule_with_outputs_tracks_its_code_and_its_software():
+    for path in (Path(__file__).parents[2] / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = rule.split(":")[0]
+            if "    output:" in rule:
+                assert f'code=code_digest("{name}.py")' in rule
+                assert f'software=pins("{path.stem}")' in rule
+                assert f"results/provenance/{name}" in rule
