@@ -1,0 +1,152 @@
+"""Archive a run as an RO-Crate: figures, tables, records, configuration and code, in one zip file.
+
+    python workflow_scripts/archive.py [--with-activations] [results/concept-depth.crate.zip]
+
+The crate follows the Workflow Run Crate profile, https://w3id.org/ro/wfrun/workflow/0.5
+"""
+
+import argparse
+import sys
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from conceptdepth.audit import INTACT, Audit, Auditor
+from conceptdepth.chain import counts, machine_and_code
+from conceptdepth.environment import ROOT
+from conceptdepth.errors import UserError
+from conceptdepth.files import complete_file, file_sha256
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.file import File
+from rocrate.rocrate import ROCrate
+
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
+    "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
+}
+
+CODE = ("rules", "envs", "config", "workflow_scripts", "profiles", "report")
+"""Folders of the workflow; the Snakefile is the crate's main entity."""
+
+DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt")
+
+RESULTS = ("figures", "tables", "audit.html", "report.html")
+"""Parts of ``results/`` that are archived. Not texts and weights, which are others', nor what is large."""
+
+
+def main() -> int:
+    """Write the archive that the command line asks for, and read it back."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", default="results/concept-depth.crate.zip", help="default: %(default)s")
+    parser.add_argument("--with-activations", action="store_true", help="put the activation files in, too")
+    arguments = parser.parse_args()
+    try:
+        write_archive(arguments.file, results=(*RESULTS, "activations") if arguments.with_activations else RESULTS)
+        size = Path(arguments.file).stat().st_size / 1e6
+        print(f"{arguments.file}: {check_archive(arguments.file)} files, {size:.1f} MB, read back and checked")
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write_archive(destination: str, *, results: Collection[str]) -> None:
+    """Write the crate. Raises `UserError` if the results are not intact."""
+    audit = audited_run()
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append("https://w3id.org/ro/terms/workflow-run/context")
+    crate.name = "Concept Depth: " + ", ".join(fetched(audit, "model")) + " on " + ", ".join(fetched(audit, "dataset"))
+    crate.description = f"Audited when it was archived: {audit.verdict}, {counts(audit)}."
+    crate.license = "https://spdx.org/licenses/MIT"
+    profiles = [
+        ContextEntity(crate, identifier, {"@type": "CreativeWork", "name": name, "version": version})
+        for identifier, (name, version) in PROFILES.items()
+    ]
+    crate.root_dataset["conformsTo"] = [crate.add(profile) for profile in profiles]
+    workflow = crate.add_workflow(
+        ROOT / "Snakefile", "Snakefile", main=True, lang="snakemake", properties=facts(ROOT / "Snakefile")
+    )
+    configuration = [add(crate, path, ROOT) for path in sorted((ROOT / "config").glob("*.yaml"))]
+    for path in code_files():
+        add(crate, path, ROOT)
+    outputs = [o["path"] for r in audit.records.values() for o in r["outputs"] if Path(o["path"]).parts[1] in results]
+    made = [add(crate, Path(path), Path()) for path in dict.fromkeys(outputs)]
+    records = [add(crate, Path(path), Path()) for path in audit.records]
+    crate.root_dataset["mentions"] = [
+        crate.add_action(
+            workflow,
+            object=[*configuration, *records],
+            result=made,
+            properties={
+                "name": "The run of the workflow that made these results",
+                "startTime": min(record["started"] for record in audit.records.values()),
+                "endTime": max(record["ended"] for record in audit.records.values()),
+                "description": "; ".join(f"{key}: {fact}" for key, fact in machine_and_code(audit).items()),
+                "actionStatus": "http://schema.org/CompletedActionStatus",
+            },
+        )
+    ]
+    with complete_file(destination) as part:
+        whole = part.with_suffix(".zip")  # rocrate adds the suffix where it is missing.
+        crate.write_zip(whole)
+        whole.replace(part)
+
+
+def audited_run() -> Audit:
+    """Audit what belongs to the last run. Raises `UserError` unless it is intact."""
+    auditor = Auditor(".")
+    audit = auditor.audit_file("results/audit.html")
+    if Path("results/report.html").exists():
+        audit.include(auditor.audit_file("results/report.html"))
+    for finding in audit.findings:
+        raise UserError(
+            f"these results are not {INTACT}, so they are not archived: {finding.path} {finding.text}; "
+            "run the workflow again, then workflow_scripts/build_report.py if there is a report."
+        )
+    return audit
+
+
+def fetched(audit: Audit, kind: str) -> list[str]:
+    """Return the names of the models or datasets of a run."""
+    rule = {"model": "fetch_model", "dataset": "prepare_dataset"}[kind]
+    return sorted(record["wildcards"][kind] for record in audit.records.values() if record["rule"] == rule)
+
+
+def code_files() -> Iterator[Path]:
+    """Give the files of the workflow but the Snakefile and the configuration."""
+    for name in DOCUMENTS:
+        if (ROOT / name).is_file():
+            yield ROOT / name
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and path.parent != ROOT / "config":
+                yield path
+
+
+def add(crate: ROCrate, path: Path, base: Path) -> File:
+    """Add a file under its path from ``base``."""
+    return crate.add_file(path, path.relative_to(base).as_posix(), properties=facts(path))
+
+
+def facts(path: Path) -> dict[str, str]:
+    """Return what the crate says of a file."""
+    return {"name": path.name, "sha256": file_sha256(path), "contentSize": str(path.stat().st_size)}
+
+
+def check_archive(path: str) -> int:
+    """Read a crate back and return the number of its files. Raises `UserError` if one is not as it says."""
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        crate = ROCrate(folder)
+        files = [entity for entity in crate.get_entities() if isinstance(entity, File)]
+        for entity in files:
+            if file_sha256(Path(folder) / entity.id) != entity["sha256"]:
+                raise UserError(f"{path}: {entity.id} was not archived as it is.")
+    return len(files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
