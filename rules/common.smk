@@ -24,7 +24,7 @@ os.environ[RUN_VARIABLE] = str(os.getpid())
 try:
     check_config(config)
 except UserError as error:
-    raise WorkflowError(error) from None
+    raise WorkflowError(str(error)) from None
 
 
 def cells(pattern):

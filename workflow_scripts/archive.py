@@ -141,7 +141,7 @@ def check_archive(path: str) -> int:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
         crate = ROCrate(folder)
-        files = [entity for entity in crate.get_entities() if isinstance(entity, File)]
+        files = [entity for entity in crate.data_entities if isinstance(entity, File)]
         for entity in files:
             if file_sha256(Path(folder) / entity.id) != entity["sha256"]:
                 raise UserError(f"{path}: {entity.id} was not archived as it is.")

@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict
 
 from conceptdepth.audit import EXIT_CODES, INCOMPLETE, Audit, Auditor
-from conceptdepth.chain import counts, machine_and_code, stages
+from conceptdepth.chain import counted, counts, machine_and_code, stages
 from conceptdepth.errors import UserError
 from rich.console import Console
 from rich.table import Column, Table
@@ -62,7 +62,7 @@ def show(audit: Audit, seconds: float) -> None:
             "", "", Column(overflow="fold"), box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0)
         )
         for stage in stages(audit):
-            table.add_row(stage.rule, f"{stage.jobs} job{'s' * (stage.jobs > 1)}", "\n".join(stage.facts))
+            table.add_row(stage.rule, counted(stage.jobs, "job"), "\n".join(stage.facts))
         for name, fact in machine_and_code(audit).items():
             table.add_row(name, "", fact, style="dim")
         console.print(table)

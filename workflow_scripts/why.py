@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.changes import changes
+from conceptdepth.chain import counted
+from conceptdepth.changes import changes, first_of
 from conceptdepth.provenance import read_record
 from rich.console import Console
 from snakemake.api import SnakemakeApi
@@ -33,13 +34,16 @@ def main(arguments: list[str]) -> int:
         except (WorkflowError, RuleException) as error:
             print(f"Error: {error}", file=sys.stderr)
             return 1
+        except FileNotFoundError as error:
+            print(f"Error: there is no file {error.filename}.", file=sys.stderr)
+            return 1
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for reason in sorted(by_reason, key=MADE_AGAIN.__eq__):
         console.print(reason, style="bold")
-        for path in by_reason[reason]:
+        for path in sorted(by_reason[reason]):
             console.print(f"    {path}")
     count = sum(map(len, by_reason.values()))
-    console.print(f"{count} outputs are stale." if count else "Nothing is stale.")
+    console.print(f"{counted(count, 'output')} to make." if count else "Nothing is stale.")
     return 0
 
 
@@ -65,7 +69,7 @@ def planned_jobs(api: SnakemakeApi, arguments: list[str]) -> Iterator[tuple[Any,
         )
     ).execute_workflow(executor="dryrun", execution_settings=ExecutionSettings(lock=False))
     dag = workflow._workflow.dag
-    planned = set(dag.needrun_jobs())
+    planned = set(dag.needrun_jobs(exclude_finished=False))  # A dry run finishes them all.
     for level in dag.toposorted():
         yield from ((job, dag) for job in level if job in planned and not job.is_norun)
 
@@ -79,7 +83,7 @@ def reason_of(job: Any, dag: Any) -> str:
     if record is None or not Path(record).exists():
         return "not made yet"
     if missing:
-        return f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+        return f"missing: {first_of(missing)}"
     if reason.incomplete_output:
         return "the last run broke off while making them"
     stage = Path(job.rule.snakefile).stem

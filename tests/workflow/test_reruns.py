@@ -404,3 +404,21 @@ def test_every_rule_with_outputs_tracks_its_code_and_its_software():
                 assert f'code=code_digest("{name}.py")' in rule
                 assert f'software=pins("{path.stem}")' in rule
                 assert f"results/provenance/{name}" in rule
+
+
+def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    row = Row(all_of(setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)), set())
+    planned = plan(project, row)
+    assert project.snakemake("--quiet", "all").returncode == 0
+    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS)
+    assert plan(project, Row(nothing, set())) == set()
+
+
+def test_a_job_that_failed_is_planned_again(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    replace("workflow_scripts/collect_scores.py", "if __name__", "1 / 0\nif __name__")(project)
+    assert project.snakemake("--quiet", "all").returncode != 0
+    assert plan(project, Row(nothing, set())) == reruns(*AFTER_SCORES)
+    project.git("checkout", "--quiet", ".")
+    assert plan(project, Row(nothing, set())) == reruns(*AFTER_SCORES)

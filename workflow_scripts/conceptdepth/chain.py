@@ -43,7 +43,8 @@ def machine_and_code(audit: Audit) -> dict[str, str]:
     machines = {f"{r['environment'].get('device', 'cpu')} ({r['environment']['cpu']})" for r in records}
     unpinned = {text for record in records for text in _unpinned(record)}
     return {
-        "code": f"{len(audit.code)} files, " + (f"commit {', '.join(sorted(commits))}" if commits else "no git"),
+        "code": f"{counted(len(audit.code), 'file')}, "
+        + (f"commit {', '.join(sorted(commits))}" if commits else "no git"),
         "software": ", ".join(sorted(unpinned)) or "as pinned",
         "machine": ", ".join(sorted(machines)),
         "time": f"{readable(min(r['started'] for r in records))} to {readable(max(r['ended'] for r in records))} UTC",
@@ -57,7 +58,13 @@ def readable(time: str) -> str:
 
 def counts(audit: Audit) -> str:
     """Say how much was checked."""
-    return f"{len(audit.files)} files, {len(audit.records)} records and {len(audit.code)} code files checked"
+    files, records, code = len(audit.files), len(audit.records), len(audit.code)
+    return f"{counted(files, 'file')}, {counted(records, 'record')} and {counted(code, 'code file')} checked"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _deed(rule: str) -> str:

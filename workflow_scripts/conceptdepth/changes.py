@@ -1,6 +1,6 @@
 """Why an output is stale, in words: the record of the job that made it against the job as it would run now."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,14 @@ def _inputs(before: set[str], after: set[str]) -> Iterator[str]:
     """Name the inputs that came and went; a record stands beside each and is not worth a word."""
     new, gone = (sorted(p for p in paths if "/provenance/" not in p) for paths in (after - before, before - after))
     if new:
-        yield f"it reads {len(new)} more files ({new[0]}{', ...' if len(new) > 1 else ''})"
+        yield f"it also reads {first_of(new)}"
     if gone:
-        yield f"it no longer reads {len(gone)} files ({gone[0]}{', ...' if len(gone) > 1 else ''})"
+        yield f"it no longer reads {first_of(gone)}"
+
+
+def first_of(paths: Sequence[str]) -> str:
+    """Name the first of some paths and count the others."""
+    return paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,192 @@
+"""The commands around a run: why outputs are stale, the report, the archive."""
+
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from conceptdepth.audit import Auditor
+from conceptdepth.metadata import embedded_id
+from conceptdepth.provenance import read_record
+from conftest import Project
+from rocrate.rocrate import ROCrate
+
+SCORES = "results/tables/layer_scores.csv"
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished project."""
+    return finished.copy(tmp_path / "project")
+
+
+def script(project: Project, name: str, *arguments: str):
+    return project.run(sys.executable, f"workflow_scripts/{name}.py", *arguments)
+
+
+# --- why --------------------------------------------------------------------------------------------------
+
+
+def why(project: Project, *arguments: str) -> dict[str, list[str]]:
+    """Reason -> outputs, as the command prints them."""
+    result = script(project, "why", *arguments, "--configfile", "overlay.yaml")
+    assert result.returncode == 0, result.stderr
+    reasons: dict[str, list[str]] = {}
+    for line in result.stdout.splitlines()[:-1]:
+        if line.startswith("    "):
+            reasons[next(reversed(reasons))].append(line.strip())
+        else:
+            reasons[line] = []
+    last = result.stdout.splitlines()[-1]
+    count = sum(map(len, reasons.values()))
+    assert last == (f"{count} output{'s' * (count != 1)} to make." if count else "Nothing is stale.")
+    return reasons
+
+
+def test_why_says_nothing_where_nothing_is_stale(run):
+    assert why(run) == {}
+
+
+def test_why_names_each_stale_output_once_with_its_reason(run):
+    run.overlay(lambda config: config["probes"].update(C=0.5))
+    reasons = why(run)
+    assert list(reasons) == ["`probes.C` changed from 1.0 to 0.5", "what they read will be made again"]
+    own, later = reasons.values()
+    assert len([path for path in own if path.startswith("results/probes/")]) == 2 * 16
+    assert {"results/figures/accuracy.svg", SCORES} <= set(later)
+    assert len(set(own + later)) == len(own + later)
+
+
+def test_why_names_code_software_and_bytes(run):
+    with (run.folder / "workflow_scripts/conceptdepth/store.py").open("a") as stream:
+        stream.write("\nEXTRA = 1\n")
+    environment = run.folder / "envs/figures.yaml"
+    environment.write_text(environment.read_text().replace("matplotlib-base=3.11.2", "matplotlib-base=3.11.3"))
+    prompts = run.folder / "results/prompts/claims.noise.jsonl"
+    prompts.write_text(prompts.read_text().replace("city", "town"))
+    reasons = why(run)
+    cell = "results/activations/tiny/fp32/claims"
+    assert f"{cell}.clean.h5" in reasons["`conceptdepth/store.py` changed"]
+    edited = "`conceptdepth/store.py` changed; the bytes of results/prompts/claims.noise.jsonl changed"
+    assert f"{cell}.noise.h5" in reasons[edited]
+    figures = reasons["`matplotlib` changed from 3.11.2 to 3.11.3 in envs/figures.yaml"]
+    assert "results/figures/depths.png" in figures
+
+
+def test_why_names_what_is_missing_and_what_is_new(run):
+    (run.folder / SCORES).unlink()
+    run.overlay(lambda config: config["run"].update(quantizations=["fp32", "int8", "nf4"]))
+    reasons = why(run)
+    assert len([path for path in reasons["not made yet"] if path.startswith("results/activations/")]) == 8
+    assert reasons[f"missing: {SCORES}"] == [SCORES]
+
+
+def test_why_takes_a_target_as_snakemake_does(run):
+    run.overlay(lambda config: config["probes"].update(C=0.5))
+    target = "results/probes/tiny/fp32/coins.clean.csv"
+    assert why(run, target) == {"`probes.C` changed from 1.0 to 0.5": [target, target.replace("csv", "h5")]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results/none"], "Error: No rule to produce results/none"),
+        (["--configfile", "none.yaml"], "Error: there is no file none.yaml."),
+        (["--configfile", "bad.yaml"], "Error: configuration: unknown key 'probs' (did you mean 'probes'?)"),
+    ],
+)
+def test_why_answers_a_mistake_with_a_sentence(run, arguments, message):
+    (run.folder / "bad.yaml").write_text("probs: {}")
+    result = script(run, "why", *arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# --- The report -------------------------------------------------------------------------------------------
+
+
+def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
+    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
+    assert result.returncode == 0, result.stderr
+    monkeypatch.chdir(run.folder)
+    record = read_record("results/provenance/build_report.json")
+    assert embedded_id("results/report.html") == record["id"]
+    audit = script(run, "audit", "results/report.html")
+    assert audit.stdout.splitlines()[-1].startswith("intact: ")
+    assert "plot_depths" in audit.stdout
+    page = Path("results/audit.html").read_text()
+    assert embedded_id("results/audit.html") == read_record("results/provenance/audit_results.json")["id"]
+    assert '<span class="verdict intact">intact</span>' in page
+    for words in ("results/figures/depths.svg", "cached: hf tests/cached, revision 0123", "seeds [1, 2]"):
+        assert words in page
+    assert "Nothing to be done" in run.snakemake("--dry-run").stdout
+
+
+def test_the_report_says_so_when_something_was_tampered_with(run):
+    weights = run.folder / "data/tiny/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    record = run.folder / "results/provenance/fetch_model/tiny.json"
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml", "--rerun-triggers", "mtime")
+    assert result.returncode == 0, result.stderr
+    page = (run.folder / "results/audit.html").read_text()
+    assert '<span class="verdict changed since">changed since</span>' in page
+    assert "data/tiny/model.safetensors" in page
+    assert record.exists()
+
+
+# --- The archive ------------------------------------------------------------------------------------------
+
+
+def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, tmp_path, monkeypatch):
+    result = script(run, "archive", str(tmp_path / "run.zip"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "read back and checked" in result.stdout
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        archive.extractall(tmp_path / "crate")
+    crate = ROCrate(tmp_path / "crate")
+    assert crate.mainEntity.id == "Snakefile"
+    profiles = {profile.id for profile in crate.root_dataset["conformsTo"]}
+    assert "https://w3id.org/ro/wfrun/workflow/0.5" in profiles
+    (action,) = crate.root_dataset["mentions"]
+    assert (action.type, action["instrument"].id) == ("CreateAction", "Snakefile")
+    results = {entity.id for entity in action["result"]}
+    assert {SCORES, "results/figures/accuracy.png", "results/audit.html"} <= results
+    monkeypatch.chdir(run.folder)
+    records = {str(path) for path in Path("results/provenance").rglob("*.json")}
+    assert records <= {entity.id for entity in action["object"]}
+    names = {str(path.relative_to(tmp_path / "crate")) for path in (tmp_path / "crate").rglob("*") if path.is_file()}
+    assert {"config/config.yaml", "rules/probes.smk", "workflow_scripts/conceptdepth/store.py"} <= names
+    assert not [name for name in names if name.startswith(("results/activations", "results/prompts", "results/models"))]
+    assert {entity.id for entity in crate.data_entities} == names - {"ro-crate-metadata.json"}
+
+
+def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypatch):
+    script(run, "archive", "--with-activations", str(tmp_path / "run.zip"))
+    shutil.unpack_archive(tmp_path / "run.zip", tmp_path / "crate")
+    monkeypatch.chdir(tmp_path / "crate")
+    audit = Auditor(".").audit_file("results/figures/accuracy.svg")
+    assert audit.verdict == "incomplete", "texts, weights and probes are not archived"
+    assert {finding.path.split("/")[1] for finding in audit.findings} == {
+        "sources", "datasets", "prompts", "models", "probes",
+    }  # fmt: skip
+
+
+def test_what_is_not_intact_is_not_archived(run, tmp_path):
+    with (run.folder / SCORES).open("a") as stream:
+        stream.write("\n")
+    result = script(run, "archive", str(tmp_path / "run.zip"))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: these results are not intact, so they are not archived: {SCORES} has the")
+    assert not (tmp_path / "run.zip").exists()
+
+
+def test_the_citation_file_names_the_software_and_the_paper():
+    citation = yaml.safe_load((Path(__file__).parents[2] / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert "2404.07066" in json.dumps(citation)
