@@ -1,25 +1,37 @@
-# make run    set up and run the embedded default       make test   lint and tests
-# make plan   what would run, as a table                make lint   lint alone
-# make prompts  the prompts and the tokens that are probed
-# make clean  remove .venv and results
+# make run      set up and run the embedded default     make audit    check all results against their records
+# make plan     what would run, as a table              make archive  write an RO-Crate of the run
+# make why      why, in words                           make test     lint and tests
+# make prompts  prompts and the tokens that are probed  make lint     lint alone
+# make clean    remove .venv and results
+# Arguments of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
 # Cells run side by side only as far as memory goes.
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
-SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY)
+SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan prompts test lint clean
+.PHONY: run plan why prompts audit archive test lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
-	@$(SNAKEMAKE) --report results/report.html > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
+	@$(BIN)/python workflow_scripts/build_report.py $(ARGS) > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 	@echo
 	@echo "Figures  results/figures/   (accuracy.png first)"
 	@echo "Tables   results/tables/    (concept_depth.csv, layer_scores.csv)"
 	@echo "Report   results/report.html"
+	@echo "Audit    results/audit.html, or: make audit"
 
 plan: .venv/installed
 	@$(SNAKEMAKE) --dry-run --quiet host rules
+
+why: .venv/installed
+	@$(BIN)/python workflow_scripts/why.py $(ARGS)
+
+audit: .venv/installed
+	@$(BIN)/python workflow_scripts/audit.py --all
+
+archive: .venv/installed
+	@$(BIN)/python workflow_scripts/archive.py
 
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all show_prompts
