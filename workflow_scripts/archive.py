@@ -6,6 +6,7 @@ The crate follows the Workflow Run Crate profile, https://w3id.org/ro/wfrun/work
 """
 
 import argparse
+import mimetypes
 import sys
 import tempfile
 import zipfile
@@ -31,6 +32,9 @@ CODE = ("rules", "envs", "config", "workflow_scripts", "profiles", "report")
 """Folders of the workflow; the Snakefile is the crate's main entity."""
 
 DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt")
+
+FORMATS = {".h5": "application/x-hdf5", ".yaml": "application/yaml", ".md": "text/markdown", ".rst": "text/x-rst"}
+"""Media types that not every machine's table has."""
 
 RESULTS = ("figures", "tables", "audit.html", "report.html")
 """Parts of ``results/`` that are archived. Not texts and weights, which are others', nor what is large."""
@@ -74,20 +78,19 @@ def write_archive(destination: str, *, results: Collection[str]) -> None:
     outputs = [o["path"] for r in audit.records.values() for o in r["outputs"] if Path(o["path"]).parts[1] in results]
     made = [add(crate, Path(path), Path()) for path in dict.fromkeys(outputs)]
     records = [add(crate, Path(path), Path()) for path in audit.records]
-    crate.root_dataset["mentions"] = [
-        crate.add_action(
-            workflow,
-            object=[*configuration, *records],
-            result=made,
-            properties={
-                "name": "The run of the workflow that made these results",
-                "startTime": min(record["started"] for record in audit.records.values()),
-                "endTime": max(record["ended"] for record in audit.records.values()),
-                "description": "; ".join(f"{key}: {fact}" for key, fact in machine_and_code(audit).items()),
-                "actionStatus": "http://schema.org/CompletedActionStatus",
-            },
-        )
-    ]
+    crate.root_dataset["mentions"] = crate.add_action(
+        workflow,
+        object=[*configuration, *records],
+        result=made,
+        properties={
+            "name": "The run of the workflow that made these results",
+            "startTime": min(record["started"] for record in audit.records.values()),
+            "endTime": max(record["ended"] for record in audit.records.values()),
+            "description": "; ".join(f"{key}: {fact}" for key, fact in machine_and_code(audit).items()),
+            "actionStatus": "http://schema.org/CompletedActionStatus",
+        },
+    )
+    crate.get("README.md")["about"] = crate.root_dataset
     with complete_file(destination) as part:
         whole = part.with_suffix(".zip")  # rocrate adds the suffix where it is missing.
         crate.write_zip(whole)
@@ -132,7 +135,9 @@ def add(crate: ROCrate, path: Path, base: Path) -> File:
 
 def facts(path: Path) -> dict[str, str]:
     """Return what the crate says of a file."""
-    return {"name": path.name, "sha256": file_sha256(path), "contentSize": str(path.stat().st_size)}
+    kind = FORMATS.get(path.suffix) or mimetypes.guess_type(path)[0] or "text/plain"
+    size = str(path.stat().st_size)
+    return {"name": path.name, "encodingFormat": kind, "sha256": file_sha256(path), "contentSize": size}
 
 
 def check_archive(path: str) -> int:

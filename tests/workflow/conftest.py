@@ -11,7 +11,7 @@ import yaml
 from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "rules", "envs", "config", "workflow_scripts", "profiles", "report", ".gitignore"]
+PARTS = ["Snakefile", "rules", "envs", "config", "workflow_scripts", "profiles", "report", ".gitignore", "README.md"]
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 

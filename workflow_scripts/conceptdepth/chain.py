@@ -9,7 +9,7 @@ from conceptdepth.audit import Audit
 from conceptdepth.digest import SCRIPTS
 from conceptdepth.provenance import RecordContent
 
-NO_SETTINGS = ("labels", "configuration")
+NO_SETTINGS = ("labels", "configuration", "targets")
 """Params that a reader of a chain need not see: names, and what the other jobs have among their own."""
 
 
@@ -75,14 +75,15 @@ def _deed(rule: str) -> str:
 def _shared(records: Sequence[RecordContent]) -> str:
     """Name the settings that all jobs have with the same value."""
     first, *others = (dict(_leaves(record["params"])) for record in records)
-    return ", ".join(f"{key} {value}" for key, value in first.items() if all(o.get(key) == value for o in others))
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    return ", ".join(f"{key} {_brief(key, value)}" for key, value in shared.items())
 
 
 def _leaves(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in params.items():
         if isinstance(value, dict) and key not in ("source", *NO_SETTINGS):
             yield from _leaves(value)
-        elif not isinstance(value, dict) and key != "classes":
+        elif not isinstance(value, dict) and key not in ("classes", *NO_SETTINGS):
             yield key, value
 
 
@@ -98,7 +99,9 @@ def _sources(records: Sequence[RecordContent]) -> Iterator[str]:
 
 
 def _brief(key: str, value: Any) -> Any:
-    """Shorten a hash to what tells it from others; the records have it whole."""
+    """Write a list as words, and of a hash what tells it from others; the records have it whole."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return f"{value[:16]}..." if key.endswith("sha256") else value
 
 
