@@ -104,6 +104,17 @@ def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
     assert audit("results/figures/depths.svg").verdict == CHANGED, "by way of concept_depth.csv"
 
 
+def test_an_edit_that_later_jobs_were_run_on_is_found(run):
+    """Nothing is out of date then, and every file is as the job that read it found it."""
+    edited = Path(SCORES).read_text().replace("0.5", "0.6")
+    Path(SCORES).write_text(edited)
+    assert run.snakemake("--quiet", "all").returncode == 0
+    assert Path(SCORES).read_text() == edited
+    (finding,) = audit(FIGURE).findings
+    assert (finding.verdict, finding.path) == (CHANGED, SCORES)
+    assert "was edited before results/provenance/plot_accuracy.json read it" in finding.text
+
+
 def test_swapped_figures_are_found_and_told_apart(run):
     one, other = Path(FIGURE).read_bytes(), Path("results/figures/depths.png").read_bytes()
     Path(FIGURE).write_bytes(other)

@@ -132,7 +132,7 @@ class Auditor:
         said = {output["sha256"] for output in outputs if output["path"] == name or name not in self._by_output}
         if sha256 not in said:
             stranger = _stranger(carried, self._records[found])
-            audit.note(CHANGED, name, _differs(sha256, min(said), "its record says") + stranger)
+            audit.note(CHANGED, name, "has " + _differs(sha256, min(said), "its record says") + stranger)
         return found
 
     def _by_content(self, sha256: str) -> str | None:
@@ -170,8 +170,14 @@ class Auditor:
                 audit.note(CHANGED, path, f"was edited: {output['path']} carries another id, {carried[:12]}")
         for upstream in record["upstream"]:
             if (now := self.sha256(upstream["path"])) not in (None, upstream["sha256"]):
-                text = f"was edited or made again: it {_differs(now, upstream['sha256'], f'{path} read')}"
+                text = f"was edited or made again: it has {_differs(now, upstream['sha256'], f'{path} read')}"
                 audit.note(CHANGED, upstream["path"], text)
+        for source in record["inputs"]:
+            if (written := self._written(source["path"])) not in (None, source["sha256"]):
+                text = (
+                    f"was edited before {path} read it: it had {_differs(source['sha256'], written, 'its record says')}"
+                )
+                audit.note(CHANGED, source["path"], text)
 
     def _check_file(self, described: RecordContent, audit: Audit, who_says: str) -> None:
         path = described["path"]
@@ -181,7 +187,7 @@ class Auditor:
             audit.note(INCOMPLETE, path, "is not here")
         elif now != described["sha256"]:
             stranger = _stranger(self._carried(path), self._records.get(self._by_output.get(path, "")))
-            audit.note(CHANGED, path, _differs(now, described["sha256"], who_says) + stranger)
+            audit.note(CHANGED, path, "has " + _differs(now, described["sha256"], who_says) + stranger)
 
     def _check_code(self, record: RecordContent, audit: Audit) -> None:
         commit = f" (commit {record['git']['commit'][:12]})" if record["git"] else ""
@@ -203,6 +209,11 @@ class Auditor:
         except UserError as error:
             audit.note(INCOMPLETE, path, f"points to weights that are not here: {error}")
             return []
+
+    def _written(self, path: str) -> str | None:
+        """Return the hash that a file had when its job had written it."""
+        outputs = self._records[self._by_output[path]]["outputs"] if path in self._by_output else []
+        return next((output["sha256"] for output in outputs if output["path"] == path), None)
 
     def sha256(self, path: str) -> str | None:
         """Return the hash of a file, computed once, or None if there is no file."""
@@ -233,7 +244,7 @@ class Auditor:
 
 
 def _differs(now: str, then: str, who_says: str) -> str:
-    return f"has the sha256 {now[:12]}, {who_says} {then[:12]}"
+    return f"the sha256 {now[:12]}, {who_says} {then[:12]}"
 
 
 def _stranger(carried: str | None, record: RecordContent | None) -> str:
