@@ -13,6 +13,14 @@ configfile: "config/config.yaml"
 report: "report/workflow.rst"
 
 
+# `<dataset>.<perturbation>` is told apart at the dot; models and files may have dots of their own.
+wildcard_constraints:
+    model="[^/]+",
+    quantization="[^/.]+",
+    dataset="[^/.]+",
+    perturbation="[^/.]+",
+
+
 include: "rules/common.smk"
 include: "rules/datasets.smk"
 include: "rules/activations.smk"

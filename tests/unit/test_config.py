@@ -36,6 +36,11 @@ def test_the_shipped_configuration_is_right(config):
     check_config(config)
 
 
+def test_a_model_may_have_dots_in_its_name(config):
+    config["models"]["qwen1.5-0.5b"] = config["models"]["smollm2-135m"]
+    check_config(config)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -46,6 +51,7 @@ def test_the_shipped_configuration_is_right(config):
         (["run", "perturbations"], ["typos"], r"run.perturbations: 'typos' does not exist; perturbations has clean, noise"),
         (["run", "quantizations"], ["fp61"], r"run.quantizations\[0\]: 'fp61' does not exist.*allowed are fp32, bf16, int8, nf4"),
         (["run", "quantizations"], [], r"run.quantizations: \[\] should be non-empty"),
+        (["perturbations", "a.b"], {"prepend": []}, r"perturbations: 'a.b' does not match"),
         (["probes", "split"], "random", r"probes.split: 'random' does not exist; allowed are grouped, reference"),
         (["probes", "seeds"], "42", r"probes.seeds: '42' is not of type array"),
         (["probes", "test_share"], 1.5, r"probes.test_share: 1.5 is greater than"),
