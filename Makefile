@@ -3,7 +3,7 @@
 # make why      why, in words                           make test     lint and tests
 # make prompts  prompts and the tokens that are probed  make lint     lint alone
 # make clean    remove .venv and results
-# Arguments of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
+# Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
 # Cells run side by side only as far as memory goes.

@@ -1,6 +1,6 @@
 """What a run was: the configuration after all overlays, and an audit of everything that was made.
 
-reads   the configuration, results/provenance/
+reads   the configuration, results/provenance/, results/figures/, results/tables/
 writes  results/tables/configuration.yaml, results/audit.html
 """
 
@@ -35,6 +35,13 @@ rule record_configuration:
 rule audit_results:
     """Check every hash from the figures back to the sources, and say in words where each figure comes from."""
     input:
+        results=[
+            figures("results/figures/{name}.svg"),
+            figures("results/figures/{name}.png"),
+            "results/tables/layer_scores.csv",
+            "results/tables/concept_depth.csv",
+            "results/tables/configuration.yaml",
+        ],
         records=[
             figures("results/provenance/plot_{name}.json"),
             "results/provenance/estimate_depth.json",
@@ -62,10 +69,5 @@ rule audit_results:
     params:
         code=code_digest("audit_results.py"),
         software=pins("provenance"),
-        targets=[
-            *figures("results/figures/{name}.svg"),
-            "results/tables/layer_scores.csv",
-            "results/tables/concept_depth.csv",
-        ],
     script:
         "../workflow_scripts/audit_results.py"

@@ -18,6 +18,7 @@ from conceptdepth.chain import counted, counts, machine_and_code, stages
 from conceptdepth.errors import UserError
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 MOST_SHOWN = 20
 """Findings that are printed; --json has all."""
@@ -62,9 +63,9 @@ def show(audit: Audit, seconds: float) -> None:
             "", "", Column(overflow="fold"), box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0)
         )
         for stage in stages(audit):
-            table.add_row(stage.rule, counted(stage.jobs, "job"), "\n".join(stage.facts))
+            table.add_row(stage.rule, counted(stage.jobs, "job"), Text("\n".join(stage.facts)))
         for name, fact in machine_and_code(audit).items():
-            table.add_row(name, "", fact, style="dim")
+            table.add_row(name, "", Text(fact), style="dim")
         console.print(table)
         console.print()
     findings = list(audit.findings)
@@ -72,6 +73,8 @@ def show(audit: Audit, seconds: float) -> None:
         console.print(f"{finding.verdict}: {finding.path} {finding.text}", markup=False)
     if len(findings) > MOST_SHOWN:
         console.print(f"... and {len(findings) - MOST_SHOWN} more; --json has all.")
+    if audit.earlier:
+        console.print(f"{counted(audit.earlier, 'record')} of earlier runs: their files are as they say; not followed.")
     colour = {0: "green", 1: "red", 2: "yellow"}[EXIT_CODES[audit.verdict]]
     console.print(f"[bold {colour}]{audit.verdict}[/]: {counts(audit)} in {seconds:.1f} s")
 
@@ -84,6 +87,7 @@ def as_mapping(audit: Audit) -> dict[str, object]:
         "chain": [asdict(stage) for stage in stages(audit)],
         "behind": machine_and_code(audit) if audit.records else {},
         "records": sorted(audit.records),
+        "records_of_earlier_runs": audit.earlier,
         "files": sorted(audit.files),
         "code": sorted(audit.code),
     }

@@ -35,8 +35,8 @@ models and the code. Check again at any time: <code>python workflow_scripts/audi
 {% endfor %}</table>
 {% for path, audit in audits.items() %}
 <h2>{{ path }} <span class="verdict {{ audit.verdict }}">{{ audit.verdict }}</span></h2>
-<p><small>sha256 <code>{{ sha256(path) }}</code>,
-record <code>{{ (audit.records.values() | first).id }}</code></small></p>
+<p><small>sha256 <code>{{ sha256(path) }}</code>{% for record in audit.records.values() %}{% if loop.first %},
+record <code>{{ record.id }}</code>{% endif %}{% endfor %}</small></p>
 <table>{% for stage in stages(audit) %}
 <tr><td>{{ stage.rule }}{% if stage.jobs > 1 %}, {{ stage.jobs }} jobs{% endif %}
 <td>{{ stage.deed }}<small>{{ stage.facts | join("; ") }}</small></tr>{% endfor %}
@@ -72,7 +72,7 @@ def audit_results(targets: list[str], *, record: str, destination: str) -> Audit
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        audit = audit_results(snakemake.params.targets, record=record.id, destination=snakemake.output.audit)
+        audit = audit_results(snakemake.input.results, record=record.id, destination=snakemake.output.audit)
         log.info("%s; %s", audit.verdict, counts(audit))
         for finding in audit.findings:
             log.warning("%s: %s %s", finding.verdict, finding.path, finding.text)

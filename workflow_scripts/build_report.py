@@ -1,35 +1,56 @@
 """Audit everything again and build the report, a single HTML file that carries the id of its record.
 
-python workflow_scripts/build_report.py [any arguments of snakemake]
+python workflow_scripts/build_report.py [--configfile mine.yaml] [--config ...] [--profile ...] [--cores N]
 """
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from conceptdepth.errors import UserError
 from conceptdepth.files import complete_file
 from conceptdepth.provenance import PREFIX, RECORDS, JobRecord, read_record
 from conceptdepth.settings import pins
 
 REPORT = "results/report.html"
-AUDIT = str(RECORDS / "audit_results.json")
+AUDIT = "results/audit.html"
+AUDIT_RECORD = str(RECORDS / "audit_results.json")
 
 
-def build_report(arguments: Sequence[str]) -> int:
+def main() -> int:
+    """Build the report of the run that the command line describes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option, more in (("configfile", "+"), ("config", "+"), ("profile", None), ("cores", None)):
+        parser.add_argument(f"--{option}", nargs=more, default=[], help="as for snakemake")
+    options = []
+    for option, value in vars(parser.parse_args()).items():
+        if value:
+            options += [f"--{option}", *([value] if isinstance(value, str) else value)]
+    try:
+        return build_report(options)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def build_report(options: Sequence[str]) -> int:
     """Write the report and its record; return Snakemake's exit code."""
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    audit = [*command, "--quiet", "all", "--forcerun", "audit_results", "--", "results/audit.html"]
+    command = [sys.executable, "-m", "snakemake"]
+    audit = [*command, AUDIT, "--forcerun", "audit_results", *options]
     if code := subprocess.run(audit, check=False).returncode:
         return code
-    records = [AUDIT, *(upstream["path"] for upstream in read_record(AUDIT)["upstream"])]
+    records = [AUDIT_RECORD, *(upstream["path"] for upstream in read_record(AUDIT_RECORD)["upstream"])]
     shown = [output["path"] for path in records for output in read_record(path)["outputs"] if is_shown(output["path"])]
     record = JobRecord(
         rule="build_report", wildcards={}, params={}, software=pins("provenance"), inputs=[*shown, *records]
     )
     html = Path(REPORT).with_name(".report.html")
     try:
-        result = subprocess.run([*command, "--report", str(html)], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [*command, "--report", str(html), *options], capture_output=True, text=True, check=False
+        )
         if result.returncode:
             print(result.stderr, file=sys.stderr)
             return result.returncode
@@ -52,4 +73,4 @@ def with_record(html: str, record: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(build_report(sys.argv[1:]))
+    sys.exit(main())

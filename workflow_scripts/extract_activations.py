@@ -35,4 +35,5 @@ if __name__ == "__main__":
         else:
             facts = extract_cell(cell, LoadedModel())
         record.peak_memory_mb = facts["peak_memory_mb"]
+        record.measured = facts["measured"]
         record.environment = facts["environment"]

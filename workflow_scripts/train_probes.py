@@ -9,6 +9,7 @@ import pandas as pd
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
 from conceptdepth.probes import LayerProbe, ProbeSettings, splits_of, train_layer
+from conceptdepth.provenance import PREFIX
 from conceptdepth.store import open_activations, read_labels
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
@@ -29,7 +30,7 @@ def train_probes(
     rows: list[dict[str, Any]] = []
     with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
         held = read_labels(source)
-        target.attrs["record"] = record
+        target.attrs["record"] = PREFIX + record
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         for site, vectors in source["activations"].items():

@@ -16,7 +16,7 @@ from conceptdepth.extraction import extract, tokenize
 from conceptdepth.model_files import fetch_model
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
-from conceptdepth.weights import model_folder
+from conceptdepth.weights import check_weights, model_folder
 from tiny_model import save_tiny_model
 from tokenizers.processors import TemplateProcessing
 
@@ -54,6 +54,16 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither a folder of safetensors nor a GGUF"):
         fetch_model("x", {"path": str(tmp_path / "weights.bin")}, tmp_path / "out" / "model.json", None)
     assert not (tmp_path / "out" / "model.json").exists()
+
+
+def test_weights_that_changed_since_they_were_fetched_are_not_loaded(model_json, folder):
+    check_weights(model_json, ".")
+    file = folder / "config.json"
+    content = file.read_text()
+    file.write_text(content + " ")
+    with pytest.raises(UserError, match=r"config.json is not what was fetched; delete .*model.json and run again"):
+        check_weights(model_json, ".")
+    file.write_text(content)
 
 
 def test_weights_that_are_gone_are_an_error(model_json, folder, tmp_path):
@@ -173,7 +183,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
     with open_activations(tmp_path / "a.h5") as a, open_activations(tmp_path / "d.h5") as d:
         np.testing.assert_array_equal(a["activations/residual"], d["activations/residual"])
         assert a.attrs["quantization"] == "fp32"
-        assert a.attrs["record"] == "an id"
+        assert a.attrs["record"] == "conceptdepth:record:an id"
         assert json.loads(a.attrs["versions"])["torch"].startswith(torch.__version__.split("+")[0])
 
 

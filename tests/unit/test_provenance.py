@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 from conceptdepth import changes, environment, memory, settings
 from conceptdepth.digest import code_hashes
+from conceptdepth.errors import UserError
 from conceptdepth.figures import save_figure
 from conceptdepth.metadata import embedded_id
 from conceptdepth.provenance import JobRecord, read_record, record_id, sealed, seeds_in
@@ -89,7 +90,7 @@ def test_seeds_are_found_at_any_depth():
 def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(ValueError):  # noqa: PT011  JSON's own error is one.
+    with pytest.raises(UserError, match=r"record.json is no readable record; delete it and run again\."):
         read_record(path)
 
 
@@ -106,7 +107,7 @@ def test_figures_carry_the_id_of_their_record(tmp_path):
 
 def test_hdf5_files_and_pages_carry_it_too(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.attrs["record"] = ID
+        file.attrs["record"] = f"conceptdepth:record:{ID}"
     (tmp_path / "a.html").write_text(f'<meta name="conceptdepth-record" content="conceptdepth:record:{ID}">')
     assert embedded_id(tmp_path / "a.h5") == embedded_id(tmp_path / "a.html") == ID
 

@@ -84,6 +84,11 @@ def test_why_names_what_is_missing_and_what_is_new(run):
     assert reasons[f"missing: {SCORES}"] == [SCORES]
 
 
+def test_why_knows_until(run):
+    run.overlay(lambda config: config["probes"].update(C=0.5))
+    assert list(why(run, "--until", "train_probes")) == ["`probes.C` changed from 1.0 to 0.5"]
+
+
 def test_why_takes_a_target_as_snakemake_does(run):
     run.overlay(lambda config: config["probes"].update(C=0.5))
     target = "results/probes/tiny/fp32/coins.clean.csv"
@@ -127,17 +132,22 @@ def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
 
 
 def test_the_report_says_so_when_something_was_tampered_with(run):
-    weights = run.folder / "data/tiny/model.safetensors"
-    content = bytearray(weights.read_bytes())
-    record = run.folder / "results/provenance/fetch_model/tiny.json"
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml", "--rerun-triggers", "mtime")
+    path = "results/activations/tiny/fp32/coins.clean.h5"
+    with (run.folder / path).open("ab") as stream:
+        stream.write(b"x")
+    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     page = (run.folder / "results/audit.html").read_text()
     assert '<span class="verdict changed since">changed since</span>' in page
-    assert "data/tiny/model.safetensors" in page
-    assert record.exists()
+    assert f"<code>{path}</code> has the sha256" in page
+
+
+def test_a_broken_record_is_named_when_the_report_is_built(run):
+    (run.folder / "results/provenance/plot_depths.json").write_text("{")
+    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
+    assert result.returncode == 1
+    assert "results/provenance/plot_depths.json is no readable record; delete it and run again." in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 # --- The archive ------------------------------------------------------------------------------------------
@@ -177,12 +187,14 @@ def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypat
     }  # fmt: skip
 
 
-def test_what_is_not_intact_is_not_archived(run, tmp_path):
-    with (run.folder / SCORES).open("a") as stream:
-        stream.write("\n")
+@pytest.mark.parametrize("path", [SCORES, "results/figures/accuracy.png", "results/figures/depths.svg"])
+def test_what_is_not_intact_is_not_archived(run, tmp_path, path):
+    content = bytearray((run.folder / path).read_bytes())
+    content[len(content) // 2] ^= 1
+    (run.folder / path).write_bytes(content)
     result = script(run, "archive", str(tmp_path / "run.zip"))
     assert result.returncode == 1
-    assert result.stderr.startswith(f"Error: these results are not intact, so they are not archived: {SCORES} has the")
+    assert result.stderr.startswith(f"Error: these results are not intact, so they are not archived: {path} has the")
     assert not (tmp_path / "run.zip").exists()
 
 

@@ -23,6 +23,9 @@ INTACT, CHANGED, INCOMPLETE = "intact", "changed since", "incomplete"
 
 EXIT_CODES = {INTACT: 0, CHANGED: 1, INCOMPLETE: 2}
 
+LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.json"))
+"""Records that all others of a run lead to."""
+
 STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
 """Folders of ``results/`` in which every file has a record."""
 
@@ -50,6 +53,8 @@ class Audit:
     """Files whose bytes were checked."""
     code: set[str] = field(default_factory=set)
     """Code files that were checked."""
+    earlier: int = 0
+    """Records of earlier runs, whose files were checked but not what they were made from."""
 
     @property
     def verdict(self) -> str:
@@ -83,9 +88,17 @@ class Auditor:
         for path in sorted((self.folder / RECORDS).rglob("*.json")):
             try:
                 self._records[self._name(path)] = read_record(path)
-            except ValueError:
+            except UserError:
                 self._unreadable.append(self._name(path))
-        self._by_output = {o["path"]: name for name, record in self._records.items() for o in record["outputs"]}
+        self._by_output: dict[str, str] = {}
+        self._claimed_twice: list[tuple[str, str, str]] = []
+        self._readers: dict[str, list[tuple[str, str]]] = {}
+        for name, record in self._records.items():
+            for output in record["outputs"]:
+                if self._by_output.setdefault(output["path"], name) != name:
+                    self._claimed_twice.append((output["path"], self._by_output[output["path"]], name))
+            for entry in (*record["inputs"], *record["upstream"]):
+                self._readers.setdefault(entry["path"], []).append((name, entry["sha256"]))
 
     def audit_file(self, path: str | Path) -> Audit:
         """Audit one file and all that it was made from; a copy is known by its bytes or by the id in it.
@@ -101,23 +114,23 @@ class Auditor:
         return audit
 
     def audit_all(self) -> Audit:
-        """Audit all outputs of all records, and look for files that have none."""
+        """Audit the outputs of all records, follow those of the last run, and look for files that have none."""
         audit = Audit()
+        if not self._records:
+            audit.note(INCOMPLETE, str(RECORDS), "holds no records")
         outputs = [output for record in self._records.values() for output in record["outputs"]]
         self._hash_at_once(output["path"] for output in outputs)
         for output in outputs:
             self._check_file(output, audit, "its record says")
-        self._follow(self._ends(), audit)
+        self._follow([path for path in LAST_RUN if path in self._records] or sorted(self._records), audit)
+        for path in self._records.keys() - audit.records.keys():
+            self._check_seal(path, audit)
+            audit.earlier += 1
         for path in self._unreadable:
             audit.note(CHANGED, path, "is no readable record")
         for path in self._strays():
             audit.note(INCOMPLETE, path, "has no record")
         return audit
-
-    def _ends(self) -> list[str]:
-        """Return the records that no other was made from, and then the rest."""
-        upstream = {entry["path"] for record in self._records.values() for entry in record["upstream"]}
-        return sorted(self._records, key=lambda path: path in upstream)
 
     def _compare(self, path: Path, audit: Audit) -> str | None:
         """Compare a file with its record, and return the record's path."""
@@ -162,22 +175,39 @@ class Auditor:
                 waiting += [upstream["path"] for upstream in record["upstream"]]
 
     def _check_record(self, path: str, record: RecordContent, audit: Audit) -> None:
-        if record.get("seal") != sealed(record)["seal"] or record["id"] != record_id(record):
-            audit.note(CHANGED, path, "was edited: its seal does not fit its content")
+        self._check_seal(path, audit)
+        for output, first, second in self._claimed_twice:
+            if path in (first, second):
+                audit.note(CHANGED, output, f"is claimed by two records, {first} and {second}")
         for output in record["outputs"]:
-            carried = self._carried(output["path"])
-            if carried not in (None, record["id"]) and self.sha256(output["path"]) == output["sha256"]:
-                audit.note(CHANGED, path, f"was edited: {output['path']} carries another id, {carried[:12]}")
+            if self.sha256(output["path"]) == output["sha256"]:
+                carried = embedded_id(self.folder / output["path"])
+                if carried not in (None, record["id"]):
+                    audit.note(CHANGED, path, f"was edited: {output['path']} carries another id, {carried[:12]}")
+        self._check_readers(path, record, audit)
         for upstream in record["upstream"]:
             if (now := self.sha256(upstream["path"])) not in (None, upstream["sha256"]):
                 text = f"was edited or made again: it has {_differs(now, upstream['sha256'], f'{path} read')}"
                 audit.note(CHANGED, upstream["path"], text)
-        for source in record["inputs"]:
-            if (written := self._written(source["path"])) not in (None, source["sha256"]):
-                text = (
-                    f"was edited before {path} read it: it had {_differs(source['sha256'], written, 'its record says')}"
-                )
-                audit.note(CHANGED, source["path"], text)
+
+    def _check_readers(self, path: str, record: RecordContent, audit: Audit) -> None:
+        """Compare what a record says with what the jobs read that began after its own had ended.
+
+        One that began before read what an earlier job had written.
+        """
+        said = {output["path"]: output["sha256"] for output in record["outputs"]} | {path: self.sha256(path)}
+        for name, sha256 in said.items():
+            for reader, read in self._readers.get(name, []):
+                in_chain = name == path and reader in audit.records  # Compared with its upstream then.
+                if read != sha256 and not in_chain and self._records[reader]["started"] >= record["ended"]:
+                    audit.note(
+                        CHANGED, name, f"was edited: {reader} read {_differs(read, str(sha256), 'its record says')}"
+                    )
+
+    def _check_seal(self, path: str, audit: Audit) -> None:
+        record = self._records[path]
+        if record.get("seal") != sealed(record)["seal"] or record["id"] != record_id(record):
+            audit.note(CHANGED, path, "was edited: its seal does not fit its content")
 
     def _check_file(self, described: RecordContent, audit: Audit, who_says: str) -> None:
         path = described["path"]
@@ -186,7 +216,8 @@ class Auditor:
         if now is None:
             audit.note(INCOMPLETE, path, "is not here")
         elif now != described["sha256"]:
-            stranger = _stranger(self._carried(path), self._records.get(self._by_output.get(path, "")))
+            carried = embedded_id(self.folder / path)
+            stranger = _stranger(carried, self._records.get(self._by_output.get(path, "")))
             audit.note(CHANGED, path, "has " + _differs(now, described["sha256"], who_says) + stranger)
 
     def _check_code(self, record: RecordContent, audit: Audit) -> None:
@@ -195,7 +226,7 @@ class Auditor:
             audit.code.add(name)
             if not (ROOT / name).is_file():
                 audit.note(CHANGED, name, f"is gone, but it ran{commit}")
-            elif syntax_sha256(ROOT / name) != sha256:
+            elif _syntax(ROOT / name) != sha256:
                 audit.note(CHANGED, name, f"is not the code that ran{commit}")
 
     def _weights(self, record: RecordContent, audit: Audit) -> list[tuple[str, str]]:
@@ -210,19 +241,11 @@ class Auditor:
             audit.note(INCOMPLETE, path, f"points to weights that are not here: {error}")
             return []
 
-    def _written(self, path: str) -> str | None:
-        """Return the hash that a file had when its job had written it."""
-        outputs = self._records[self._by_output[path]]["outputs"] if path in self._by_output else []
-        return next((output["sha256"] for output in outputs if output["path"] == path), None)
-
     def sha256(self, path: str) -> str | None:
         """Return the hash of a file, computed once, or None if there is no file."""
         if path not in self._hashes and (self.folder / path).is_file():
             self._hashes[path] = file_sha256(self.folder / path)
         return self._hashes.get(path)
-
-    def _carried(self, path: str) -> str | None:
-        return embedded_id(self.folder / path) if (self.folder / path).is_file() else None
 
     def _hash_at_once(self, paths: Iterable[str]) -> None:
         """Hash files side by side: hashing does not hold the interpreter's lock."""
@@ -233,14 +256,27 @@ class Auditor:
         known = set(self._by_output)
         for record in self._records.values():
             known |= {file for file, _ in self._weights(record, Audit())}
-        found = (file for stage in STAGES for file in sorted((self.folder / "results" / stage).rglob("*")))
+        results = self.folder / "results"
+        found = [file for stage in STAGES for file in sorted((results / stage).rglob("*"))]
+        found += [results / "audit.html", results / "report.html"]
         names = (self._name(file) for file in found if file.is_file() and not file.name.startswith("."))
         return [name for name in names if name not in known]
 
     def _name(self, path: Path) -> str:
         """Return a path as records write it: from the folder that Snakemake works in, if it lies there."""
         whole = Path(os.path.normpath(path.absolute()))
-        return whole.relative_to(self.folder).as_posix() if whole.is_relative_to(self.folder) else str(path)
+        if whole.is_relative_to(self.folder):
+            return whole.relative_to(self.folder).as_posix()
+        real, results = path.resolve(), (self.folder / "results").resolve()
+        return (Path("results") / real.relative_to(results)).as_posix() if real.is_relative_to(results) else str(whole)
+
+
+def _syntax(path: Path) -> str | None:
+    """Return the hash of a file's syntax, or None while it has none."""
+    try:
+        return syntax_sha256(path)
+    except SyntaxError:
+        return None
 
 
 def _differs(now: str, then: str, who_says: str) -> str:

@@ -9,11 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conceptdepth.environment import linear_algebra, peak_memory_mb
+from conceptdepth.environment import begin_peak_memory, linear_algebra, peak_memory_mb
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
+from conceptdepth.provenance import PREFIX
 from conceptdepth.records import read_jsonl
 from conceptdepth.store import write_activations
-from conceptdepth.weights import model_folder
+from conceptdepth.weights import check_weights, model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,7 @@ class LoadedModel:
             gc.collect()
             torch.cuda.empty_cache()
             started = time.perf_counter()
+            check_weights(cell.model, ".")
             folder = model_folder(cell.model)
             tokenizer = load_tokenizer(folder, trust_remote_code=cell.trust_remote_code)
             body = load_body(
@@ -94,6 +96,7 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
     from conceptdepth.extraction import extract, tokenize
 
     torch.set_num_threads(cell.threads)
+    begin_peak_memory()
     started = time.perf_counter()
     rows = read_jsonl(cell.prompts)
     tokenizer, body = loaded.get(cell)
@@ -107,7 +110,7 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
         *(len(rows), n_tokens, result.tokens_computed, finished - ready),
     )
     attributes = {
-        "record": cell.record,
+        "record": PREFIX + cell.record,
         "model": cell.name,
         "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
         "quantization": cell.quantization,
@@ -118,8 +121,6 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
         "batch_tokens": cell.batch_tokens,
         "tokens_in_prompts": n_tokens,
         "tokens_computed": result.tokens_computed,
-        "seconds_load": ready - started,
-        "seconds_forward": finished - ready,
         "versions": json.dumps({library: version(library) for library in LIBRARIES}),
     }
     write_activations(
@@ -128,6 +129,7 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
     log.info("written in %.1f s", time.perf_counter() - finished)
     return {
         "peak_memory_mb": peak_memory_mb(),
+        "measured": {"seconds_load": round(ready - started, 3), "seconds_forward": round(finished - ready, 3)},
         "environment": {"device": device_name(body.device), "blas": linear_algebra()},
     }
 

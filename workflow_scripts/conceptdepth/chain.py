@@ -68,8 +68,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def _deed(rule: str) -> str:
-    docstring = ast.get_docstring(ast.parse((SCRIPTS / f"{rule}.py").read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
+    try:
+        tree = ast.parse((SCRIPTS / f"{rule}.py").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError):
+        return ""  # The audit says that it is gone or changed.
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def _shared(records: Sequence[RecordContent]) -> str:

@@ -1,5 +1,6 @@
 """Facts about the software and the machine of a job, for its record."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -53,8 +54,14 @@ def linear_algebra() -> list[str]:
     return sorted(set(found))
 
 
+def begin_peak_memory() -> None:
+    """Forget the peak so far, where the system can: a worker's next cell must not be charged with it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mb() -> int:
-    """Return the most memory that this process has had so far, in MB."""
+    """Return the most memory that this process has had, in MB, since it began or `begin_peak_memory`."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux, where getrusage() counts what the parent had before it forked, too.
         lines = status.read_text(encoding="utf-8").splitlines()
@@ -68,6 +75,8 @@ def peak_memory_mb() -> int:
 def git_state() -> dict[str, Any] | None:
     """Return the commit of the repository and whether tracked files differ from it; None without git."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return None  # A copy inside another repository.
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError):
@@ -75,5 +84,6 @@ def git_state() -> dict[str, Any] | None:
 
 
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
+    # Without the lock that `git status` takes to refresh the index: many jobs ask, and a user may commit.
+    command = ["git", "--no-optional-locks", "-C", str(ROOT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

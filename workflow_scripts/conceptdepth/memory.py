@@ -5,7 +5,7 @@ working folder. Without that memory a fresh clone with copied results would reco
 stamp, and would not notice a changed setting.
 """
 
-import os
+import shutil
 from pathlib import Path
 
 METADATA = Path(".snakemake/metadata")
@@ -22,7 +22,7 @@ def keep_memory_in_results() -> None:
     (METADATA.parent / "incomplete").mkdir(parents=True, exist_ok=True)
     if METADATA.is_dir() and not METADATA.is_symlink():
         for file in METADATA.iterdir():
-            os.replace(file, TRAVELLING / file.name)
+            shutil.move(file, TRAVELLING / file.name)  # Results may lie on another disk.
         METADATA.rmdir()
     if not METADATA.is_symlink():
         METADATA.symlink_to(Path("..") / TRAVELLING)

@@ -15,7 +15,7 @@ Every job writes one, ``results/provenance/<rule>/<wildcards>.json``, as a decla
     seeds                    the params that are seeds
     environment              versions that ran, CPU and GPU, BLAS
     git                      commit, and whether tracked files differed from it
-    started, ended           UTC; seconds and peak_memory_mb beside them
+    started, ended           UTC; seconds and peak_memory_mb beside them, and what else was measured
     seal                     SHA-256 of all of the above
 
 Records name their inputs' records by hash, so none can be edited without breaking those made from it.
@@ -31,6 +31,7 @@ from typing import Any
 
 from conceptdepth.digest import code_digest, code_hashes
 from conceptdepth.environment import environment, git_state, peak_memory_mb
+from conceptdepth.errors import UserError
 from conceptdepth.files import complete_file, file_sha256
 
 FORMAT = "conceptdepth-record"
@@ -44,6 +45,9 @@ PREFIX = "conceptdepth:record:"
 
 IDENTITY = ("rule", "wildcards", "params", "code", "software", "inputs")
 """Fields that decide what a job writes."""
+
+KEYS = {*IDENTITY, "format", "format_version", "id", "upstream", "outputs", "environment", "git", "started", "ended"}
+"""Fields that readers rely on."""
 
 RecordContent = dict[str, Any]
 
@@ -81,6 +85,8 @@ class JobRecord:
         self.content["id"] = self.id = record_id(self.content)
         self.environment: dict[str, Any] = {}
         """Facts to add to the environment, such as the device."""
+        self.measured: dict[str, float] = {}
+        """What else was measured, such as the seconds of a part."""
         self.peak_memory_mb = 0
         """Peak memory of another process that worked for this job."""
 
@@ -94,6 +100,7 @@ class JobRecord:
             "ended": now(),
             "seconds": round(time.perf_counter() - self._clock, 2),
             "peak_memory_mb": max(peak_memory_mb(), self.peak_memory_mb),
+            "measured": self.measured,
         }
         with complete_file(path) as part:
             part.write_text(json.dumps(sealed(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -105,11 +112,14 @@ def is_record(path: str | Path) -> bool:
 
 
 def read_record(path: str | Path) -> RecordContent:
-    """Read a record. Raises `ValueError` if it is none."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is no record")
-    return content
+    """Read a record. Raises `UserError` if it is none, or of another version of the format."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content.keys() >= KEYS and (content["format"], content["format_version"]) == (FORMAT, FORMAT_VERSION):
+            return content
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise UserError(f"{path} is no readable record; delete it and run again.")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -119,7 +129,10 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 def record_id(content: Mapping[str, Any]) -> str:
     """Return the id that belongs to the fields of a record that decide its outputs."""
-    return hash_of({key: content[key] for key in IDENTITY})
+    identity = {key: content[key] for key in IDENTITY}
+    # Not the records of the inputs: whoever made these bytes, this job does the same with them.
+    identity["inputs"] = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in content["inputs"]]
+    return hash_of(identity)
 
 
 def sealed(content: Mapping[str, Any]) -> RecordContent:

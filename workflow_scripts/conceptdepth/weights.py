@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from conceptdepth.errors import UserError
+from conceptdepth.files import file_sha256
 
 
 def weight_files(model_json: str | Path, folder: str | Path) -> list[tuple[Path, str]]:
@@ -11,6 +12,13 @@ def weight_files(model_json: str | Path, folder: str | Path) -> list[tuple[Path,
     weights = model_folder(model_json, folder)
     files = json.loads(Path(model_json).read_text(encoding="utf-8"))["files"]
     return [(weights / name, facts["sha256"]) for name, facts in files.items()]
+
+
+def check_weights(model_json: str | Path, folder: str | Path) -> None:
+    """Compare every file of a model with ``model.json``. Raises `UserError` if one is not what was fetched."""
+    for path, sha256 in weight_files(model_json, folder):
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise UserError(f"{path} is not what was fetched; delete {model_json} and run again.")
 
 
 def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
