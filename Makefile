@@ -2,7 +2,7 @@
 # make plan     what would run, as a table              make archive  write an RO-Crate of the run
 # make why      why, in words                           make test     lint and tests
 # make prompts  prompts and the tokens that are probed  make lint     lint alone
-# make clean    remove .venv and results
+# make clean    remove .venv and results                make bench    compare extraction with other tools
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why prompts audit archive test lint clean
+.PHONY: run plan why prompts audit archive test bench lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -38,6 +38,10 @@ prompts: .venv/installed
 
 test: .venv/installed-test lint
 	$(BIN)/pytest
+
+# Needs the model and prompts of `make run`; the other tools get environments under .venv/bench.
+bench: .venv/installed
+	PYTHONPATH=workflow_scripts $(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

@@ -12,14 +12,17 @@ if __name__ == "__main__":
     with job(snakemake) as record:
         execution = snakemake.config["execution"]
         settings = snakemake.params.activations
+        fixed = settings["fixed_batch_tokens"]
         cell = Cell(
             model=snakemake.input.model,
             name=snakemake.wildcards.model,
             quantization=snakemake.wildcards.quantization,
             prompts=snakemake.input.prompts,
             sites=list(settings["sites"]),
-            batch_tokens=settings["fixed_batch_tokens"] or execution["batch_tokens"],
+            batch_tokens=fixed or (None if execution["batch_tokens"] == "auto" else execution["batch_tokens"]),
+            fixed_batch_tokens=fixed is not None,
             device=execution["device"],
+            max_memory=execution.get("max_memory"),
             threads=snakemake.threads,
             destination=snakemake.output.activations,
             record=record.id,

@@ -1,6 +1,6 @@
 """Train and test the probes of all layers of one cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.probes import LayerProbe, ProbeSettings, splits_of, train_layer
+from conceptdepth.probes import LayerProbe, ProbeSettings, Split, splits_of, train_layer
 from conceptdepth.provenance import PREFIX
 from conceptdepth.store import open_activations, read_labels
 from joblib import Parallel, delayed
@@ -33,15 +33,17 @@ def train_probes(
         target.attrs["record"] = PREFIX + record
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
+        splits = list(splits_of(held.labels, held.groups, settings))
         for site, vectors in source["activations"].items():
-            for seed, train, test in splits_of(held.labels, held.groups, settings):
-                fitted = train_layers(vectors, held.labels, train, test, settings, threads, f"{site}, seed {seed}")
+            fitted = train_layers(vectors, held.labels, splits, settings, threads, site)
+            for number, (seed, _, test) in enumerate(splits):
+                probes_of_split = [layer[number] for layer in fitted]
                 rows += [
                     {**cell, "site": site, "probe": "logistic_regression", "layer": layer, "n_layers": len(fitted)}
                     | {"seed": seed, **probe.scores}
-                    for layer, probe in enumerate(fitted)
+                    for layer, probe in enumerate(probes_of_split)
                 ]
-                keep(target.create_group(f"{site}/seed_{seed}"), fitted, test)
+                keep(target.create_group(f"{site}/seed_{seed}"), probes_of_split, test)
     table = pd.DataFrame(rows)
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
@@ -51,17 +53,23 @@ def train_probes(
 def train_layers(
     vectors: h5py.Dataset,
     labels: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
+    splits: Sequence[Split],
     settings: ProbeSettings,
     threads: int,
     title: str,
-) -> list[LayerProbe]:
-    """Train one split's probes, layers in parallel, each reading its layer in one piece."""
+) -> list[list[LayerProbe]]:
+    """Train the probes of all layers and splits, layers in parallel, each read from the file once."""
+
+    def train(features: np.ndarray) -> list[LayerProbe]:
+        return [
+            train_layer(features, labels, train, test, C=settings.C, max_iter=settings.max_iter)
+            for _, train, test in splits
+        ]
+
     # Threads, not processes: the solver's time is in BLAS, which releases the interpreter lock.
     with threadpool_limits(1):
         return Parallel(n_jobs=threads, prefer="threads")(
-            delayed(train_layer)(vectors[layer], labels, train, test, C=settings.C, max_iter=settings.max_iter)
+            delayed(train)(vectors[layer])
             for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
         )
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from conceptdepth.errors import UserError
-from conceptdepth.extraction import extract
+from conceptdepth.extraction import Work, extract, shape
 from conceptdepth.sites import blocks, site_module
 
 TOLERANCE = 2e-5
@@ -60,6 +60,15 @@ ARCHITECTURES = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def body(request: pytest.FixtureRequest) -> hf.PreTrainedModel:
     torch.manual_seed(0)
@@ -69,12 +78,16 @@ def body(request: pytest.FixtureRequest) -> hf.PreTrainedModel:
     return model.base_model.eval()
 
 
-def prompts() -> list[list[int]]:
-    """Prompts that share prefixes of every kind: none, some, whole, and a pair of equal ones."""
+def prompts(common: int = 0) -> list[list[int]]:
+    """Prompts that share prefixes of every kind: none, some, whole, and a pair of equal ones.
+
+    All share the first ``common`` tokens, and one of them has only one more.
+    """
     draw = np.random.default_rng(0)
+    head = np.random.default_rng(1).integers(3, 97, common).tolist()
     stem = draw.integers(3, 97, 12).tolist()
     branches = [stem[:k] + draw.integers(3, 97, n).tolist() for k, n in [(12, 3), (12, 9), (5, 4), (7, 20), (0, 11)]]
-    return [*branches, stem, branches[1], branches[3][:-1], [5]]
+    return [head + tail for tail in (*branches, stem, branches[1], branches[3][:-1], [5])]
 
 
 def sites_of(body: hf.PreTrainedModel) -> list[str]:
@@ -108,41 +121,58 @@ def plain_forward(body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], sid
     return {site: np.stack(layers) for site, layers in found.items()}
 
 
+def packed(
+    body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], *, sites: Sequence[str] = ("residual",), **settings
+) -> tuple[dict[str, np.ndarray], Work]:
+    """Extract into arrays in memory."""
+    n_layers, d_model = shape(body, "tiny")
+    arrays = {site: np.full((n_layers, len(tokens), d_model), np.nan, np.float32) for site in sites}
+    return arrays, extract(body, tokens, into=arrays, name="tiny", **settings)
+
+
+@pytest.fixture(scope="module", params=[0, 17], ids="common{}".format)
+def common(request: pytest.FixtureRequest) -> int:
+    """Tokens that all prompts share; the windows of this file have six."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def one_by_one(body: hf.PreTrainedModel) -> dict[str, np.ndarray]:
-    single = [plain_forward(body, [prompt], "right") for prompt in prompts()]
+def one_by_one(body: hf.PreTrainedModel, common: int) -> dict[str, np.ndarray]:
+    single = [plain_forward(body, [prompt], "right") for prompt in prompts(common)]
     return {site: np.concatenate([one[site] for one in single], axis=1) for site in single[0]}
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 24, 1000])
-def test_packed_equals_one_by_one(body, one_by_one, batch_tokens):
-    packed = extract(body, prompts(), sites=sites_of(body), batch_tokens=batch_tokens, name="tiny")
+@pytest.mark.parametrize("batch_tokens", [24, 70])
+def test_packed_equals_one_by_one(body, common, one_by_one, batch_tokens, monkeypatch):
+    monkeypatch.setattr("conceptdepth.extraction.ROW_TOKENS", 24)
+    found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=batch_tokens)
     for site, expected in one_by_one.items():
-        np.testing.assert_allclose(packed.activations[site], expected, atol=TOLERANCE, rtol=0)
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+    assert (work.tokens_padded > 0) == (batch_tokens >= 70), "only passes of several rows are padded"
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_packed_equals_padded(body, side):
-    packed = extract(body, prompts(), sites=sites_of(body), batch_tokens=40, name="tiny")
-    for site, expected in plain_forward(body, prompts(), side).items():
-        np.testing.assert_allclose(packed.activations[site], expected, atol=TOLERANCE, rtol=0)
+def test_packed_equals_padded(body, common, side):
+    found, _ = packed(body, prompts(common), sites=sites_of(body), batch_tokens=40)
+    for site, expected in plain_forward(body, prompts(common), side).items():
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
 
 
 def test_residual_equals_output_hidden_states(body):
-    packed = extract(body, prompts(), sites=["residual"], batch_tokens=40, name="tiny").activations["residual"]
-    for number, prompt in enumerate(prompts()):
+    vectors = packed(body, prompts(3), batch_tokens=40)[0]["residual"]
+    for number, prompt in enumerate(prompts(3)):
         with torch.inference_mode():
             states = body(torch.tensor([prompt]), output_hidden_states=True, use_cache=False).hidden_states
         # The last of the hidden states is after the final norm; the ones before it are the blocks' outputs.
-        for layer in range(len(packed) - 1):
-            np.testing.assert_allclose(packed[layer, number], states[layer + 1][0, -1], atol=TOLERANCE, rtol=0)
+        for layer in range(len(vectors) - 1):
+            np.testing.assert_allclose(vectors[layer, number], states[layer + 1][0, -1], atol=TOLERANCE, rtol=0)
 
 
 def test_mlp_input_is_what_the_mlp_receives(body):
     """The site's meaning, checked without the table of module names."""
     if sites_of(body) == ["residual"]:
         pytest.skip("parallel blocks have no mlp_input")
-    packed = extract(body, [prompts()[0]], sites=["mlp_input"], batch_tokens=40, name="tiny").activations["mlp_input"]
+    vectors = packed(body, [prompts()[0]], sites=["mlp_input"], batch_tokens=40)[0]["mlp_input"]
     received: list[np.ndarray] = []
 
     def hook(module, arguments):
@@ -159,19 +189,68 @@ def test_mlp_input_is_what_the_mlp_receives(body):
         body(torch.tensor([prompts()[0]]), use_cache=False)
     for handle in handles:
         handle.remove()
-    np.testing.assert_allclose(packed[:, 0], np.stack(received), atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(vectors[:, 0], np.stack(received), atol=TOLERANCE, rtol=0)
 
 
 def test_shared_prefixes_are_computed_once(body):
-    packed = extract(body, prompts(), sites=["residual"], batch_tokens=1000, name="tiny")
-    distinct = {tuple(prompt[: k + 1]) for prompt in prompts() for k in range(len(prompt))}
-    assert packed.tokens_computed == len(distinct)
-    assert packed.n_tokens == [len(prompt) for prompt in prompts()]
+    _, work = packed(body, prompts(9), batch_tokens=1000)
+    distinct = {tuple(prompt[: k + 1]) for prompt in prompts(9) for k in range(len(prompt))}
+    assert (work.tokens_computed, work.tokens_padded, work.passes) == (len(distinct), 0, 2)
+
+
+def test_the_common_prefix_is_computed_once_however_many_passes_there_are(body):
+    _, work = packed(body, prompts(17), batch_tokens=24)
+    assert work.passes > 2
+    _, alone = packed(body, prompts(0), batch_tokens=24)
+    assert work.tokens_computed == 17 + alone.tokens_computed
+
+
+class SmallMemory:
+    """A stand-in for a GPU: a pass over more than ``limit`` tokens runs out of memory."""
+
+    def __init__(self, body: hf.PreTrainedModel, limit: int) -> None:
+        self.body, self.limit = body, limit
+
+    def __enter__(self) -> None:
+        def run_out(module, arguments, inputs):
+            if inputs["input_ids"].numel() > self.limit:
+                raise torch.OutOfMemoryError
+
+        self.handle = self.body.register_forward_pre_hook(run_out, with_kwargs=True)
+
+    def __exit__(self, *_) -> None:
+        self.handle.remove()
+
+
+@pytest.mark.parametrize("limit", [28, 40])
+def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(body, one_by_one, common, limit):
+    with SmallMemory(body, limit):
+        found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=100)
+    assert work.batch_tokens < 100
+    for site, expected in one_by_one.items():
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+
+
+def test_finished_passes_are_not_run_again_when_memory_runs_out(body):
+    """Row by row; the longest comes first, so that the second runs out."""
+    tokens = [[token] * 20 for token in range(3, 8)] + [[9] * 21]
+    with SmallMemory(body, 20), pytest.raises(UserError, match="memory ran out with a single prompt"):
+        packed(body, tokens, batch_tokens=30)
+    _, work = packed(body, tokens[:5], batch_tokens=40)
+    assert (work.passes, work.tokens_computed) == (3, 100)
+    with SmallMemory(body, 39):
+        _, work = packed(body, tokens[:5], batch_tokens=40)
+    assert (work.passes, work.tokens_computed, work.batch_tokens) == (5, 100, 20)
+
+
+def test_passes_of_fixed_size_are_not_halved(body):
+    with SmallMemory(body, 20), pytest.raises(UserError, match="the results of this weight format depend on"):
+        packed(body, prompts(), batch_tokens=100, fixed=True)
 
 
 def test_a_prompt_that_is_too_long_is_an_error(body):
     with pytest.raises(UserError, match="65 tokens, but tiny takes at most 64"):
-        extract(body, [[5] * 65], sites=["residual"], batch_tokens=40, name="tiny")
+        packed(body, [[5] * 65], batch_tokens=40)
 
 
 def test_parallel_blocks_have_no_mlp_input():

@@ -12,7 +12,7 @@ import transformers as hf
 from conceptdepth import model_files
 from conceptdepth.cell import Cell, LoadedModel, extract_cell
 from conceptdepth.errors import UserError
-from conceptdepth.extraction import extract, tokenize
+from conceptdepth.extraction import extract, shape, tokenize
 from conceptdepth.model_files import fetch_model
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
@@ -119,11 +119,18 @@ def test_device_that_is_absent_is_an_error():
 PROMPTS = ["the city of oslo is in norway .", "the city of lima is in peru .", "the coin is heads up ."]
 
 
+def residuals(body, tokens) -> np.ndarray:
+    n_layers, d_model = shape(body, "tiny")
+    found = np.full((n_layers, len(tokens), d_model), np.nan, np.float32)
+    extract(body, tokens, into={"residual": found}, batch_tokens=64, name="tiny")
+    return found
+
+
 @pytest.fixture(scope="module")
 def exact(folder):
     body = load_body(folder, quantization="fp32", device=CPU)
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
-    return extract(body, tokens, sites=["residual"], batch_tokens=64, name="tiny").activations["residual"]
+    return residuals(body, tokens)
 
 
 @pytest.mark.parametrize(("quantization", "most"), [("fp32", 0.0), ("bf16", 0.02), ("int8", 0.03), ("nf4", 0.25)])
@@ -131,7 +138,7 @@ def test_every_weight_format_is_close_to_float32(folder, exact, quantization, mo
     """Real bitsandbytes on the CPU. ``most`` bounds the relative error; each format but fp32 also has some."""
     body = load_body(folder, quantization=quantization, device=CPU)
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
-    found = extract(body, tokens, sites=["residual"], batch_tokens=64, name="tiny").activations["residual"]
+    found = residuals(body, tokens)
     error = np.linalg.norm(found - exact) / np.linalg.norm(exact)
     assert error <= most
     assert (error > 0) == (quantization != "fp32")
@@ -143,6 +150,15 @@ def test_every_linear_layer_is_quantized(folder, quantization, kind):
     linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear)]
     assert len(linear) == 7 * body.config.num_hidden_layers
     assert {type(module).__name__ for module in linear} == {kind}
+
+
+@pytest.mark.parametrize("memory", ["40KB", "150KB"])
+def test_a_model_that_does_not_fit_is_spread_and_computes_the_same(folder, tmp_path, exact, memory):
+    """Here from the processor's memory to the disk; from GPU to GPU it is the same code of accelerate."""
+    body = load_body(folder, quantization="fp32", device=CPU, max_memory={"cpu": memory}, offload_folder=str(tmp_path))
+    assert any(parameter.device.type == "meta" for parameter in body.parameters()), "some weights lie on the disk"
+    tokens = tokenize(load_tokenizer(folder), PROMPTS)
+    np.testing.assert_array_equal(residuals(body, tokens), exact)
 
 
 def test_the_last_token_is_the_texts_own(folder):
@@ -169,7 +185,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
     def cell(quantization: str, destination: str) -> Cell:
         return Cell(
             model=str(model_json), name="tiny", quantization=quantization, prompts=str(prompts), sites=["residual"],
-            batch_tokens=64, device="cpu", threads=1, destination=str(tmp_path / destination),
+            batch_tokens=64, fixed_batch_tokens=False, device="cpu", threads=1, destination=str(tmp_path / destination),
                 record="an id",
         )  # fmt: skip
 

@@ -4,19 +4,22 @@ import h5py
 import numpy as np
 import pytest
 from conceptdepth.errors import UserError
-from conceptdepth.store import open_activations, read_labels, write_activations
+from conceptdepth.store import new_activations, open_activations, read_labels
 
 PROMPTS = [{"id": "a", "label": 0, "group": "x"}, {"id": "b", "label": 1, "group": "x"}, {"id": "ü", "label": 1, "group": "y"}]  # fmt: skip
 VALUES = np.arange(4 * 3 * 5, dtype=np.float32).reshape(4, 3, 5)
 
 
+def write(path, values=VALUES, where=slice(None)):
+    with new_activations(path, sites=["mlp_input"], n_layers=4, d_model=5, prompts=PROMPTS, n_tokens=[3, 4, 5]) as file:
+        file["activations/mlp_input"][:, where] = values
+        file.attrs["model"] = "tiny"
+
+
 @pytest.fixture
 def path(tmp_path):
-    path = tmp_path / "cell.h5"
-    write_activations(
-        path, activations={"mlp_input": VALUES}, prompts=PROMPTS, n_tokens=[3, 4, 5], attributes={"model": "tiny"}
-    )
-    return path
+    write(tmp_path / "cell.h5")
+    return tmp_path / "cell.h5"
 
 
 def test_golden_layout(path):
@@ -43,12 +46,26 @@ def test_what_was_written_is_read(path):
     assert held.groups.tolist() == ["x", "x", "y"]
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_vectors_may_come_in_any_order(tmp_path):
     path = tmp_path / "cell.h5"
-    with pytest.raises(ValueError, match="statements"):
-        write_activations(
-            path, activations={"residual": VALUES[:, :2]}, prompts=PROMPTS, n_tokens=[3, 4, 5], attributes={}
-        )
+    with new_activations(path, sites=["residual"], n_layers=4, d_model=5, prompts=PROMPTS, n_tokens=[3, 4, 5]) as file:
+        file["activations/residual"][:, [1]] = VALUES[:, [1]]
+        file["activations/residual"][:, [0, 2]] = VALUES[:, [0, 2]]
+    with open_activations(path) as file:
+        np.testing.assert_array_equal(file["activations/residual"], VALUES)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_file_that_lacks_a_vector_leaves_nothing(tmp_path, missing):
+    there = [place for place in range(3) if place != missing]
+    with pytest.raises(ValueError, match="layer 0 of mlp_input lacks vectors"):
+        write(tmp_path / "cell.h5", VALUES[:, there], there)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_writing_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write(tmp_path / "cell.h5", VALUES[:, :2])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -56,7 +56,7 @@ def workers(tmp_path) -> list[psutil.Process]:
 def cell(files, tmp_path, **changes) -> Cell:
     given = {
         "model": str(files / "model.json"), "name": "tiny", "quantization": "fp32", "prompts": str(files / "prompts.jsonl"),
-        "sites": ["residual"], "batch_tokens": 64, "device": "cpu", "threads": 1, "destination": str(tmp_path / "out.h5"),
+        "sites": ["residual"], "batch_tokens": 64, "fixed_batch_tokens": False, "device": "cpu", "threads": 1, "destination": str(tmp_path / "out.h5"),
         "record": "f" * 64,
     }  # fmt: skip
     return Cell(**given | changes)

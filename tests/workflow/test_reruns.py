@@ -251,6 +251,7 @@ ROWS = {
     "log level": Row(setting("execution", "log_level", "DEBUG"), set()),
     "threads": Row(all_of(setting("execution", "extraction_threads", 2), setting("execution", "probe_threads", 2)), set()),
     "batch size": Row(setting("execution", "batch_tokens", 64), set()),
+    "limits of memory": Row(setting("execution", "max_memory", {"cpu": "1GiB"}), set()),
     "models not kept loaded": Row(setting("execution", "keep_model_loaded", False), set()),
     "device": Row(setting("execution", "device", "cpu"), set()),
     "mirror": Row(setting("source_mirror", "data"), set()),

@@ -3,17 +3,18 @@
 import gc
 import json
 import logging
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.environment import begin_peak_memory, linear_algebra, peak_memory_mb
-from conceptdepth.models import load_body, load_tokenizer, resolve_device
+from conceptdepth.models import load_body, load_tokenizer, resolve_device, tokens_of_a_pass
 from conceptdepth.provenance import PREFIX
 from conceptdepth.records import read_jsonl
-from conceptdepth.store import write_activations
+from conceptdepth.store import new_activations
 from conceptdepth.weights import check_weights, model_folder
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ class Cell:
     """Path of the prompts, JSON Lines."""
     sites: list[str]
     """Sites, of `conceptdepth.sites.SITES`."""
-    batch_tokens: int
-    """Tokens of one forward pass."""
+    batch_tokens: int | None
+    """Most tokens of one forward pass; None finds out what fits."""
+    fixed_batch_tokens: bool
+    """Whether results depend on the tokens of a pass."""
     device: str
     """``auto``, ``cpu`` or ``cuda``."""
+    max_memory: dict[str, str] | None = None
+    """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_body`."""
     threads: int
     """Threads on the CPU."""
     destination: str
@@ -60,25 +65,32 @@ class LoadedModel:
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._model: tuple[PreTrainedTokenizerBase, PreTrainedModel] | None = None
+        self._disk: tempfile.TemporaryDirectory[str] | None = None
+        """For weights that fit into no memory."""
 
     def get(self, cell: Cell) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
         """Return tokenizer and model of a cell; another model is let go before this one is loaded."""
         import torch
 
         # The description's text is part of the key: the model may have been fetched anew.
-        key = (Path(cell.model).read_text("utf-8"), cell.quantization, cell.device, cell.trust_remote_code)
+        memory = json.dumps(cell.max_memory)
+        key = (Path(cell.model).read_text("utf-8"), cell.quantization, cell.device, memory, cell.trust_remote_code)
         if self._model is None or key != self._key:
-            self._key = self._model = None
+            self._key = self._model = self._disk = None
             gc.collect()
             torch.cuda.empty_cache()
             started = time.perf_counter()
             check_weights(cell.model, ".")
             folder = model_folder(cell.model)
+            if cell.max_memory:
+                self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             tokenizer = load_tokenizer(folder, trust_remote_code=cell.trust_remote_code)
             body = load_body(
                 folder,
                 quantization=cell.quantization,
                 device=resolve_device(cell.device),
+                max_memory=cell.max_memory,
+                offload_folder=self._disk.name if self._disk else None,
                 trust_remote_code=cell.trust_remote_code,
             )
             self._key, self._model = key, (tokenizer, body)
@@ -93,43 +105,51 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
     """Extract one cell, write its activation file and return facts about the process for its record."""
     import torch
 
-    from conceptdepth.extraction import extract, tokenize
+    from conceptdepth.extraction import extract, shape, site_modules, tokenize
 
     torch.set_num_threads(cell.threads)
     begin_peak_memory()
     started = time.perf_counter()
     rows = read_jsonl(cell.prompts)
     tokenizer, body = loaded.get(cell)
-    ready = time.perf_counter()
+    load_seconds = time.perf_counter() - started
     tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
-    result = extract(body, tokens, sites=cell.sites, batch_tokens=cell.batch_tokens, name=cell.name)
-    finished = time.perf_counter()
-    n_tokens = sum(result.n_tokens)
+    n_tokens = [len(prompt) for prompt in tokens]
+    n_layers, d_model = shape(body, cell.name)
+    ready = time.perf_counter()
+    with new_activations(
+        cell.destination, sites=cell.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
+    ) as file:
+        work = extract(
+            body,
+            tokens,
+            into=file["activations"],
+            batch_tokens=cell.batch_tokens or tokens_of_a_pass(body),
+            fixed=cell.fixed_batch_tokens,
+            name=cell.name,
+        )
+        seconds = time.perf_counter() - ready
+        file.attrs.update({
+            "record": PREFIX + cell.record,
+            "model": cell.name,
+            "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
+            "quantization": cell.quantization,
+            "dtype": str(body.dtype).removeprefix("torch."),
+            "sites": json.dumps(site_modules(body, cell.sites, cell.name)),
+            "tokenizer": type(tokenizer).__name__,
+            "device": str(body.device),
+            "attention": body.config.get_text_config()._attn_implementation,
+            "tokens_in_prompts": sum(n_tokens),
+            **asdict(work),
+            "versions": json.dumps({library: version(library) for library in LIBRARIES}),
+        })  # fmt: skip
     log.info(
-        "%d prompts: %d tokens, of which %d computed, in %.1f s",
-        *(len(rows), n_tokens, result.tokens_computed, finished - ready),
+        "%d prompts: %d tokens, of which %d computed and %d padded, in %d passes of at most %d, in %.1f s",
+        *(len(rows), sum(n_tokens), work.tokens_computed, work.tokens_padded, work.passes, work.batch_tokens, seconds),
     )
-    attributes = {
-        "record": PREFIX + cell.record,
-        "model": cell.name,
-        "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
-        "quantization": cell.quantization,
-        "dtype": str(body.dtype).removeprefix("torch."),
-        "sites": json.dumps(result.site_modules),
-        "tokenizer": type(tokenizer).__name__,
-        "device": str(body.device),
-        "batch_tokens": cell.batch_tokens,
-        "tokens_in_prompts": n_tokens,
-        "tokens_computed": result.tokens_computed,
-        "versions": json.dumps({library: version(library) for library in LIBRARIES}),
-    }
-    write_activations(
-        cell.destination, activations=result.activations, prompts=rows, n_tokens=result.n_tokens, attributes=attributes
-    )
-    log.info("written in %.1f s", time.perf_counter() - finished)
     return {
         "peak_memory_mb": peak_memory_mb(),
-        "measured": {"seconds_load": round(ready - started, 3), "seconds_forward": round(finished - ready, 3)},
+        "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(seconds, 3)},
         "environment": {"device": device_name(body.device), "blas": linear_algebra()},
     }
 

@@ -1,44 +1,65 @@
 """Last-token activations of every layer, for all prompts of a cell.
 
-One forward pass per packed row (`conceptdepth.packing`), through the model without its head. Hooks at the
-sites copy the vectors of the prompts' last tokens and nothing else; the pass ends at the last site of the
-last layer.
+The prefix that all prompts share goes through the model once, the rest in packed passes
+(`conceptdepth.packing`) on top of its keys and values, through the model without its head. Hooks at the
+sites keep the vectors of the prompts' last tokens and nothing else; a pass ends at the last site of the last
+layer. Each pass is written where it belongs at once, so memory does not grow with the number of prompts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
+from transformers.cache_utils import Cache, DynamicLayer
 
 from conceptdepth.errors import UserError
-from conceptdepth.packing import Row, pack
+from conceptdepth.packing import ROW_TOKENS, Batch, batches, pack, split_prefix
 from conceptdepth.sites import blocks, site_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class Extraction:
-    """Activations of a cell, and what they took."""
+Vectors = NDArray[np.float32]
 
-    activations: dict[str, NDArray[np.float32]]
-    """For each site an array of shape (n_layers, n_prompts, d_model)."""
-    n_tokens: list[int]
-    """Tokens of each prompt."""
-    tokens_computed: int
-    """Tokens that went through the model: fewer where prompts share prefixes."""
-    site_modules: dict[str, str]
-    """For each site the module of a block that it was read from; "" is the block itself."""
+
+class Destination(Protocol):
+    """An array of shape (n_layers, n_prompts, d_model), in memory or in a file."""
+
+    def __setitem__(self, where: tuple[slice, NDArray[np.int64]], values: Vectors) -> None:
+        """Put the vectors of some prompts, in ascending order, into all layers."""
+
+
+@dataclass
+class Work:
+    """What an extraction took."""
+
+    batch_tokens: int
+    """Most tokens of a pass: halved each time that memory ran out."""
+    tokens_computed: int = 0
+    """Tokens of prompts that went through the model: fewer than the prompts have, as they share prefixes."""
+    tokens_padded: int = 0
+    """Tokens that went through it to fill rows up."""
+    passes: int = 0
+    """Forward passes."""
+
+    def add(self, batch: Batch) -> None:
+        """Count a pass."""
+        tokens = sum(len(row.tokens) for row in batch.rows)
+        self.tokens_computed += tokens
+        self.tokens_padded += len(batch.rows) * batch.width - tokens
+        self.passes += 1
 
 
 class _Finished(Exception):
-    """Ends a forward pass once the last wanted vectors are copied."""
+    """Ends a forward pass once the last wanted vectors are kept."""
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[list[int]]:
@@ -59,83 +80,163 @@ def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> li
     return tokens
 
 
-def extract(
-    body: "PreTrainedModel", tokens: Sequence[Sequence[int]], *, sites: Sequence[str], batch_tokens: int, name: str
-) -> Extraction:
-    """Return the activations at each prompt's last token, for every layer and site.
+def shape(body: "PreTrainedModel", name: str) -> tuple[int, int]:
+    """Return (n_layers, d_model)."""
+    return len(blocks(body, name)), body.config.get_text_config().hidden_size
 
-    ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the tokens of one forward pass,
-    ``name`` the model's name for errors. Raises `UserError` for a prompt that is too long for the model,
-    a site that it does not have, or values that are not finite.
+
+def site_modules(body: "PreTrainedModel", sites: Sequence[str], name: str) -> dict[str, str]:
+    """Return for each site the module of a block that it is read from; "" is the block itself."""
+    return {site: site_module(site, body.config.get_text_config(), name) for site in sites}
+
+
+def extract(
+    body: "PreTrainedModel",
+    tokens: Sequence[list[int]],
+    *,
+    into: Mapping[str, Destination],
+    batch_tokens: int,
+    fixed: bool = False,
+    name: str,
+) -> Work:
+    """Put the activations at each prompt's last token into a destination for each site.
+
+    ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
+    ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``name`` is
+    the model's name for errors. Raises `UserError` for a prompt that is too long for the model, a site that
+    it does not have, values that are not finite, and too little memory for one prompt.
     """
     _check_lengths(body, tokens, name)
-    rows = pack(tokens, batch_tokens)
-    layers = blocks(body, name)
-    text_config = body.config.get_text_config()
-    activations = {
-        site: np.full((len(layers), len(tokens), text_config.hidden_size), np.nan, np.float32) for site in sites
-    }
-    row = rows[0]
-
-    def keep(site: str, layer: int, output: torch.Tensor) -> None:
-        vectors = output.reshape(-1, output.shape[-1])[row.last]
-        activations[site][layer, row.prompts] = vectors.float().cpu().numpy()
-
-    paths = {site: site_module(site, text_config, name) for site in sites}
-    computed = sum(len(row.tokens) for row in rows)
+    prefix, rest = split_prefix(tokens)
+    work = Work(batch_tokens)
+    waiting = np.arange(len(tokens))
     with (
         torch.inference_mode(),
-        _hooks(layers, paths, keep),
-        tqdm(total=computed, unit="token", desc="extracting", mininterval=5) as bar,
+        _Collector(body, list(into), name) as collector,
+        tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5) as bar,
     ):
-        for row in rows:
-            forward(body, row)
-            bar.update(len(row.tokens))
-    _check_finite(activations, name)
-    return Extraction(activations, list(map(len, tokens)), computed, paths)
+        cache = _prefix_cache(collector, prefix, work)
+        while len(waiting):
+            rows = pack([rest[index] for index in waiting], min(ROW_TOKENS, work.batch_tokens))
+            done: list[NDArray[np.int64]] = []
+            for batch in batches(rows, offset=len(prefix), capacity=work.batch_tokens):
+                try:
+                    vectors = collector.run(batch, cache)
+                except torch.OutOfMemoryError:
+                    work.batch_tokens = _fewer(batch, work.batch_tokens, fixed, name)
+                    break
+                prompts = waiting[batch.prompts]
+                for site, values in vectors.items():
+                    _check_finite(values, site, name)
+                    order = np.argsort(prompts)
+                    into[site][:, prompts[order]] = values[:, order]
+                work.add(batch)
+                done.append(batch.prompts)
+                bar.update(len(prompts))
+            waiting = np.delete(waiting, np.concatenate(done)) if done else waiting
+    return work
 
 
-@contextmanager
-def _hooks(
-    layers: "torch.nn.ModuleList", paths: dict[str, str], keep: Callable[[str, int, torch.Tensor], None]
-) -> Iterator[None]:
-    """Call ``keep(site, layer, output)`` at each site, and end the pass after the last call that is due."""
-    handles = []
-    # A block's own output comes after every output inside it.
-    last_site = max(paths, key=lambda site: paths[site] == "")
+def _fewer(batch: Batch, batch_tokens: int, fixed: bool, name: str) -> int:
+    """Return the tokens of a pass to go on with after memory ran out."""
+    fewer = min(batch_tokens, len(batch.rows) * batch.width) // 2
+    if fixed:
+        raise UserError(
+            f"{name}: memory ran out, and the results of this weight format depend on the tokens of a pass; lower "
+            "`activations.fixed_batch_tokens`."
+        )
+    if not fewer:
+        raise UserError(f"{name}: memory ran out with a single prompt; lower `max_words`, or use a larger machine.")
+    log.warning("memory ran out; going on with %d tokens a pass", fewer)
+    return fewer
 
-    def hook(site: str, layer: int) -> Callable[..., None]:
-        def record(module: Any, arguments: Any, output: Any) -> None:
-            keep(site, layer, output[0] if isinstance(output, tuple) else output)
-            if layer == len(layers) - 1 and site == last_site:
-                raise _Finished
 
-        return record
+class _Collector:
+    """Hooks at the sites, for as long as the context lasts."""
 
-    try:
-        for layer, block in enumerate(layers):
-            for site, path in paths.items():
-                handles.append(block.get_submodule(path).register_forward_hook(hook(site, layer)))
-        yield
-    finally:
-        for handle in handles:
+    def __init__(self, body: "PreTrainedModel", sites: Sequence[str], name: str) -> None:
+        self._body = body
+        self._blocks = blocks(body, name)
+        self._paths = site_modules(body, sites, name)
+        # A block's own output comes after every output inside it.
+        self._last_site = max(sites, key=lambda site: self._paths[site] == "")
+        self._last_tokens = torch.empty(0, dtype=torch.long)
+        self._found: dict[str, list[torch.Tensor]] = {}
+
+    def __enter__(self) -> "_Collector":
+        self._handles = [
+            block.get_submodule(path).register_forward_hook(self._hook(site, layer))
+            for layer, block in enumerate(self._blocks)
+            for site, path in self._paths.items()
+        ]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
             handle.remove()
 
+    def _hook(self, site: str, layer: int) -> Callable[..., None]:
+        def keep(module: Any, arguments: Any, output: Any) -> None:
+            output = output[0] if isinstance(output, tuple) else output
+            vectors = output.reshape(-1, output.shape[-1])
+            self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
+            if layer == len(self._blocks) - 1 and site == self._last_site:
+                raise _Finished
 
-def forward(body: "PreTrainedModel", row: Row) -> None:
-    """Run one row through the model; the hooks take what is wanted."""
-    device = body.device
+        return keep
+
+    def run(self, batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
+        """Return the vectors of a batch's last tokens for each site, (n_layers, n_prompts, d_model)."""
+        self._last_tokens = torch.from_numpy(batch.last)
+        self._found = {site: [] for site in self._paths}
+        forward(self._body, batch, cache)
+        # Only here, since each copy from a GPU waits for it.
+        return {site: torch.stack([v.float().cpu() for v in found]).numpy() for site, found in self._found.items()}
+
+
+class PrefixLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed.
+    """The keys and values of one layer for the prefix: kept once, and put before those of every later pass."""
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return keys and values, each (n_rows, n_heads, prefix + width, d_head)."""
+        if not self.is_initialized:
+            return super().update(key_states, value_states)
+        pairs = ((self.keys, key_states), (self.values, value_states))
+        keys, values = (torch.cat([kept.expand(len(new), -1, -1, -1), new], dim=-2) for kept, new in pairs)
+        return keys, values
+
+
+def _prefix_cache(collector: _Collector, prefix: list[int], work: Work) -> Cache | None:
+    """Run the prefix and return its keys and values: all of them in every layer, since the masks have the windows."""
+    if not prefix:
+        return None
+    cache = Cache(layer_class_to_replicate=PrefixLayer)
+    (row,) = pack([prefix], len(prefix))
+    batch = Batch([row], offset=0)
+    collector.run(batch, cache)
+    work.add(batch)
+    return cache
+
+
+def forward(body: "PreTrainedModel", batch: Batch, cache: Cache | None = None) -> None:
+    """Run a batch through the model, after the prefix in ``cache``; the hooks take what is wanted."""
+    device = torch.device("cpu") if body.device.type == "meta" else body.device  # meta: weights on disk.
     with suppress(_Finished):
         body(
-            input_ids=torch.from_numpy(row.tokens)[None].to(device),
-            position_ids=torch.from_numpy(row.positions)[None].to(device),
-            attention_mask=_attention_mask(body, row),
-            use_cache=False,
+            input_ids=torch.from_numpy(batch.tokens).to(device),
+            position_ids=torch.from_numpy(batch.positions).to(device),
+            attention_mask=_attention_mask(body, batch, device),
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
 
 
-def _attention_mask(body: "PreTrainedModel", row: Row) -> torch.Tensor | dict[str, torch.Tensor]:
-    """Return the row's tree as additive attention masks, each (1, 1, n_tokens, n_tokens).
+def _attention_mask(
+    body: "PreTrainedModel", batch: Batch, device: torch.device
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """Return the trees as additive attention masks, each (n_rows, 1, width, prefix + width).
 
     Models whose layers differ in attention take one mask per kind of layer.
     """
@@ -144,25 +245,24 @@ def _attention_mask(body: "PreTrainedModel", row: Row) -> torch.Tensor | dict[st
     kinds = set(getattr(config, "layer_types", None) or ())
     if kinds - {"full_attention"}:
         windows = {"full_attention": None, "sliding_attention": window}
-        return {kind: _additive(row.visible(width), body) for kind, width in windows.items()}
+        return {kind: _additive(batch.visible(width), body.dtype, device) for kind, width in windows.items()}
     # Mistral and Phi-3 have a window in every layer, and no layer_types.
-    return _additive(row.visible(None if kinds else window), body)
+    return _additive(batch.visible(None if kinds else window), body.dtype, device)
 
 
-def _additive(visible: NDArray[np.bool_], body: "PreTrainedModel") -> torch.Tensor:
-    blocked = torch.from_numpy(~visible)[None, None].to(body.device)
-    return torch.zeros_like(blocked, dtype=body.dtype).masked_fill(blocked, torch.finfo(body.dtype).min)
+def _additive(visible: NDArray[np.bool_], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    blocked = torch.from_numpy(~visible)[:, None].to(device)
+    return torch.zeros_like(blocked, dtype=dtype).masked_fill(blocked, torch.finfo(dtype).min)
 
 
-def _check_lengths(body: "PreTrainedModel", tokens: Sequence[Sequence[int]], name: str) -> None:
+def _check_lengths(body: "PreTrainedModel", tokens: Sequence[list[int]], name: str) -> None:
     longest = max(map(len, tokens))
     allowed = getattr(body.config.get_text_config(), "max_position_embeddings", longest)
     if longest > allowed:
         raise UserError(f"a prompt has {longest} tokens, but {name} takes at most {allowed}; set `max_words`.")
 
 
-def _check_finite(activations: dict[str, NDArray[np.float32]], name: str) -> None:
-    for site, values in activations.items():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))
-        if len(bad):
-            raise UserError(f"{name}: the activations at {site} of layer {bad[0]} are not all finite numbers.")
+def _check_finite(values: Vectors, site: str, name: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))
+    if len(bad):
+        raise UserError(f"{name}: the activations at {site} of layer {bad[0]} are not all finite numbers.")

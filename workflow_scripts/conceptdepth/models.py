@@ -1,6 +1,7 @@
 """Loading language models in their weight formats."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +23,63 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> "PreTrai
 
 
 def load_body(
-    folder: Path, *, quantization: str, device: "torch.device", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    quantization: str,
+    device: "torch.device",
+    max_memory: Mapping[str, str] | None = None,
+    offload_folder: str | None = None,
+    trust_remote_code: bool = False,
 ) -> "PreTrainedModel":
-    """Load a causal language model without its head, in evaluation mode, onto a device."""
+    """Load a causal language model without its head, in evaluation mode, onto a device.
+
+    A model that does not fit is spread: over the GPUs in their order, then the processor's memory, then the
+    disk (``offload_folder``). ``max_memory`` limits each, by GPU number and ``cpu``; without it the GPUs take
+    what they have. Raises `UserError` if a quantized model would have to leave the GPUs.
+    """
     from transformers import AutoModelForCausalLM
 
     # bitsandbytes announces on the CPU, once per layer and call, that it casts its input to float16.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        device_map={"": device},
-        trust_remote_code=trust_remote_code,
-        use_safetensors=True,
-        local_files_only=True,
-        **_weights(quantization, device.type),
-    )
+    limits = {int(key) if key.isdigit() else key: value for key, value in (max_memory or {}).items()}
+    spread = bool(limits) or device.type == "cuda"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            device_map="sequential" if spread else {"": device},
+            max_memory=limits or None,
+            offload_folder=offload_folder,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            local_files_only=True,
+            **_weights(quantization, device.type),
+        )
+    except ValueError as error:
+        if "dispatched on the CPU or the disk" not in str(error):
+            raise
+        raise UserError(f"as {quantization} the model does not fit: its weights must stay on the GPUs.") from None
     return model.base_model.eval()
+
+
+CPU_TOKENS = 512
+"""Tokens of a pass on a processor: more are not faster."""
+
+MOST_TOKENS = 16_384
+"""Tokens of a pass that keep any GPU busy."""
+
+
+def tokens_of_a_pass(body: "PreTrainedModel") -> int:
+    """Return the most tokens of a forward pass: on a GPU, what half of its free memory can hold of a layer's values."""
+    import torch
+
+    if body.device.type != "cuda":
+        return CPU_TOKENS
+    config = body.config.get_text_config()
+    # Of the residual stream, queries, keys, values and their products about sixteen, of the MLP's inner values four.
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    values = 16 * config.hidden_size + 4 * inner
+    free, _ = torch.cuda.mem_get_info(body.device)
+    return max(CPU_TOKENS, min(MOST_TOKENS, free // 2 // (values * body.dtype.itemsize)))
 
 
 def _weights(quantization: str, device: str) -> dict[str, Any]:

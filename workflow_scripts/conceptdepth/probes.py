@@ -20,6 +20,9 @@ from conceptdepth.errors import UserError
 
 Indices = NDArray[np.int64]
 
+Split = tuple[int, Indices, Indices]
+"""Seed, training and test statements."""
+
 SPLITS = ("reference", "grouped")
 """Ways to hold statements out."""
 
@@ -98,9 +101,7 @@ def train_layer(
     return LayerProbe(scores, np.append(model.coef_[0], model.intercept_), decision)
 
 
-def splits_of(
-    labels: NDArray[np.int8], groups: NDArray[np.object_], settings: ProbeSettings
-) -> Iterator[tuple[int, Indices, Indices]]:
+def splits_of(labels: NDArray[np.int8], groups: NDArray[np.object_], settings: ProbeSettings) -> Iterator[Split]:
     """Yield (seed, train, test) for every seed. Raises `UserError` if a part lacks a class."""
     for seed in settings.seeds:
         train, test = split_statements(labels, groups, split=settings.split, test_share=settings.test_share, seed=seed)

@@ -14,7 +14,8 @@ float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual str
 A file under its final name is complete: it is written under another name, checked and then renamed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,26 +40,33 @@ class Labels:
     groups: NDArray[np.object_]
 
 
-def write_activations(
+@contextmanager
+def new_activations(
     path: str | Path,
     *,
-    activations: Mapping[str, NDArray[np.float32]],
+    sites: Sequence[str],
+    n_layers: int,
+    d_model: int,
     prompts: Sequence[Mapping[str, Any]],
     n_tokens: Sequence[int],
-    attributes: Mapping[str, Any],
-) -> None:
-    """Write one cell: for each site an array (n_layers, n_statements, d_model), and the prompt rows' labels."""
+) -> Iterator[h5py.File]:
+    """Give the file of a cell with the labels of its prompts, to put vectors and attributes into.
+
+    It gets its name when the block has succeeded and every vector is there; raises `ValueError` if one is not.
+    """
     text = h5py.string_dtype()
+    size = (n_layers, len(prompts), d_model)
     with complete_file(path) as part:
         with h5py.File(part, "w") as file:
-            for site, values in activations.items():
-                file.create_dataset(f"activations/{site}", data=values, dtype="f4")
+            for site in sites:
+                file.create_dataset(f"activations/{site}", size, dtype="f4", fillvalue=np.nan)
             file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
             file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
             file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
             file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
-            file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, **attributes})
-        _check(part, len(prompts))
+            file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
+            yield file
+        _check(part)
 
 
 def open_activations(path: str | Path) -> h5py.File:
@@ -78,9 +86,10 @@ def read_labels(file: h5py.File) -> Labels:
     return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
 
 
-def _check(path: Path, n_statements: int) -> None:
-    """Read the file back before it gets its name."""
+def _check(path: Path) -> None:
+    """Read the file back before it gets its name: a vector that was not written is not a number."""
     with open_activations(path) as file:
         for site, values in file["activations"].items():
-            if values.shape[1] != n_statements:
-                raise ValueError(f"{site} has {values.shape[1]} statements, the prompts {n_statements}")
+            for layer, vectors in enumerate(values):
+                if np.isnan(vectors[:, 0]).any():
+                    raise ValueError(f"layer {layer} of {site} lacks vectors")
