@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 OUT = ROOT / "results/bench"
 MODEL = ROOT / "results/models/smollm2-135m/weights"
+CITIES = ROOT / "results/prompts/cities.clean.jsonl"
 
 TOOLS = ["released_code", "transformers_batches", "nnsight", "transformer_lens", "concept_depth"]
 """Functions of contenders.py; the first is what the others are compared with."""
@@ -55,6 +56,8 @@ def main() -> int:
     parser.add_argument("--sources", type=Path, default=ROOT.parent / "shared/sources")
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
     arguments = parser.parse_args()
+    if not MODEL.is_dir() or not CITIES.is_file():
+        raise SystemExit("The benchmark needs the model and the prompts of the default run; run `make run` first.")
     OUT.mkdir(parents=True, exist_ok=True)
     workloads = write_workloads(arguments.sources, arguments.size)
     pythons = {tool: environment(tool) for tool in arguments.tools}
@@ -77,7 +80,7 @@ def main() -> int:
 
 def write_workloads(sources: Path, size: float) -> list[str]:
     """Write the prompts of each workload that is at hand, and return their names."""
-    workloads = {"cities": [row["prompt"] for row in read_jsonl(ROOT / "results/prompts/cities.clean.jsonl")]}
+    workloads = {"cities": [row["prompt"] for row in read_jsonl(CITIES)]}
     if (sources / "StrategyQA_task.json").exists():
         examples = json.loads((sources / "StrategyQA_task.json").read_text("utf-8"))["examples"]
         workloads["strategyqa"] = [f"{STRATEGY_QA}{e['input']} Let us think step by step..." for e in examples]
