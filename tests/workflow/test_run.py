@@ -88,10 +88,10 @@ def test_each_output_can_be_asked_for_alone(finished):
     assert jobs(result.stdout + result.stderr) == {"plot_depths": 1, "total": 1}
 
 
-def test_the_report_is_self_contained_and_has_every_figure_and_table(finished):
-    result = finished.snakemake("--report", "results/report.html")
+def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, tmp_path):
+    result = finished.snakemake("--report", str(tmp_path / "report.html"))
     assert result.returncode == 0, result.stderr
-    html = (finished.folder / "results/report.html").read_text()
+    html = (tmp_path / "report.html").read_text()
     for name in ("accuracy", "perturbations", "quantizations", "depths"):
         assert f"{name}.svg" in html
     for name in ("layer_scores.csv", "concept_depth.csv", "configuration.yaml"):
