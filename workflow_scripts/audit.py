@@ -74,7 +74,7 @@ def show(audit: Audit, seconds: float) -> None:
     if len(findings) > MOST_SHOWN:
         console.print(f"... and {len(findings) - MOST_SHOWN} more; --json has all.")
     if audit.earlier:
-        console.print(f"{counted(audit.earlier, 'record')} of earlier runs: their files are as they say; not followed.")
+        console.print(f"{counted(audit.earlier, 'record')} of earlier runs: files checked, chains not.")
     colour = {0: "green", 1: "red", 2: "yellow"}[EXIT_CODES[audit.verdict]]
     console.print(f"[bold {colour}]{audit.verdict}[/]: {counts(audit)} in {seconds:.1f} s")
 

@@ -60,7 +60,7 @@ def train_layers(
 ) -> list[list[LayerProbe]]:
     """Train the probes of all layers and splits, layers in parallel, each read from the file once."""
 
-    def train(features: np.ndarray) -> list[LayerProbe]:
+    def train_splits(features: np.ndarray) -> list[LayerProbe]:
         return [
             train_layer(features, labels, train, test, C=settings.C, max_iter=settings.max_iter)
             for _, train, test in splits
@@ -69,7 +69,7 @@ def train_layers(
     # Threads, not processes: the solver's time is in BLAS, which releases the interpreter lock.
     with threadpool_limits(1):
         return Parallel(n_jobs=threads, prefer="threads")(
-            delayed(train)(vectors[layer])
+            delayed(train_splits)(vectors[layer])
             for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
         )
 

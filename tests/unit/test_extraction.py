@@ -243,6 +243,11 @@ def test_finished_passes_are_not_run_again_when_memory_runs_out(body):
     assert (work.passes, work.tokens_computed, work.batch_tokens) == (5, 100, 20)
 
 
+def test_too_little_memory_for_the_common_prefix_is_an_error(body):
+    with SmallMemory(body, 16), pytest.raises(UserError, match="memory ran out with a single prompt"):
+        packed(body, prompts(17), batch_tokens=100)
+
+
 def test_passes_of_fixed_size_are_not_halved(body):
     with SmallMemory(body, 20), pytest.raises(UserError, match="the results of this weight format depend on"):
         packed(body, prompts(), batch_tokens=100, fixed=True)

@@ -115,7 +115,10 @@ def extract(
         _Collector(body, list(into), name) as collector,
         tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5) as bar,
     ):
-        cache = _prefix_cache(collector, prefix, work)
+        try:
+            cache = _prefix_cache(collector, prefix, work)
+        except torch.OutOfMemoryError:
+            raise _too_little_memory(name) from None
         while len(waiting):
             rows = pack([rest[index] for index in waiting], min(ROW_TOKENS, work.batch_tokens))
             done: list[NDArray[np.int64]] = []
@@ -146,9 +149,13 @@ def _fewer(batch: Batch, batch_tokens: int, fixed: bool, name: str) -> int:
             "`activations.fixed_batch_tokens`."
         )
     if not fewer:
-        raise UserError(f"{name}: memory ran out with a single prompt; lower `max_words`, or use a larger machine.")
+        raise _too_little_memory(name)
     log.warning("memory ran out; going on with %d tokens a pass", fewer)
     return fewer
+
+
+def _too_little_memory(name: str) -> UserError:
+    return UserError(f"{name}: memory ran out with a single prompt; lower `max_words`, or use a larger machine.")
 
 
 class _Collector:
