@@ -2,9 +2,10 @@
 
 import os
 
-from conceptdepth.cell import Cell, LoadedModel, extract_cell
+from conceptdepth.cell import Cell, extract_cell
 from conceptdepth.digest import code_digest
 from conceptdepth.job import job
+from conceptdepth.loaded import LoadedModels
 from conceptdepth.worker import extract_in_worker
 
 if __name__ == "__main__":
@@ -36,7 +37,7 @@ if __name__ == "__main__":
                 digest=code_digest("extract_activations.py"),
             )
         else:
-            facts = extract_cell(cell, LoadedModel())
+            facts = extract_cell(cell, LoadedModels())
         record.peak_memory_mb = facts["peak_memory_mb"]
         record.measured = facts["measured"]
         record.environment = facts["environment"]

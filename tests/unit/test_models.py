@@ -10,9 +10,10 @@ import pytest
 import torch
 import transformers as hf
 from conceptdepth import model_files
-from conceptdepth.cell import Cell, LoadedModel, extract_cell
+from conceptdepth.cell import Cell, extract_cell
 from conceptdepth.errors import UserError
 from conceptdepth.extraction import extract, shape, tokenize
+from conceptdepth.loaded import LoadedModels
 from conceptdepth.model_files import fetch_model
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
@@ -180,7 +181,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
     prompts = tmp_path / "prompts.jsonl"
     rows = [{"id": str(n), "prompt": text, "label": n % 2, "group": str(n)} for n, text in enumerate(PROMPTS)]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    loaded = LoadedModel()
+    loaded = LoadedModels()
 
     def cell(quantization: str, destination: str) -> Cell:
         return Cell(

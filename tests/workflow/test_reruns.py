@@ -87,7 +87,7 @@ MODULES = {
     "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
     "model_files": AFTER["fetch_model"],
     "weights": FROM_EXTRACTION,
-    **dict.fromkeys(["cell", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
+    **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
     "probes": SCORES_ON,
     "depth": AFTER["estimate_depth"],
     "figures": ["plot_*", "audit_results"],

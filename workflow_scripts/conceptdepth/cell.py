@@ -1,25 +1,23 @@
 """One cell of the grid: a model, in one weight format, on one prompt file."""
 
-import gc
 import json
 import logging
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.environment import begin_peak_memory, linear_algebra, peak_memory_mb
-from conceptdepth.models import load_body, load_tokenizer, resolve_device, tokens_of_a_pass
+from conceptdepth.loaded import LoadedModels
+from conceptdepth.models import tokens_of_a_pass
 from conceptdepth.provenance import PREFIX
 from conceptdepth.records import read_jsonl
 from conceptdepth.store import new_activations
-from conceptdepth.weights import check_weights, model_folder
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -59,90 +57,56 @@ class Cell:
     """Whether code that comes with the model may run."""
 
 
-class LoadedModel:
-    """The one model that a process keeps loaded, ready for the next cell that wants it."""
+def extract_cell(cell: Cell, models: LoadedModels, wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
+    """Extract one cell, write its activation file and return facts about the process for its record.
 
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] | None = None
-        self._model: tuple[PreTrainedTokenizerBase, PreTrainedModel] | None = None
-        self._disk: tempfile.TemporaryDirectory[str] | None = None
-        """For weights that fit into no memory."""
-
-    def get(self, cell: Cell) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
-        """Return tokenizer and model of a cell; another model is let go before this one is loaded."""
-        import torch
-
-        # The description's text is part of the key: the model may have been fetched anew.
-        memory = json.dumps(cell.max_memory)
-        key = (Path(cell.model).read_text("utf-8"), cell.quantization, cell.device, memory, cell.trust_remote_code)
-        if self._model is None or key != self._key:
-            self._key = self._model = self._disk = None
-            gc.collect()
-            torch.cuda.empty_cache()
-            started = time.perf_counter()
-            check_weights(cell.model, ".")
-            folder = model_folder(cell.model)
-            if cell.max_memory:
-                self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
-            tokenizer = load_tokenizer(folder, trust_remote_code=cell.trust_remote_code)
-            body = load_body(
-                folder,
-                quantization=cell.quantization,
-                device=resolve_device(cell.device),
-                max_memory=cell.max_memory,
-                offload_folder=self._disk.name if self._disk else None,
-                trust_remote_code=cell.trust_remote_code,
-            )
-            self._key, self._model = key, (tokenizer, body)
-            seconds = time.perf_counter() - started
-            log.info("loaded %s as %s on %s in %.1f s", cell.name, cell.quantization, body.device, seconds)
-        else:
-            log.info("%s as %s was loaded already", cell.name, cell.quantization)
-        return self._model
-
-
-def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
-    """Extract one cell, write its activation file and return facts about the process for its record."""
+    Raises `NotWanted` before a pass if ``wanted`` says no.
+    """
     import torch
 
-    from conceptdepth.extraction import extract, shape, site_modules, tokenize
+    from conceptdepth.extraction import extract, shape, site_modules
 
-    torch.set_num_threads(cell.threads)
+    torch.set_num_threads(cell.threads)  # Of this thread alone.
     begin_peak_memory()
     started = time.perf_counter()
     rows = read_jsonl(cell.prompts)
-    tokenizer, body = loaded.get(cell)
-    load_seconds = time.perf_counter() - started
-    tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
-    n_tokens = [len(prompt) for prompt in tokens]
-    n_layers, d_model = shape(body, cell.name)
-    ready = time.perf_counter()
-    with new_activations(
-        cell.destination, sites=cell.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
-    ) as file:
-        work = extract(
-            body,
-            tokens,
-            into=file["activations"],
-            batch_tokens=cell.batch_tokens or tokens_of_a_pass(body),
-            fixed=cell.fixed_batch_tokens,
-            name=cell.name,
-        )
-        seconds = time.perf_counter() - ready
-        file.attrs.update({
-            "record": PREFIX + cell.record,
-            "model": cell.name,
-            "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
-            "quantization": cell.quantization,
-            "dtype": str(body.dtype).removeprefix("torch."),
-            "sites": json.dumps(site_modules(body, cell.sites, cell.name)),
-            "tokenizer": type(tokenizer).__name__,
-            "device": str(body.device),
-            "attention": body.config.get_text_config()._attn_implementation,
-            "tokens_in_prompts": sum(n_tokens),
-            **asdict(work),
-            "versions": json.dumps({library: version(library) for library in LIBRARIES}),
-        })  # fmt: skip
+    with models.use(cell) as model:
+        load_seconds = time.perf_counter() - started
+        tokens = model.tokenize([row["prompt"] for row in rows])
+        n_tokens = [len(prompt) for prompt in tokens]
+        n_layers, d_model = shape(model.body, cell.name)
+        ready = time.perf_counter()
+        with (
+            model.forward() as body,
+            new_activations(
+                cell.destination, sites=cell.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
+            ) as file,
+        ):
+            work = extract(
+                body,
+                tokens,
+                into=file["activations"],
+                batch_tokens=cell.batch_tokens or tokens_of_a_pass(body),
+                fixed=cell.fixed_batch_tokens,
+                name=cell.name,
+                wanted=wanted,
+            )
+            seconds = time.perf_counter() - ready
+            file.attrs.update({
+                "record": PREFIX + cell.record,
+                "model": cell.name,
+                "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
+                "quantization": cell.quantization,
+                "dtype": str(body.dtype).removeprefix("torch."),
+                "sites": json.dumps(site_modules(body, cell.sites, cell.name)),
+                "tokenizer": type(model.tokenizer).__name__,
+                "device": str(body.device),
+                "attention": body.config.get_text_config()._attn_implementation,
+                "tokens_in_prompts": sum(n_tokens),
+                **asdict(work),
+                "versions": json.dumps({library: version(library) for library in LIBRARIES}),
+            })  # fmt: skip
+        device = device_name(body.device)
     log.info(
         "%d prompts: %d tokens, of which %d computed and %d padded, in %d passes of at most %d, in %.1f s",
         *(len(rows), sum(n_tokens), work.tokens_computed, work.tokens_padded, work.passes, work.batch_tokens, seconds),
@@ -150,7 +114,7 @@ def extract_cell(cell: Cell, loaded: LoadedModel) -> dict[str, Any]:
     return {
         "peak_memory_mb": peak_memory_mb(),
         "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(seconds, 3)},
-        "environment": {"device": device_name(body.device), "blas": linear_algebra()},
+        "environment": {"device": device, "blas": linear_algebra()},
     }
 
 

@@ -8,3 +8,7 @@ class UserError(Exception):
 def one_of(names: object) -> str:
     """List names for an error message: ``a, b, c``."""
     return ", ".join(str(name) for name in names)  # type: ignore[attr-defined]
+
+
+class NotWanted(Exception):
+    """Ends work whose result nobody wants any more."""

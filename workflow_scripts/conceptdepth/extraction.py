@@ -7,6 +7,7 @@ layer. Each pass is written where it belongs at once, so memory does not grow wi
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
-from conceptdepth.errors import UserError
+from conceptdepth.errors import NotWanted, UserError
+from conceptdepth.models import input_device
 from conceptdepth.packing import ROW_TOKENS, Batch, batches, pack, split_prefix
 from conceptdepth.sites import blocks, site_module
 
@@ -98,13 +100,15 @@ def extract(
     batch_tokens: int,
     fixed: bool = False,
     name: str,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Work:
     """Put the activations at each prompt's last token into a destination for each site.
 
     ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
     ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``name`` is
-    the model's name for errors. Raises `UserError` for a prompt that is too long for the model, a site that
-    it does not have, values that are not finite, and too little memory for one prompt.
+    the model's name for errors; ``wanted`` is asked before each pass whether to go on. Raises `NotWanted` if not,
+    and `UserError` for a prompt that is too long for the model, a site that it does not have, values that are not
+    finite, and too little memory for one prompt.
     """
     _check_lengths(body, tokens, name)
     prefix, rest = split_prefix(tokens)
@@ -123,6 +127,8 @@ def extract(
             rows = pack([rest[index] for index in waiting], min(ROW_TOKENS, work.batch_tokens))
             done: list[NDArray[np.int64]] = []
             for batch in batches(rows, offset=len(prefix), capacity=work.batch_tokens):
+                if not wanted():
+                    raise NotWanted
                 try:
                     vectors = collector.run(batch, cache)
                 except torch.OutOfMemoryError:
@@ -159,7 +165,10 @@ def _too_little_memory(name: str) -> UserError:
 
 
 class _Collector:
-    """Hooks at the sites, for as long as the context lasts."""
+    """Hooks at the sites, for as long as the context lasts, and for the thread that made them.
+
+    Other threads may run other prompts through the same model at the same time.
+    """
 
     def __init__(self, body: "PreTrainedModel", sites: Sequence[str], name: str) -> None:
         self._body = body
@@ -167,6 +176,7 @@ class _Collector:
         self._paths = site_modules(body, sites, name)
         # A block's own output comes after every output inside it.
         self._last_site = max(sites, key=lambda site: self._paths[site] == "")
+        self._thread = threading.get_ident()
         self._last_tokens = torch.empty(0, dtype=torch.long)
         self._found: dict[str, list[torch.Tensor]] = {}
 
@@ -184,6 +194,8 @@ class _Collector:
 
     def _hook(self, site: str, layer: int) -> Callable[..., None]:
         def keep(module: Any, arguments: Any, output: Any) -> None:
+            if threading.get_ident() != self._thread:
+                return
             output = output[0] if isinstance(output, tuple) else output
             vectors = output.reshape(-1, output.shape[-1])
             self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
@@ -229,7 +241,7 @@ def _prefix_cache(collector: _Collector, prefix: list[int], work: Work) -> Cache
 
 def forward(body: "PreTrainedModel", batch: Batch, cache: Cache | None = None) -> None:
     """Run a batch through the model, after the prefix in ``cache``; the hooks take what is wanted."""
-    device = torch.device("cpu") if body.device.type == "meta" else body.device  # meta: weights on disk.
+    device = input_device(body)
     with suppress(_Finished):
         body(
             input_ids=torch.from_numpy(batch.tokens).to(device),

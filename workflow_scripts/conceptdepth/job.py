@@ -16,6 +16,9 @@ log = logging.getLogger("conceptdepth")
 RUN_VARIABLE = "CONCEPTDEPTH_RUN"
 """Environment variable with the process id of the Snakemake that a job belongs to."""
 
+LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
+"""Format of a line of a log file."""
+
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[JobRecord]:
@@ -61,9 +64,7 @@ def logging_to(path: str | Path, level: str) -> Iterator[None]:
         sys.stdout = sys.stderr = stream
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        logging.basicConfig(
-            stream=stream, level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
-        )
+        logging.basicConfig(stream=stream, level=level, format=LOG_LINE, datefmt=LOG_DATE, force=True)
         logging.captureWarnings(True)
         try:
             yield

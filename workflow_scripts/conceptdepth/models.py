@@ -61,6 +61,19 @@ def load_body(
     return model.base_model.eval()
 
 
+def input_device(body: "PreTrainedModel") -> "torch.device":
+    """Return the device that tokens go to."""
+    import torch
+
+    return torch.device("cpu") if body.device.type == "meta" else body.device  # meta: weights on disk.
+
+
+def one_device(body: "PreTrainedModel") -> bool:
+    """Tell whether all weights of a model lie in the memory of one device, and stay there."""
+    devices = {weights.device for weights in body.parameters()}
+    return len(devices) == 1 and "meta" not in {device.type for device in devices}  # meta: fetched when needed.
+
+
 CPU_TOKENS = 512
 """Tokens of a pass on a processor: more are not faster."""
 

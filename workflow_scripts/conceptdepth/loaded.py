@@ -1,0 +1,136 @@
+"""The models that a process has loaded, each once, for all cells that want it."""
+
+import gc
+import json
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conceptdepth.models import input_device, load_body, load_tokenizer, one_device, resolve_device
+from conceptdepth.weights import check_weights, model_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from conceptdepth.cell import Cell
+
+log = logging.getLogger(__name__)
+
+
+class LoadedModel:
+    """A tokenizer and a model without its head, loaded when the first cell wants them."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    body: "PreTrainedModel"
+
+    def __init__(self) -> None:
+        self.users = 0
+        """Cells that are using the model."""
+        self.is_loaded = False
+        self._lock = threading.Lock()
+        self._disk: tempfile.TemporaryDirectory[str] | None = None
+        """For weights that fit into no memory."""
+
+    def load(self, cell: "Cell") -> None:
+        """Load the model of a cell, unless that is done."""
+        with self._lock:
+            if self.is_loaded:
+                log.info("%s as %s was loaded already", cell.name, cell.quantization)
+                return
+            started = time.perf_counter()
+            check_weights(cell.model, ".")
+            folder = model_folder(cell.model)
+            if cell.max_memory:
+                self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
+            _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.
+            self.tokenizer = load_tokenizer(folder, trust_remote_code=cell.trust_remote_code)
+            self.body = load_body(
+                folder,
+                quantization=cell.quantization,
+                device=resolve_device(cell.device),
+                max_memory=cell.max_memory,
+                offload_folder=self._disk.name if self._disk else None,
+                trust_remote_code=cell.trust_remote_code,
+            )
+            self._first_pass()
+            self.is_loaded = True
+            seconds = time.perf_counter() - started
+            log.info("loaded %s as %s on %s in %.1f s", cell.name, cell.quantization, self.body.device, seconds)
+
+    def _first_pass(self) -> None:
+        """Run one token: bitsandbytes finishes its layers in their first pass, which must not be two at once."""
+        import torch
+
+        with torch.inference_mode():
+            self.body(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.body)), use_cache=False)
+
+    def tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of prompts, for one cell at a time: a tokenizer has settings that calls change."""
+        from conceptdepth.extraction import tokenize
+
+        with self._lock:
+            return tokenize(self.tokenizer, prompts)
+
+    @contextmanager
+    def forward(self) -> Iterator["PreTrainedModel"]:
+        """Give the model for forward passes: to all cells at once, unless its weights move between devices."""
+        with nullcontext() if one_device(self.body) else self._lock:
+            yield self.body
+
+
+class LoadedModels:
+    """The models of a process: those that cells are using, and the last one, for the next cell.
+
+    Cells of one model share it, also at the same time. On a GPU another model waits until nobody uses the
+    first, whose memory is then given back. On a processor it does not wait, because Snakemake has counted the
+    memory of the weights for each job that runs (``mem_mb``).
+    """
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, ...], LoadedModel] = {}
+        """By what a cell asks for, in the order of loading."""
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def use(self, cell: "Cell") -> Iterator[LoadedModel]:
+        """Give the model of a cell, loaded, for as long as the block lasts."""
+        # The description's text is part of the key: the model may have been fetched anew.
+        description, memory = Path(cell.model).read_text("utf-8"), json.dumps(cell.max_memory)
+        key = (description, cell.quantization, cell.device, memory, str(cell.trust_remote_code))
+        on_gpu = resolve_device(cell.device).type == "cuda"
+        with self._changed:
+            self._changed.wait_for(lambda: key in self._models or not (on_gpu and self._used()))
+            model = self._models.setdefault(key, LoadedModel())
+            model.users += 1
+            self._let_go()
+        try:
+            model.load(cell)
+            yield model
+        finally:
+            with self._changed:
+                model.users -= 1
+                if not model.is_loaded:  # The next cell tries again.
+                    self._models.pop(key, None)
+                self._let_go()
+                self._changed.notify_all()
+
+    def _used(self) -> bool:
+        return any(model.users for model in self._models.values())
+
+    def _let_go(self) -> None:
+        """Forget the models that nobody uses, but for the last."""
+        for key, model in list(self._models.items())[:-1]:
+            if not model.users:
+                del self._models[key]
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
