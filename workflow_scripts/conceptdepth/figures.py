@@ -47,6 +47,12 @@ WORDS = {
 }
 """What readers call what the configuration names."""
 
+CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
+"""Look of the line at the accuracy of always naming the larger class."""
+
+PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
+"""Look of published curves; their colour is that of the computed ones."""
+
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.settings.figure_labels` returns."""
 
@@ -56,12 +62,13 @@ def word(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
-def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure:
+def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
     """Draw accuracy against relative depth: a column of panels for each dataset, lines by ``compare``.
 
     ``scores`` is ``layer_scores.csv``. What is neither compared nor a panel is held at its first value.
     Lines are means over splits and the bands their range. Comparing models puts them into one row of
-    panels; anything else has a row for each model.
+    panels; anything else has a row for each model. ``published`` holds curves to be drawn beside those of
+    the same model and dataset (`conceptdepth.published.published_curves`).
     """
     scores = held_at_first(scores, compare)
     datasets = list(labels["datasets"])
@@ -80,6 +87,8 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure
             for axis, dataset in zip(panels, datasets):
                 cell = scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)]
                 draw_panel(axis, cell, compare)
+                if published is not None:
+                    draw_published(axis, published[published["dataset"] == dataset], models)
                 title = labels["datasets"][dataset]["label"]
                 if compare != "model" and len(models) > 1:
                     title += f"\n{labels['models'][shown[0]]['label']}"
@@ -90,7 +99,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure
             panels[0].set_ylabel("Test accuracy")
         for axis in axes[-1]:
             axis.set_xlabel("Relative depth (layer / number of layers)")
-        add_legend(figure, scores, labels, compare)
+        add_legend(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
 
 
@@ -110,16 +119,25 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
         colour = COLOURS[number % len(COLOURS)]
         axis.fill_between(depth, curves["min"], curves["max"], color=colour, alpha=0.15, linewidth=0)
         axis.plot(depth, curves["mean"], color=colour)
-    axis.axhline(scores["majority"].mean(), color="#666666", linestyle=(0, (4, 3)), linewidth=1)
+    axis.axhline(scores["majority"].mean(), **CHANCE)
     axis.set_xlim(0, 1)
 
 
-def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str) -> None:
+def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
+    """Draw the published curves of one dataset, each in the colour of its model."""
+    for model, curve in curves.groupby("model"):
+        colour = COLOURS[models.index(str(model)) % len(COLOURS)]
+        axis.plot(curve["layer"] / curve["n_layers"], curve["accuracy"], color=colour, **PUBLISHED)
+
+
+def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, *, has_published: bool) -> None:
     """Name the lines below the panels, and what is held fixed."""
     models = {name: entry["label"] for name, entry in labels["models"].items()}
     names = [models.get(value, word(value)) for value in scores[compare].unique()]
     handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
-    handles.append(Line2D([], [], color="#666666", linestyle=(0, (4, 3)), linewidth=1, label="chance (majority class)"))
+    if has_published:
+        handles.append(Line2D([], [], color="#444444", label="dotted: published for the same model", **PUBLISHED))
+    handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
     fixed = [word(scores[key].iloc[0]) for key in ("quantization", "perturbation", "site") if key != compare]
     if compare != "model" and scores["model"].nunique() == 1:
         fixed.insert(0, models[scores["model"].iloc[0]])

@@ -28,7 +28,9 @@ def with_published_names(table: "pd.DataFrame", cells: PublishedCells) -> "pd.Da
 
     ``table`` is ``layer_scores.csv`` or ``concept_depth.csv``, or a part of it.
     """
-    models, datasets = ({name: entry["published"] for name, entry in cells[key].items()} for key in ("models", "datasets"))
+    models, datasets = (
+        {name: entry["published"] for name, entry in cells[key].items()} for key in ("models", "datasets")
+    )
     rows = table[
         (table["quantization"] == QUANTIZATION)
         & (table["site"] == SITE)

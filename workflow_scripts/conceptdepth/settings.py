@@ -142,7 +142,9 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
     """
     run = config["run"]
     found = {
-        key: {name: chosen_keys(config[key][name], ["published"]) for name in run[key] if "published" in config[key][name]}
+        key: {
+            name: chosen_keys(config[key][name], ["published"]) for name in run[key] if "published" in config[key][name]
+        }
         for key in ("models", "datasets")
     }
     found["perturbations"] = {
