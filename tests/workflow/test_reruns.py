@@ -96,7 +96,7 @@ MODULES = {
     "published": ["plot_accuracy", "audit_results"],
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
     # Not code of any job: what they decide reaches jobs as params.
-    **dict.fromkeys(["changes", "config", "memory", "settings"], []),
+    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings"], []),
 }
 
 
