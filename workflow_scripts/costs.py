@@ -209,7 +209,7 @@ def totals_of(costs: Sequence[Cost]) -> list[str]:
         "",
         str(sum(row.cells for row in costs)),
         "",
-        f"{size(max(row.memory_mb for row in costs) * 1e6)} at most",
+        size(max(row.memory_mb for row in costs) * 1e6),
         str(sum(row.loads for row in costs)),
         amount(f"{sum(row.statements for row in costs):,}", known, some),
         amount(f"{tokens}{sum(row.tokens_in_prompts for row in costs):,.0f}", known, some),
@@ -248,7 +248,7 @@ def notes(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) 
     if shapeless:
         yield f"Activations: `layers` and `d_model` are not in the registry for {', '.join(shapeless)}."
     yield "Weights: every parameter in its format; embeddings and norms of int8 and nf4 are larger."
-    yield "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. In the last line: the most."
+    yield "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. The total is the most of any job."
     yield "Loads: one worker for each model and format; jobs that run side by side load their own."
     yield "To compute: each beginning that prompts share is counted once."
     if not all(row.tokens_exact for row in costs):
