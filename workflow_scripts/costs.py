@@ -181,7 +181,7 @@ def cells_of(row: Cost) -> list[str]:
     """Return a row of the table."""
     known = row.cells > row.unknown_cells
     some = row.unknown_cells > 0
-    tokens = "" if row.tokens_exact else "~"
+    exact = row.tokens_exact
     return [
         row.model,
         row.quantization,
@@ -190,8 +190,8 @@ def cells_of(row: Cost) -> list[str]:
         size(row.memory_mb * 1e6),
         str(row.loads),
         amount(f"{row.statements:,}", known, some),
-        amount(f"{tokens}{row.tokens_in_prompts:,.0f}", known, some),
-        amount(f"{tokens}{row.tokens_computed:,.0f}", known, some),
+        amount(count(row.tokens_in_prompts, exact), known, some),
+        amount(count(row.tokens_computed, exact), known, some),
         amount(size(row.activation_bytes or 0), row.activation_bytes is not None, some),
         amount(f"{row.gpu_hours or 0:.3g}", row.gpu_hours is not None, some),
     ]
@@ -201,7 +201,7 @@ def totals_of(costs: Sequence[Cost]) -> list[str]:
     """Return the last row: sums, and of the memory the most."""
     some = any(row.unknown_cells for row in costs)
     known = any(row.cells > row.unknown_cells for row in costs)
-    tokens = "" if all(row.tokens_exact for row in costs) else "~"
+    exact = all(row.tokens_exact for row in costs)
     disk, all_disk = total(row.activation_bytes for row in costs)
     hours, all_hours = total(row.gpu_hours for row in costs)
     return [
@@ -212,8 +212,8 @@ def totals_of(costs: Sequence[Cost]) -> list[str]:
         size(max(row.memory_mb for row in costs) * 1e6),
         str(sum(row.loads for row in costs)),
         amount(f"{sum(row.statements for row in costs):,}", known, some),
-        amount(f"{tokens}{sum(row.tokens_in_prompts for row in costs):,.0f}", known, some),
-        amount(f"{tokens}{sum(row.tokens_computed for row in costs):,.0f}", known, some),
+        amount(count(sum(row.tokens_in_prompts for row in costs), exact), known, some),
+        amount(count(sum(row.tokens_computed for row in costs), exact), known, some),
         amount(size(disk), disk > 0, some or not all_disk),
         amount(f"{hours:.3g}", hours > 0, some or not all_hours),
     ]
@@ -224,6 +224,11 @@ def amount(text: str, known: bool, at_least: bool) -> str:
     if not known:
         return "unknown"
     return f"{text} or more" if at_least else text
+
+
+def count(number: float, exact: bool) -> str:
+    """Write a number of tokens; an estimate has three digits."""
+    return f"{number:,.0f}" if exact else f"~{float(f'{number:.3g}'):,.0f}"
 
 
 def size(number: float) -> str:

@@ -17,7 +17,7 @@ from conceptdepth.costs import (
 from conceptdepth.models import QUANTIZATIONS
 from conceptdepth.prompts import render
 from conceptdepth.settings import memory_mb
-from costs import amount, size
+from costs import amount, count, size
 
 BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
 CONFIG = {
@@ -113,4 +113,5 @@ def test_words_for_what_is_known_in_part():
     assert amount("5", known=True, at_least=False) == "5"
     assert amount("5", known=True, at_least=True) == "5 or more"
     assert amount("0", known=False, at_least=True) == "unknown"
+    assert (count(123_456, exact=True), count(123_456, exact=False)) == ("123,456", "~123,000")
     assert [size(number) for number in (1_500_000, 2.5e9, 3e12)] == ["1.5 MB", "2.5 GB", "3.0 TB"]
