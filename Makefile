@@ -1,8 +1,9 @@
 # make run      set up and run the embedded default     make audit    check all results against their records
 # make plan     what would run, as a table              make archive  write an RO-Crate of the run
 # make why      why, in words                           make test     lint and tests
-# make prompts  prompts and the tokens that are probed  make lint     lint alone
-# make clean    remove .venv and results                make bench    compare extraction with other tools
+# make costs    memory, disk, tokens and GPU hours      make lint     lint alone
+# make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
+# make clean    remove .venv and results
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why prompts audit archive test bench lint clean
+.PHONY: run plan why costs prompts audit archive test bench lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -26,6 +27,9 @@ plan: .venv/installed
 
 why: .venv/installed
 	@$(BIN)/python workflow_scripts/why.py $(ARGS)
+
+costs: .venv/installed
+	@$(BIN)/python workflow_scripts/costs.py $(ARGS)
 
 audit: .venv/installed
 	@$(BIN)/python workflow_scripts/audit.py --all

@@ -27,6 +27,7 @@ include: "rules/activations.smk"
 include: "rules/probes.smk"
 include: "rules/depth.smk"
 include: "rules/figures.smk"
+include: "rules/published.smk"
 include: "rules/provenance.smk"
 
 
@@ -41,6 +42,7 @@ rule all:
         "results/tables/layer_scores.csv",
         "results/tables/concept_depth.csv",
         "results/tables/configuration.yaml",
+        if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),
         figures("results/figures/{name}.png"),
         "results/audit.html",

@@ -43,6 +43,11 @@ def figures(pattern):
     return expand(pattern, name=["accuracy", "depths", *comparisons])
 
 
+def if_published(*paths):
+    """Return the paths if a cell of the run has numbers that the paper's authors published, else none."""
+    return list(paths) if settings.published_cells(config) else []
+
+
 def entry(registry, *keys):
     """Return a params function that gives the named keys of the wildcard's registry entry."""
     return lambda wildcards: settings.chosen_keys(config[f"{registry}s"][wildcards[registry]], keys)

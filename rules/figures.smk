@@ -1,6 +1,7 @@
 """Tables -> figures, each as SVG and PNG.
 
-reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv
+reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv,
+        resources/published/site_curves_7B.csv where the run has a cell with published numbers
 writes  results/figures/{accuracy,perturbations,quantizations,depths}.{svg,png}
 """
 
@@ -9,6 +10,7 @@ rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:
         scores="results/tables/layer_scores.csv",
+        published=if_published("resources/published/site_curves_7B.csv"),
         record="results/provenance/collect_scores.json",
     output:
         svg=report(
@@ -27,6 +29,7 @@ rule plot_accuracy:
         code=code_digest("plot_accuracy.py"),
         software=pins("figures"),
         labels=settings.figure_labels(config),
+        published=settings.published_cells(config),
         figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_accuracy.py"

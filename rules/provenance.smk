@@ -41,9 +41,11 @@ rule audit_results:
             "results/tables/layer_scores.csv",
             "results/tables/concept_depth.csv",
             "results/tables/configuration.yaml",
+            if_published("results/tables/published_differences.csv"),
         ],
         records=[
             figures("results/provenance/plot_{name}.json"),
+            if_published("results/provenance/compare_published.json"),
             "results/provenance/estimate_depth.json",
             "results/provenance/collect_scores.json",
             cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),

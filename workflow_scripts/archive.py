@@ -28,7 +28,7 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
 
-CODE = ("rules", "envs", "config", "workflow_scripts", "profiles", "report")
+CODE = ("rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
 """Folders of the workflow; the Snakefile is the crate's main entity."""
 
 DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt")

@@ -1,12 +1,26 @@
 """Draw accuracy against relative depth, a panel for each dataset and a line for each model."""
 
 import pandas as pd
-from conceptdepth.figures import draw_curves, save_figure
+from conceptdepth.figures import draw_curves, held_at_first, save_figure
 from conceptdepth.job import job
+from conceptdepth.published import PublishedCells, published_curves
+
+
+def curves_beside(scores: pd.DataFrame, cells: PublishedCells, paths: list[str]) -> pd.DataFrame | None:
+    """Return the published curves of the cells that are drawn; ``paths`` is empty if the run has none."""
+    drawn = held_at_first(scores, "model")
+    return published_curves(drawn, cells, pd.read_csv(paths[0])) if paths else None
+
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        figure = draw_curves(pd.read_csv(snakemake.input.scores), snakemake.params.labels, compare="model")
+        scores = pd.read_csv(snakemake.input.scores)
+        figure = draw_curves(
+            scores,
+            snakemake.params.labels,
+            compare="model",
+            published=curves_beside(scores, snakemake.params.published, snakemake.input.published),
+        )
         save_figure(
             figure,
             svg=snakemake.output.svg,

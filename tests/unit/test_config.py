@@ -64,6 +64,8 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["datasets", "cities", "parser"], {"name": "cities", "population": 1, "pop": 1, "seed": 0}, r"datasets.cities.parser: unknown key 'pop'"),
         (["datasets", "coin_flips", "source"], {"generator": "coin_flips", "groups": 2, "seed": 0}, r"datasets.coin_flips.source: 'people' is missing"),
         (["models", "smollm2-135m", "source"], {"hf": "a/b", "revision": "main"}, r"models.smollm2-135m.source.revision: 'main' does not match"),
+        (["models", "smollm2-135m", "published"], "Gemma7B", r"models.smollm2-135m.published: 'Gemma7B' does not exist \(did you mean 'Gemma-7B'\?\)"),
+        (["datasets", "cities", "published"], "Towns", r"datasets.cities.published: 'Towns' does not exist; allowed are Cities, Common"),
         (["models", "smollm2-135m", "source"], {"pypi": "x==1"}, r"models.smollm2-135m.source: 'sha256', 'member' is missing"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from conceptdepth.depth import (
     variation_rate,
 )
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parents[2] / "resources" / "published"
 """Numbers published by Jin et al. on the site of arXiv 2404.07066: three 7B models, nine datasets."""
 
 

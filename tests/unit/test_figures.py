@@ -47,6 +47,33 @@ def test_a_panel_for_each_dataset_and_a_line_for_each_model(scores):
     np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5, 0.75])
 
 
+@pytest.mark.parametrize(("count", "shape"), [(3, (1, 3)), (4, (1, 4)), (5, (2, 3)), (9, (3, 3))])
+def test_many_datasets_are_wrapped_and_each_column_has_its_label(scores, count, shape):
+    names = [f"d{n}" for n in range(count)]
+    scores = pd.concat([scores[scores["dataset"] == "x"].assign(dataset=name) for name in names])
+    labels = LABELS | {"datasets": {name: {"label": name, "domain": "factual"} for name in names}}
+    figure = draw_curves(scores, labels, compare="model")
+    panels = [axis for axis in figure.axes if axis.lines]
+    assert [axis.get_title(loc="left") for axis in panels] == names
+    assert panels[0].get_subplotspec().get_gridspec().get_geometry() == shape
+    labelled = [axis.get_title(loc="left") for axis in panels if axis.get_xlabel()]
+    assert labelled == names[-shape[1] :]
+
+
+def test_a_published_curve_is_dotted_in_the_colour_of_its_model_and_named_in_the_legend(scores):
+    published = pd.DataFrame({"model": "b", "dataset": "y", "layer": range(8), "n_layers": 8, "accuracy": 0.7})
+    figure = draw_curves(scores, LABELS, compare="model", published=published)
+    other, panel = [axis for axis in figure.axes if axis.lines]
+    assert not [line for line in other.lines if len(line.get_xdata()) == 8]
+    (line,) = (line for line in panel.lines if len(line.get_xdata()) == 8)
+    assert line.get_color() == lines_of(panel)[1].get_color()
+    assert line.get_linestyle() != "-"
+    np.testing.assert_allclose(line.get_xdata(), np.arange(8) / 8)
+    assert any("published" in text.get_text() for text in figure.legends[0].texts)
+    nothing = draw_curves(scores, LABELS, compare="model", published=published[:0])
+    assert not any("published" in text.get_text() for text in nothing.legends[0].texts)
+
+
 @pytest.mark.parametrize("compare", ["perturbation", "quantization"])
 def test_comparisons_have_a_row_for_each_model(scores, compare):
     figure = draw_curves(scores, LABELS, compare=compare)

@@ -11,7 +11,9 @@ import yaml
 from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "rules", "envs", "config", "workflow_scripts", "profiles", "report", ".gitignore", "README.md"]
+PARTS = [
+    "Snakefile", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report", ".gitignore", "README.md",
+]  # fmt: skip
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 

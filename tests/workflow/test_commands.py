@@ -1,11 +1,13 @@
 """The commands around a run: why outputs are stale, the report, the archive."""
 
 import json
+import re
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 from conceptdepth.audit import Auditor
@@ -107,6 +109,76 @@ def test_why_answers_a_mistake_with_a_sentence(run, arguments, message):
     (run.folder / "bad.yaml").write_text("probs: {}")
     result = script(run, "why", *arguments)
     assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# --- costs ------------------------------------------------------------------------------------------------
+
+
+def costs(project: Project, *arguments: str):
+    """Rows by model and weight format."""
+    result = script(project, "costs", "--json", *arguments, "--configfile", "overlay.yaml")
+    assert result.returncode == 0, result.stderr
+    return {(row["model"], row["quantization"]): row for row in json.loads(result.stdout)["costs"]}
+
+
+def test_costs_of_the_whole_grid_are_what_it_took(run):
+    run.overlay(lambda config: config["models"]["tiny"].update(layers=3, d_model=64))
+    rows = costs(run, "--whole-grid")
+    assert list(rows) == [("tiny", "fp32"), ("tiny", "int8"), ("cached", "fp32"), ("cached", "int8")]
+    took = {"tokens_in_prompts": 0, "tokens_computed": 0, "statements": 0, "activation_bytes": 0}
+    for path in (run.folder / "results/activations/tiny/fp32").glob("*.h5"):
+        with h5py.File(path) as file:
+            took["tokens_in_prompts"] += file.attrs["tokens_in_prompts"]
+            took["tokens_computed"] += file.attrs["tokens_computed"]
+            took["statements"] += len(file["id"])
+            took["activation_bytes"] += file["activations/mlp_input"].nbytes
+    row = rows["tiny", "fp32"]
+    assert {key: row[key] for key in took} == took
+    assert row["tokens_exact"]
+    assert (row["cells"], row["unknown_cells"], row["loads"]) == (4, 0, 1)
+    assert rows["cached", "fp32"]["activation_bytes"] is None, "the registry does not say how large it is"
+
+
+def test_costs_count_what_is_stale_and_use_the_hint_where_prompts_are(run):
+    assert costs(run) == {}
+    size = {"statements": 10, "characters": 30}
+    run.overlay(lambda config: config["datasets"]["claims"].update(size=size, max_per_class=5))
+    run.overlay(lambda config: config["datasets"]["coins"]["template"].update(prompt="heads ?"))
+    row = costs(run)["tiny", "fp32"]
+    assert (row["cells"], row["unknown_cells"]) == (4, 2), "coins has neither current prompts nor a size"
+    assert (row["statements"], row["tokens_exact"]) == (20, False)
+    before = len("judge the statement true or false . ")
+    assert row["characters"] == 10 * (before + 30) + 10 * (before + 30 + 3)
+
+
+def test_costs_before_anything_ran_say_what_is_unknown(project):
+    result = script(project, "costs", "--share", "0.5", "--configfile", "overlay.yaml")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert re.match(r"total +16 +900\.\d MB +4 +unknown", lines[5])
+    assert "Unknown: 16 cells without prompts" in result.stdout
+    assert "at 50% of 19.5 (fp32) or 312 (others) TFLOP/s" in result.stdout
+    assert not (project.folder / "results/models").exists()
+
+
+def test_costs_in_words_when_nothing_is_stale(run):
+    result = script(run, "costs", "--configfile", "overlay.yaml")
+    assert result.stdout == "No activations are to be extracted; --whole-grid counts all cells.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--configfile", "none.yaml"], "Error: there is no file none.yaml."),
+        (["--share", "0"], "argument --share: 0 is not above 0"),
+        (["--share", "half"], "argument --share: invalid positive value: 'half'"),
+    ],
+)
+def test_costs_answer_a_mistake_with_a_sentence(run, arguments, message):
+    result = script(run, "costs", *arguments)
+    assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -30,8 +30,8 @@ GRID = {
 PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths"]
 
 
-def jobs(grid=GRID, sources=("claims",)) -> set[str]:
-    """Every job of a grid."""
+def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
+    """Every job of a grid, and some more."""
     cells = [
         f"{m}/{q}/{d}.{p}"
         for m in grid["models"]
@@ -47,7 +47,7 @@ def jobs(grid=GRID, sources=("claims",)) -> set[str]:
         *(f"fetch_model/{m}" for m in grid["models"]),
         *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
         *("collect_scores", "estimate_depth", "record_configuration", "audit_results"),
-        *("plot_accuracy", "plot_depths", *comparisons),
+        *("plot_accuracy", "plot_depths", *comparisons, *more),
     }
 
 
@@ -72,6 +72,8 @@ AFTER = {
     "record_configuration": SETTINGS,
     "audit_results": ["audit_results"],
     **{plot: [plot, "audit_results"] for plot in PLOTS},
+    # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
+    **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
 }  # fmt: skip
 """Rule -> what runs again when all its jobs do."""
 
@@ -91,9 +93,10 @@ MODULES = {
     "probes": SCORES_ON,
     "depth": AFTER["estimate_depth"],
     "figures": ["plot_*", "audit_results"],
+    "published": ["plot_accuracy", "audit_results"],
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
     # Not code of any job: what they decide reaches jobs as params.
-    **dict.fromkeys(["changes", "config", "memory", "settings"], []),
+    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings"], []),
 }
 
 
@@ -225,6 +228,9 @@ def new_model(project):
     project.overlay(change)
 
 
+PUBLISHED_NAMES = [("models", "tiny", "published", "Gemma-7B"), ("datasets", "coins", "published", "Coinflip")]
+
+
 def new_perturbation(project):
     setting("perturbations", "caps", {"prepend": ["ZZZ"], "seed": 1})(project)
     with_run(perturbations=["clean", "noise", "caps"])(project)
@@ -276,6 +282,14 @@ ROWS = {
         reruns("prepare_dataset/coins", *COINS, *TABLES),
     ),
     "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
+    "published names": Row(
+        all_of(*(setting(*name) for name in PUBLISHED_NAMES)),
+        reruns("plot_accuracy", "compare_published", *SETTINGS, among=jobs(more=["compare_published"])),
+    ),
+    "a published name without its counterpart": Row(setting(*PUBLISHED_NAMES[0]), reruns(*SETTINGS)),
+    "published numbers that nothing is compared with": Row(
+        replace("resources/published/site_curves_7B.csv", "0.518559", "0.518558"), set()
+    ),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
         reruns("render_prompts/*.noise", "extract_activations/*.noise", "train_probes/*.noise", *TABLES),
@@ -394,7 +408,7 @@ def test_the_table_has_every_module_and_every_script():
     root = Path(__file__).parents[2]
     assert {path.stem for path in (root / LIBRARY).glob("*.py")} - {"__init__"} == MODULES.keys()
     rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
-    assert set(rules) - {"show_prompts"} == AFTER.keys()
+    assert set(rules) - {"show_prompts", "published"} == AFTER.keys()
 
 
 def test_every_rule_with_outputs_tracks_its_code_and_its_software():

@@ -9,7 +9,7 @@ from conceptdepth.audit import Audit
 from conceptdepth.digest import SCRIPTS
 from conceptdepth.provenance import RecordContent
 
-NO_SETTINGS = ("labels", "configuration", "targets")
+NO_SETTINGS = ("labels", "configuration", "targets", "published")
 """Params that a reader of a chain need not see: names, and what the other jobs have among their own."""
 
 

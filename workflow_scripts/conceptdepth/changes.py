@@ -6,7 +6,7 @@ from typing import Any
 
 from conceptdepth.digest import code_hashes
 
-ROOTS = ("labels", "configuration")
+ROOTS = ("labels", "configuration", "published")
 """Params whose keys are those of the configuration itself."""
 
 MISSING = "nothing"

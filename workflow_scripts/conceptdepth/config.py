@@ -1,5 +1,6 @@
 """Checking a configuration before any job runs; every complaint is one sentence for a person."""
 
+import csv
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +17,12 @@ from conceptdepth.generators import GENERATORS
 
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
+ROOT = Path(__file__).resolve().parents[2]
+
+SCHEMAS = ROOT / "config" / "schemas"
+
+PUBLISHED = ROOT / "resources" / "published" / "site_peak_converge.csv"
+"""A table with every name that the paper's published numbers use."""
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -76,11 +82,25 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
             if name not in config[key]:
                 known = list(config[key])
                 yield f"run.{key}: {name!r} does not exist{_nearest(name, known)}; {key} has {one_of(known)}."
+    yield from _published_problems(config)
     for name, entry in config["datasets"].items():
         if "generator" in entry["source"]:
             yield from _option_problems(f"datasets.{name}.source", "generator", entry["source"], GENERATORS, 0)
         elif "parser" in entry:
             yield from _option_problems(f"datasets.{name}.parser", "name", entry["parser"], PARSERS, 1)
+
+
+def _published_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Find names that the published numbers do not have: they would be compared with nothing."""
+    with PUBLISHED.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for key, column in (("models", "model"), ("datasets", "dataset")):
+        known = list(dict.fromkeys(row[column] for row in rows))
+        for name, entry in config[key].items():
+            published = entry.get("published")
+            if published is not None and published not in known:
+                nearest = _nearest(published, known)
+                yield f"{key}.{name}.published: {published!r} does not exist{nearest}; allowed are {one_of(known)}."
 
 
 def _option_problems(

@@ -1,5 +1,6 @@
 """One look for all figures, and the curves that three of them draw."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,12 @@ WORDS = {
 }
 """What readers call what the configuration names."""
 
+CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
+"""Look of the line at the accuracy of always naming the larger class."""
+
+PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
+"""Look of published curves; their colour is that of the computed ones."""
+
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.settings.figure_labels` returns."""
 
@@ -56,42 +63,56 @@ def word(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
-def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str) -> Figure:
-    """Draw accuracy against relative depth: a column of panels for each dataset, lines by ``compare``.
+def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
+    """Draw accuracy against relative depth: a panel for each dataset, lines by ``compare``.
 
     ``scores`` is ``layer_scores.csv``. What is neither compared nor a panel is held at its first value.
-    Lines are means over splits and the bands their range. Comparing models puts them into one row of
-    panels; anything else has a row for each model.
+    Lines are means over splits and the bands their range. Comparing models puts all into one panel of each
+    dataset; anything else has a row of panels for each model. ``published`` holds curves to be drawn beside
+    those of the same model and dataset (`conceptdepth.published.published_curves`).
     """
     scores = held_at_first(scores, compare)
     datasets = list(labels["datasets"])
     models = list(scores["model"].unique())
     rows: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
+    panels = [(dataset, shown) for shown in rows for dataset in datasets]
+    columns = columns_of(len(datasets)) if compare == "model" else len(datasets)
+    n_rows = math.ceil(len(panels) / columns)
     with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(rows),
-            len(datasets),
-            figsize=(0.6 + 2.6 * len(datasets), 0.9 + 2.2 * len(rows)),
+        figure, grid = plt.subplots(
+            n_rows,
+            columns,
+            figsize=(0.6 + 2.6 * columns, 0.9 + 2.2 * n_rows),
             sharex=True,
             sharey=True,
             squeeze=False,
         )
-        for row, (panels, shown) in enumerate(zip(axes, rows)):
-            for axis, dataset in zip(panels, datasets):
-                cell = scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)]
-                draw_panel(axis, cell, compare)
-                title = labels["datasets"][dataset]["label"]
-                if compare != "model" and len(models) > 1:
-                    title += f"\n{labels['models'][shown[0]]['label']}"
-                axis.set_title(title)
-                if row == 0:
-                    domain = labels["datasets"][dataset]["domain"]
-                    axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
-            panels[0].set_ylabel("Test accuracy")
-        for axis in axes[-1]:
-            axis.set_xlabel("Relative depth (layer / number of layers)")
-        add_legend(figure, scores, labels, compare)
+        axes = list(grid.flat)
+        for number, (axis, (dataset, shown)) in enumerate(zip(axes, panels)):
+            draw_panel(axis, scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)], compare)
+            if published is not None:
+                draw_published(axis, published[published["dataset"] == dataset], models)
+            title = labels["datasets"][dataset]["label"]
+            if compare != "model" and len(models) > 1:
+                title += f"\n{labels['models'][shown[0]]['label']}"
+            axis.set_title(title)
+            if number < len(datasets):
+                domain = labels["datasets"][dataset]["domain"]
+                axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
+        for axis in grid[:, 0]:
+            axis.set_ylabel("Test accuracy")
+        for axis in axes[len(panels) - columns : len(panels)]:
+            axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
+            axis.tick_params(labelbottom=True)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        add_legend(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
+
+
+def columns_of(panels: int) -> int:
+    """Return how many panels stand side by side: all, or about as many as there are rows if they are many."""
+    return panels if panels <= 4 else math.ceil(math.sqrt(panels))
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
@@ -110,16 +131,25 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
         colour = COLOURS[number % len(COLOURS)]
         axis.fill_between(depth, curves["min"], curves["max"], color=colour, alpha=0.15, linewidth=0)
         axis.plot(depth, curves["mean"], color=colour)
-    axis.axhline(scores["majority"].mean(), color="#666666", linestyle=(0, (4, 3)), linewidth=1)
+    axis.axhline(scores["majority"].mean(), **CHANCE)
     axis.set_xlim(0, 1)
 
 
-def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str) -> None:
+def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
+    """Draw the published curves of one dataset, each in the colour of its model."""
+    for model, curve in curves.groupby("model"):
+        colour = COLOURS[models.index(str(model)) % len(COLOURS)]
+        axis.plot(curve["layer"] / curve["n_layers"], curve["accuracy"], color=colour, **PUBLISHED)
+
+
+def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, *, has_published: bool) -> None:
     """Name the lines below the panels, and what is held fixed."""
     models = {name: entry["label"] for name, entry in labels["models"].items()}
     names = [models.get(value, word(value)) for value in scores[compare].unique()]
     handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
-    handles.append(Line2D([], [], color="#666666", linestyle=(0, (4, 3)), linewidth=1, label="chance (majority class)"))
+    if has_published:
+        handles.append(Line2D([], [], color="#444444", label="dotted: published for the same model", **PUBLISHED))
+    handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
     fixed = [word(scores[key].iloc[0]) for key in ("quantization", "perturbation", "site") if key != compare]
     if compare != "model" and scores["model"].nunique() == 1:
         fixed.insert(0, models[scores["model"].iloc[0]])

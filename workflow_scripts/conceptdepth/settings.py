@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from conceptdepth.files import file_sha256
+from conceptdepth.published import QUANTIZATION, SITE
 from conceptdepth.sources import file_name
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "envs"
@@ -131,3 +132,23 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
         "models": {name: {"label": config["models"][name]["label"]} for name in run["models"]},
         "datasets": {name: {key: datasets[name][key] for key in ("domain", "label")} for name in run["datasets"]},
     }
+
+
+def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what names the cells of the run that have published numbers, by section and name; nothing if none has.
+
+    Those are cells of models and datasets with the key ``published``, on texts that are left as they are, in the
+    weight format and at the site of `conceptdepth.published`.
+    """
+    run = config["run"]
+    found = {
+        key: {
+            name: chosen_keys(config[key][name], ["published"]) for name in run[key] if "published" in config[key][name]
+        }
+        for key in ("models", "datasets")
+    }
+    found["perturbations"] = {
+        name: {"prepend": []} for name in run["perturbations"] if not config["perturbations"][name]["prepend"]
+    }
+    read = QUANTIZATION in run["quantizations"] and SITE in config["activations"]["sites"]
+    return found if read and all(found.values()) else {}

@@ -1,0 +1,103 @@
+"""Numbers that the paper's authors published -> comparison with the run, and the paper's own figures.
+
+reads   resources/published/*.csv, results/tables/layer_scores.csv, results/tables/concept_depth.csv
+writes  results/tables/published_differences.csv, results/figures/{published_curves,published_sizes}.{svg,png}
+"""
+
+
+localrules:
+    published,
+
+
+rule compare_published:
+    """Compare computed depths and curves with those that the paper's authors published."""
+    input:
+        depths="results/tables/concept_depth.csv",
+        scores="results/tables/layer_scores.csv",
+        points="resources/published/site_peak_converge.csv",
+        curves="resources/published/site_curves_7B.csv",
+        records=[
+            "results/provenance/estimate_depth.json",
+            "results/provenance/collect_scores.json",
+        ],
+    output:
+        differences=report(
+            "results/tables/published_differences.csv",
+            caption="../report/published_differences.rst",
+            category="Tables",
+            labels={"table": "Differences from published numbers"},
+        ),
+        record="results/provenance/compare_published.json",
+    log:
+        "results/logs/compare_published.log",
+    conda:
+        "../envs/published.yaml"
+    params:
+        code=code_digest("compare_published.py"),
+        software=pins("published"),
+        published=settings.published_cells(config),
+    script:
+        "../workflow_scripts/compare_published.py"
+
+
+rule plot_published_curves:
+    """Draw the published accuracies of the three 7B models, a panel for each dataset."""
+    input:
+        curves="resources/published/site_curves_7B.csv",
+        points="resources/published/site_peak_converge.csv",
+        datasets="resources/published/datasets.csv",
+    output:
+        svg=report(
+            "results/figures/published_curves.svg",
+            caption="../report/published_curves.rst",
+            category="Published numbers",
+            labels={"figure": "1. Curves of 7B models"},
+        ),
+        png="results/figures/published_curves.png",
+        record="results/provenance/plot_published_curves.json",
+    log:
+        "results/logs/plot_published_curves.log",
+    conda:
+        "../envs/published.yaml"
+    params:
+        code=code_digest("plot_published_curves.py"),
+        software=pins("published"),
+        figures=settings.in_order(config["figures"]),
+    script:
+        "../workflow_scripts/plot_published_curves.py"
+
+
+rule plot_published_sizes:
+    """Draw published converging points and peaks against the size of the model, a line for each family."""
+    input:
+        points="resources/published/site_peak_converge.csv",
+        models="resources/published/models.csv",
+        datasets="resources/published/datasets.csv",
+    output:
+        svg=report(
+            "results/figures/published_sizes.svg",
+            caption="../report/published_sizes.rst",
+            category="Published numbers",
+            labels={"figure": "2. Depth and peak by size"},
+        ),
+        png="results/figures/published_sizes.png",
+        record="results/provenance/plot_published_sizes.json",
+    log:
+        "results/logs/plot_published_sizes.log",
+    conda:
+        "../envs/published.yaml"
+    params:
+        code=code_digest("plot_published_sizes.py"),
+        software=pins("published"),
+        figures=settings.in_order(config["figures"]),
+    script:
+        "../workflow_scripts/plot_published_sizes.py"
+
+
+rule published:
+    """Draw the paper's own figures from the published numbers alone; nothing is computed."""
+    input:
+        "results/figures/published_curves.svg",
+        "results/figures/published_curves.png",
+        "results/figures/published_sizes.svg",
+        "results/figures/published_sizes.png",
