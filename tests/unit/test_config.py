@@ -11,7 +11,14 @@ from conceptdepth.errors import UserError
 from conceptdepth.generators import GENERATORS
 from conceptdepth.models import QUANTIZATIONS
 from conceptdepth.probes import SPLITS
-from conceptdepth.settings import BYTES_PER_PARAMETER, figure_labels, in_order, pinned, selected_configuration
+from conceptdepth.settings import (
+    BYTES_PER_PARAMETER,
+    chosen_keys,
+    figure_labels,
+    in_order,
+    pinned,
+    selected_configuration,
+)
 from conceptdepth.sites import SITES
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +146,12 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)
+
+
+def test_a_cap_of_null_is_none_at_all(config):
+    config["datasets"]["cities"]["max_per_class"] = None
+    check_config(config)
+    assert "max_per_class" not in chosen_keys(config["datasets"]["cities"], ["parser", "max_per_class"])
 
 
 def test_settings_of_jobs_have_a_fixed_order():
