@@ -11,6 +11,7 @@ from conceptdepth.errors import UserError
 from conceptdepth.generators import GENERATORS
 from conceptdepth.models import QUANTIZATIONS
 from conceptdepth.probes import SPLITS
+from conceptdepth.prompts import INSTRUCTIONS
 from conceptdepth.settings import (
     BYTES_PER_PARAMETER,
     chosen_keys,
@@ -57,6 +58,7 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["run", "datasets"], ["city"], r"run.datasets: 'city' does not exist.*datasets has cities, coin_flips"),
         (["run", "perturbations"], ["typos"], r"run.perturbations: 'typos' does not exist; perturbations has clean, noise"),
         (["run", "quantizations"], ["fp61"], r"run.quantizations\[0\]: 'fp61' does not exist.*allowed are fp32, bf16, int8, nf4"),
+        (["prompts", "instruction"], "released", r"prompts.instruction: 'released' does not exist.*allowed are declared, released_code"),
         (["run", "quantizations"], [], r"run.quantizations: \[\] should be non-empty"),
         (["perturbations", "a.b"], {"prepend": []}, r"perturbations: 'a.b' does not match"),
         (["execution", "batch_tokens"], "all", r"execution.batch_tokens: 'all' does not match '\^auto\$'"),
@@ -144,6 +146,7 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
     assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
+    assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)
 

@@ -13,7 +13,7 @@ import random
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -274,5 +274,9 @@ def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
         }
 
 
-PARSERS = {"cities": cities, "labelled_lines": labelled_lines, "strategyqa": strategyqa}
+PARSERS: dict[str, Callable[..., Iterable[Row]]] = {
+    "cities": cities,
+    "labelled_lines": labelled_lines,
+    "strategyqa": strategyqa,
+}
 """Parsers by the name that the registry uses."""
