@@ -1,6 +1,7 @@
 """Whatever is wrong with a configuration is said in one sentence that names the key and what is allowed."""
 
 import copy
+import csv
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from conceptdepth.settings import (
     selected_configuration,
 )
 from conceptdepth.sites import SITES
+from list_data import data_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +44,18 @@ def change(config, path, value):
 
 def test_the_shipped_configuration_is_right(config):
     check_config(config)
+
+
+def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(config):
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    for section, content in paper.items():
+        config[section] |= content
+    check_config(config)
+    with (ROOT / "tests/unit/published/site_peak_converge.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for registry in ("models", "datasets"):
+        named = [config[registry][name]["published"] for name in config["run"][registry]]
+        assert sorted(named) == sorted({row[registry.removesuffix("s")] for row in rows})
 
 
 def test_a_model_may_have_dots_in_its_name(config):
@@ -123,6 +137,10 @@ def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, m
 
 def test_a_right_local_table_passes(config, tmp_path):
     check_config(own_dataset(config, tmp_path, "id,text,label\na,A,0\nb,B,1\n"))
+
+
+def test_the_table_of_data_is_that_of_the_registry(config):
+    assert (ROOT / "DATA.md").read_text() == data_table(config["datasets"])
 
 
 def test_every_schema_key_is_described():
