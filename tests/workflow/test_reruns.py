@@ -278,6 +278,7 @@ ROWS = {
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
         reruns("prepare_dataset/coins", *COINS, *TABLES),
     ),
+    "an accepted licence": Row(setting("datasets", "claims", "accept_licence", True), reruns(*SETTINGS)),
     "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
