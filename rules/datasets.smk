@@ -73,6 +73,7 @@ rule render_prompts:
         code=code_digest("render_prompts.py"),
         software=pins("datasets"),
         dataset=entry("dataset", "template"),
+        prompts=settings.in_order(config["prompts"]),
         perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     script:
         "../workflow_scripts/render_prompts.py"

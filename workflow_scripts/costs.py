@@ -254,7 +254,7 @@ def notes(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) 
         yield f"Activations: `layers` and `d_model` are not in the registry for {', '.join(shapeless)}."
     yield "Weights: every parameter in its format; embeddings and norms of int8 and nf4 are larger."
     yield "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. The total is the largest."
-    yield "Loads: one worker for each model and format; jobs that run side by side load their own."
+    yield "Loads: one for each model and format, which jobs that run side by side share."
     yield "To compute: each beginning that prompts share is counted once."
     if not all(row.tokens_exact for row in costs):
         characters = f"{assumptions.characters_per_token:g} characters"

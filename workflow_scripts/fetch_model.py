@@ -4,10 +4,12 @@ from conceptdepth.job import job
 from conceptdepth.model_files import fetch_model
 
 if __name__ == "__main__":
-    with job(snakemake):
-        fetch_model(
+    with job(snakemake) as record:
+        where = fetch_model(
             snakemake.wildcards.model,
             snakemake.params.model["source"],
             snakemake.output.model,
             snakemake.config.get("source_mirror"),
         )
+        if "revision" in where:
+            record.environment["revision"] = where["revision"]

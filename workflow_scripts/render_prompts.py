@@ -4,15 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from conceptdepth.job import job, log
-from conceptdepth.prompts import render
+from conceptdepth.prompts import instructed, render
 from conceptdepth.records import read_jsonl, write_jsonl
 
 
 def render_prompts(
-    statements: str, *, template: Mapping[str, str], perturbation: Mapping[str, Any], destination: str
+    statements: str,
+    *,
+    template: Mapping[str, str],
+    instruction: str,
+    perturbation: Mapping[str, Any],
+    destination: str,
 ) -> None:
     """Write the prompts of a dataset under one perturbation as JSON Lines."""
-    prompts = [render(statement, template, perturbation) for statement in read_jsonl(statements)]
+    used = instructed(template, instruction)
+    prompts = [render(statement, used, perturbation) for statement in read_jsonl(statements)]
     write_jsonl(destination, prompts)
     log.info("%d prompts; the first: %s", len(prompts), prompts[0]["prompt"])
 
@@ -22,6 +28,7 @@ if __name__ == "__main__":
         render_prompts(
             snakemake.input.statements,
             template=snakemake.params.dataset["template"],
+            instruction=snakemake.params.prompts["instruction"],
             perturbation=snakemake.params.perturbation,
             destination=snakemake.output.prompts,
         )

@@ -1,6 +1,7 @@
 """Whatever is wrong with a configuration is said in one sentence that names the key and what is allowed."""
 
 import copy
+import csv
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,17 @@ from conceptdepth.errors import UserError
 from conceptdepth.generators import GENERATORS
 from conceptdepth.models import QUANTIZATIONS
 from conceptdepth.probes import SPLITS
-from conceptdepth.settings import BYTES_PER_PARAMETER, figure_labels, in_order, pinned, selected_configuration
+from conceptdepth.prompts import INSTRUCTIONS
+from conceptdepth.settings import (
+    BYTES_PER_PARAMETER,
+    chosen_keys,
+    figure_labels,
+    in_order,
+    pinned,
+    selected_configuration,
+)
 from conceptdepth.sites import SITES
+from list_data import data_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +46,18 @@ def test_the_shipped_configuration_is_right(config):
     check_config(config)
 
 
+def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(config):
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    for section, content in paper.items():
+        config[section] |= content
+    check_config(config)
+    with (ROOT / "tests/unit/published/site_peak_converge.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for registry in ("models", "datasets"):
+        named = [config[registry][name]["published"] for name in config["run"][registry]]
+        assert sorted(named) == sorted({row[registry.removesuffix("s")] for row in rows})
+
+
 def test_a_model_may_have_dots_in_its_name(config):
     config["models"]["qwen1.5-0.5b"] = config["models"]["smollm2-135m"]
     check_config(config)
@@ -50,6 +72,7 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["run", "datasets"], ["city"], r"run.datasets: 'city' does not exist.*datasets has cities, coin_flips"),
         (["run", "perturbations"], ["typos"], r"run.perturbations: 'typos' does not exist; perturbations has clean, noise"),
         (["run", "quantizations"], ["fp61"], r"run.quantizations\[0\]: 'fp61' does not exist.*allowed are fp32, bf16, int8, nf4"),
+        (["prompts", "instruction"], "released", r"prompts.instruction: 'released' does not exist.*allowed are declared, released_code"),
         (["run", "quantizations"], [], r"run.quantizations: \[\] should be non-empty"),
         (["perturbations", "a.b"], {"prepend": []}, r"perturbations: 'a.b' does not match"),
         (["execution", "batch_tokens"], "all", r"execution.batch_tokens: 'all' does not match '\^auto\$'"),
@@ -118,6 +141,10 @@ def test_a_right_local_table_passes(config, tmp_path):
     check_config(own_dataset(config, tmp_path, "id,text,label\na,A,0\nb,B,1\n"))
 
 
+def test_the_table_of_data_is_that_of_the_registry(config):
+    assert (ROOT / "DATA.md").read_text() == data_table(config["datasets"])
+
+
 def test_every_schema_key_is_described():
     def undescribed(schema, where):
         for key, value in schema.get("properties", {}).items():
@@ -139,8 +166,15 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
     assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
+    assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)
+
+
+def test_a_cap_of_null_is_none_at_all(config):
+    config["datasets"]["cities"]["max_per_class"] = None
+    check_config(config)
+    assert "max_per_class" not in chosen_keys(config["datasets"]["cities"], ["parser", "max_per_class"])
 
 
 def test_settings_of_jobs_have_a_fixed_order():

@@ -3,8 +3,9 @@
 import json
 import zipfile
 
+import pandas as pd
 import pytest
-from conceptdepth.datasets import ascii_name, cities, country_name, load_statements
+from conceptdepth.datasets import ascii_name, cities, country_name, labelled_lines, load_statements, strategyqa
 from conceptdepth.errors import UserError
 
 CLASSES = [{"name": "true", "values": ["1"]}, {"name": "false", "values": ["0"]}]
@@ -36,8 +37,22 @@ def test_rows_without_id_and_group_columns_are_their_own_groups(tmp_path):
     assert [(s["id"], s["group"]) for s in statements] == [("0", "0"), ("1", "1"), ("2", "2")]
 
 
+def test_rows_with_the_same_text_share_a_group_where_none_is_given(tmp_path):
+    content = CSV + "d,Oslo is in Norway.,1,Oslo\n"
+    statements = load(tmp_path, content, columns={"id": "key", "text": "statement", "label": "truth"})
+    assert [s["group"] for s in statements] == ["a", "b", "c", "a"]
+
+
+def test_a_group_can_come_from_several_columns(tmp_path):
+    columns = ENTRY["columns"] | {"group": ["city", "truth"]}
+    assert [s["group"] for s in load(tmp_path, CSV, columns=columns)] == ["Oslo | 1", "Oslo | 0", "Lima | 1"]
+    with pytest.raises(UserError, match=r"datasets.mine.columns.group: the source has no column 'town'; it has: key"):
+        load(tmp_path, CSV, columns=columns | {"group": ["city", "town"]})
+
+
 def test_caps_keep_the_first_of_each_class(tmp_path):
     assert [s["id"] for s in load(tmp_path, CSV, max_per_class=1)] == ["a", "b"]
+    assert [s["id"] for s in load(tmp_path, CSV, max_per_class=None)] == ["a", "b", "c"]
 
 
 def test_long_texts_are_left_out_before_the_cap(tmp_path):
@@ -69,6 +84,41 @@ def test_json_and_json_lines_tables(tmp_path):
     )
     assert nested == lines
     assert [s["label"] for s in lines] == [0, 1]
+
+
+def test_a_parquet_table_gives_what_json_lines_with_the_same_rows_give(tmp_path):
+    rows = [{"review": "So bad.", "label": 0}, {"review": "So\u2028good.", "label": 1}]
+    changes = {"columns": {"text": "review", "label": "label"}, "classes": list(reversed(CLASSES))}
+    lines = load(tmp_path, "\n".join(map(json.dumps, rows)), table={"format": "jsonl"}, **changes)
+    pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet", engine="pyarrow")
+    entry = ENTRY | changes | {"table": {"format": "parquet"}}
+    assert load_statements("mine", entry, tmp_path / "rows.parquet") == lines
+    assert [s["label"] for s in lines] == [0, 1]
+
+
+def test_a_file_that_is_no_parquet_is_no_table(tmp_path):
+    """The check before a run answers a ValueError with a sentence."""
+    with pytest.raises(ValueError, match="Parquet"):
+        load(tmp_path, "text,label\n", table={"format": "parquet"})
+
+
+def test_labelled_lines_are_a_label_and_a_text_with_spaces(tmp_path):
+    (tmp_path / "lines").write_text("1 a fine film .\n0 so so\u2028bad \n\n", encoding="utf-8")
+    assert list(labelled_lines(tmp_path / "lines")) == [
+        {"label": "1", "text": "a fine film ."},
+        {"label": "0", "text": "so so\u2028bad"},
+    ]
+
+
+def test_the_gold_reason_of_strategyqa_is_a_switch(tmp_path):
+    example = {"input": "Is ice cold?", "target": "Yes. Ice is frozen. It is below zero.", "target_scores": {"Yes": 1}}
+    (tmp_path / "task.json").write_text(json.dumps({"examples": [example]}))
+    (with_reason,) = strategyqa(tmp_path / "task.json", rationale=True)
+    (question,) = strategyqa(tmp_path / "task.json", rationale=False)
+    assert with_reason["text"] == "Is ice cold? Ice is frozen. It is below zero."
+    assert question["text"] == "Is ice cold?"
+    assert {row["label"] for row in (with_reason, question)} == {"Yes"}
+    assert {row["group"] for row in (with_reason, question)} == {"Is ice cold?"}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,47 @@ def test_only_safetensors_are_asked_of_the_hub_and_jobs_find_them_offline(folder
     assert calls[-1] == {"local_files_only": True}
 
 
+@pytest.fixture
+def stub_hub(tmp_path, monkeypatch):
+    """A stub of the hub's client, since no hub can be reached here: ``main`` is the last of its commits."""
+    import huggingface_hub
+
+    commits = []
+
+    def stub_download(repo, *, revision, **options):
+        commit = commits[-1] if revision == "main" else revision
+        snapshot = tmp_path / "hub" / "snapshots" / commit
+        save_tiny_model(snapshot, seed=commits.index(commit))
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_download)
+    return commits
+
+
+def test_without_a_revision_main_is_resolved_once_and_held(stub_hub, tmp_path, caplog):
+    stub_hub.append("a" * 40)
+    destination = tmp_path / "model" / "model.json"
+
+    def fetch(source):
+        destination.unlink(missing_ok=True)  # As Snakemake does before a rule runs again.
+        where = fetch_model("x", source, destination, None)
+        assert json.loads(destination.read_text())["where"] == where
+        return where["revision"]
+
+    with caplog.at_level(logging.INFO):
+        assert fetch({"hf": "owner/open"}) == "a" * 40
+    assert f"`main` of owner/open is {'a' * 40}; delete the folder {destination.parent} to move on" in caplog.text
+    held = json.loads(destination.read_text())
+    stub_hub.append("b" * 40)
+    assert fetch({"hf": "owner/open"}) == "a" * 40
+    assert json.loads(destination.read_text()) == held
+    assert fetch({"hf": "owner/open", "revision": "b" * 40}) == "b" * 40, "what the registry pins goes first"
+    assert fetch({"hf": "owner/other"}) == "b" * 40, "what is held is one repository's commit"
+    stub_hub.append("c" * 40)
+    (destination.parent / model_files.HELD).unlink()
+    assert fetch({"hf": "owner/open"}) == "c" * 40
+
+
 def test_device_that_is_absent_is_an_error():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")

@@ -1,6 +1,6 @@
 """Templates give the reference's layouts; noise depends on the statement's id and the seed alone."""
 
-from conceptdepth.prompts import fill, perturb, render
+from conceptdepth.prompts import fill, instructed, perturb, render
 
 STATEMENT = {"id": "7", "text": "Oslo is in Norway.", "label": 0, "group": "Oslo"}
 
@@ -10,6 +10,13 @@ def test_layouts_of_the_reference():
     assert fill("TEXT", layout="text_first", prompt="PROMPT") == "TEXT PROMPT"
     # Nothing stands between prompt and text where a cue follows, as in the released code.
     assert fill("TEXT", layout="text_between", prompt="PROMPT", cue="CUE") == "PROMPTTEXT CUE"
+
+
+def test_the_released_code_replaces_the_prompt_and_keeps_layout_and_cue():
+    template = {"layout": "text_between", "prompt": "PROMPT", "cue": "CUE"}
+    assert fill("TEXT", **instructed(template, "declared")) == "PROMPTTEXT CUE"
+    released = fill("TEXT", **instructed(template, "released_code"))
+    assert released == "According to the sentence, judge the emotion is Positive or Negative.TEXT CUE"
 
 
 def test_noise_stands_before_the_text_without_a_space():

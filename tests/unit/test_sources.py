@@ -11,6 +11,7 @@ import pytest
 from conceptdepth import sources
 from conceptdepth.errors import UserError
 from conceptdepth.sources import fetch_file, file_name
+from fetch_source import check_licence
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -162,6 +163,16 @@ def test_hub_files_are_fetched_at_their_revision(tmp_path, monkeypatch):
     fetch_file("datasets.x", source, tmp_path / "out", None)
     assert asked == {"repo": "a/b", "file": "data/test.parquet", "repo_type": "dataset", "revision": "c" * 40}
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_a_licence_that_asks_for_it_must_be_accepted():
+    entry = {"licence": "CC BY-NC 4.0"}
+    check_licence("x", entry)
+    check_licence("x", entry | {"accept_licence": True})
+    with pytest.raises(
+        UserError, match="datasets.x: read its licence, CC BY-NC 4.0, and set `datasets.x.accept_licence"
+    ):
+        check_licence("x", entry | {"accept_licence": False})
 
 
 def test_names_of_downloads():

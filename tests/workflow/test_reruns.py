@@ -272,6 +272,9 @@ ROWS = {
     ),
     "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *SETTINGS)),
     "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
+    "the released code's instruction": Row(
+        setting("prompts", "instruction", "released_code"), reruns(*AFTER["render_prompts"], *SETTINGS)
+    ),
     "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"][0].update(name="heads")),
@@ -281,6 +284,7 @@ ROWS = {
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
         reruns("prepare_dataset/coins", *COINS, *TABLES),
     ),
+    "an accepted licence": Row(setting("datasets", "claims", "accept_licence", True), reruns(*SETTINGS)),
     "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
     "published names": Row(
         all_of(*(setting(*name) for name in PUBLISHED_NAMES)),

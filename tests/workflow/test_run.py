@@ -1,11 +1,14 @@
 """The whole workflow on a tiny model: what it makes, that it is done then, and what it says when it cannot."""
 
+import json
 import re
+import shutil
+import sys
 
 import h5py
 import pandas as pd
 import pytest
-from conftest import OVERLAY
+from conftest import OVERLAY, REVISION
 
 CELLS = [
     f"{m}/{q}/{d}.{p}"
@@ -140,6 +143,36 @@ def test_without_workers_the_vectors_are_the_same(finished, project):
     assert result.returncode == 0, result.stderr
     with h5py.File(project.folder / target) as own, h5py.File(finished.folder / target) as workers:
         assert (own["activations/mlp_input"][:] == workers["activations/mlp_input"][:]).all()
+
+
+def test_a_model_without_a_revision_is_held_at_the_commit_that_main_was(project):
+    """The hub's client is the real one, offline, with a cache in which ``main`` moves."""
+    project.overlay(lambda config: config["models"]["cached"]["source"].pop("revision"))
+    repository = project.hub / "hub/models--tests--cached"
+    (repository / "refs").mkdir()
+    folder, target = project.folder / "results/models/cached", "results/models/cached/model.json"
+
+    def fetched(*arguments):
+        result = project.snakemake(target, *arguments)
+        assert result.returncode == 0, result.stderr
+        audit = project.run(sys.executable, "workflow_scripts/audit.py", "--all")
+        assert audit.stdout.splitlines()[-1].startswith("intact: ")
+        revision = json.loads((project.folder / target).read_text())["where"]["revision"]
+        assert f"cached: hf tests/cached, revision {revision}" in audit.stdout
+        return revision
+
+    def move_main(commit):
+        if not (repository / "snapshots" / commit).exists():
+            shutil.copytree(repository / "snapshots" / REVISION, repository / "snapshots" / commit)
+        (repository / "refs/main").write_text(commit)
+
+    move_main(REVISION)
+    assert fetched() == REVISION
+    move_main(REVISION[::-1])
+    assert "Nothing to be done" in project.snakemake(target).stderr
+    assert fetched("--forcerun", "fetch_model") == REVISION
+    shutil.rmtree(folder)
+    assert fetched() == REVISION[::-1]
 
 
 @pytest.mark.parametrize("word", ["Snakefile", "rules"])

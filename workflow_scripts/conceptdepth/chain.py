@@ -95,6 +95,8 @@ def _sources(records: Sequence[RecordContent]) -> Iterator[str]:
     for record in records:
         for key in ("dataset", "model"):
             source = record["params"].get(key, {}).get("source", {})
+            if "hf" in source and "revision" not in source:
+                source = source | {"revision": record["environment"].get("revision")}  # What `main` was.
             if record["rule"].startswith("fetch") or "generator" in source:
                 words = ", ".join(f"{word} {_brief(word, value)}" for word, value in source.items() if word != "member")
                 if words:

@@ -1,9 +1,10 @@
 """From the bytes of a source to labelled statements.
 
 A dataset is a registry entry (``config/datasets.yaml``). Its rows come from a table (CSV, TSV, JSON, JSON
-Lines) whose columns the entry names, from a parser below, or from a generator. Each row becomes a
+Lines, Parquet) whose columns the entry names, from a parser below, or from a generator. Each row becomes a
 statement: ``{"id": str, "text": str, "label": 0 or 1, "group": str}``. Statements that share a group
 belong together (the true and the false claim about one city) and must not be split between training and test.
+Where the rows have no groups, those with the same text share one.
 """
 
 import csv
@@ -12,7 +13,7 @@ import random
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load_statements(name: str, entry: Mapping[str, Any], source: str | Path | No
         (s for s in statements if s["label"] is not None and _short_enough(s, entry)), entry.get("max_per_class")
     )
     _check(name, entry, kept)
-    return kept
+    return _grouped(kept)
 
 
 def _rows(name: str, entry: Mapping[str, Any], source: str | Path | None) -> Iterable[Row]:
@@ -51,7 +52,7 @@ def _rows(name: str, entry: Mapping[str, Any], source: str | Path | None) -> Ite
 
 
 def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
-    """Read a table as rows of strings (CSV, TSV) or of JSON values, as the entry's ``table`` says."""
+    """Read a table as rows of strings (CSV, TSV) or of typed values (the others), as the entry's ``table`` says."""
     form = table["format"]
     if form == "jsonl":
         return read_jsonl(path)
@@ -60,6 +61,8 @@ def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
         return content[table["records"]] if "records" in table else content
     import pandas as pd  # Half a second that a Snakefile with no CSV of its own need not wait for.
 
+    if form == "parquet":
+        return pd.read_parquet(path, engine="pyarrow").to_dict("records")  # type: ignore[return-value]
     frame = pd.read_csv(
         path,
         sep={"csv": ",", "tsv": "\t"}[form],
@@ -72,13 +75,23 @@ def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
     return frame.to_dict("records")  # type: ignore[return-value]
 
 
-def _renamed(name: str, rows: list[Row], columns: Mapping[str, str]) -> Iterable[Row]:
+def _renamed(name: str, rows: list[Row], columns: Mapping[str, str | list[str]]) -> Iterable[Row]:
     for role, column in columns.items():
-        if rows and column not in rows[0]:
-            raise UserError(
-                f"datasets.{name}.columns.{role}: the source has no column {column!r}; it has: {one_of(rows[0])}."
-            )
-    return ({role: row[column] for role, column in columns.items()} for row in rows)
+        for part in _parts(column):
+            if rows and part not in rows[0]:
+                raise UserError(
+                    f"datasets.{name}.columns.{role}: the source has no column {part!r}; it has: {one_of(rows[0])}."
+                )
+    return ({role: _cell(row, column) for role, column in columns.items()} for row in rows)
+
+
+def _parts(column: str | list[str]) -> list[str]:
+    return [column] if isinstance(column, str) else column
+
+
+def _cell(row: Row, column: str | list[str]) -> Any:
+    """Return the value of a column; those of several columns are joined."""
+    return row[column] if isinstance(column, str) else " | ".join(str(row[part]) for part in column)
 
 
 def _statement(name: str, entry: Mapping[str, Any], number: int, row: Row) -> Statement:
@@ -88,7 +101,7 @@ def _statement(name: str, entry: Mapping[str, Any], number: int, row: Row) -> St
         "id": identity,
         "text": str(row["text"]),
         "label": _class_of(row["label"], entry, f"datasets.{name}: row {identity!r}"),
-        "group": str(row.get("group", identity)),
+        "group": str(row["group"]) if "group" in row else None,
     }
 
 
@@ -119,6 +132,15 @@ def _capped(statements: Iterable[Statement], max_per_class: int | None) -> list[
         if max_per_class is None or seen[statement["label"]] <= max_per_class:
             kept.append(statement)
     return kept
+
+
+def _grouped(statements: list[Statement]) -> list[Statement]:
+    """Give statements without a group that of the first with the same text, whose id names it."""
+    first: dict[str, str] = {}
+    for statement in statements:
+        if statement["group"] is None:
+            statement["group"] = first.setdefault(statement["text"], statement["id"])
+    return statements
 
 
 def _check(name: str, entry: Mapping[str, Any], statements: list[Statement]) -> None:
@@ -229,5 +251,32 @@ def ascii_name(name: str) -> str:
     return decomposed.encode("ascii", "ignore").decode()
 
 
-PARSERS = {"cities": cities}
+def labelled_lines(path: str | Path) -> Iterable[Row]:
+    """Read lines of a label, a space and a text, as the Stanford Sentiment Treebank is often handed on."""
+    with open(path, encoding="utf-8", newline="\n") as stream:
+        for line in filter(str.strip, stream):
+            label, _, text = line.partition(" ")
+            yield {"label": label, "text": text.strip()}
+
+
+def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
+    """Read StrategyQA as BIG-bench ships it; rows with the same question are a group.
+
+    ``target`` holds the answer, "Yes." or "No.", and the reason for it. With ``rationale`` that reason
+    follows the question, as in the released code of Jin et al.: it is then no longer question answering.
+    """
+    for example in json.loads(Path(path).read_text(encoding="utf-8"))["examples"]:
+        question, (answer, _, reason) = example["input"], example["target"].partition(".")
+        yield {
+            "text": f"{question} {reason.strip()}" if rationale else question,
+            "label": answer,
+            "group": question,
+        }
+
+
+PARSERS: dict[str, Callable[..., Iterable[Row]]] = {
+    "cities": cities,
+    "labelled_lines": labelled_lines,
+    "strategyqa": strategyqa,
+}
 """Parsers by the name that the registry uses."""

@@ -4,6 +4,10 @@
 Face cache (``hf``), in a local folder (``path``) or beside the file, converted once from GGUF to
 safetensors (``pypi``, or ``path`` to a GGUF), because opening a GGUF takes a hundred times longer and
 bitsandbytes cannot quantize it. Pickled weights are never opened.
+
+An ``hf`` source without a revision is taken from the branch ``main`` once, and its commit held in the file
+`HELD` beside ``model.json``. No rule has that file among its outputs, which Snakemake deletes before a rule
+runs again.
 """
 
 import functools
@@ -24,15 +28,18 @@ log = logging.getLogger(__name__)
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 """What is taken from the hub: safetensors, configuration and tokenizer, never pickled weights."""
 
+HELD = ".revision"
+"""File with the commit, ``owner/name@commit``, at which a model without a pinned revision is held."""
 
-def fetch_model(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> None:
-    """Bring a model's weights to this machine and write ``model.json`` to ``destination``.
+
+def fetch_model(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> Mapping[str, str]:
+    """Bring a model's weights to this machine, write ``model.json`` to ``destination`` and return where they are.
 
     Raises `UserError` for a gated model without a token, missing safetensors, or wrong bytes.
     """
     if "hf" in source:
-        folder = _fetch_from_hub(name, source)
-        where = {"hf": source["hf"], "revision": source["revision"]}
+        folder, revision = _fetch_from_hub(name, source, Path(destination).with_name(HELD))
+        where = {"hf": source["hf"], "revision": revision}
     elif "path" in source and Path(source["path"]).is_dir():
         folder = Path(source["path"])
         where = {"folder": source["path"]}
@@ -43,6 +50,7 @@ def fetch_model(name: str, source: Mapping[str, Any], destination: str | Path, m
     description = describe(name, folder) | {"source": dict(source), "where": where}
     with complete_file(destination) as part:
         part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return where
 
 
 def describe(name: str, folder: Path) -> dict[str, Any]:
@@ -57,20 +65,42 @@ def describe(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _fetch_from_hub(name: str, source: Mapping[str, Any]) -> Path:
+def _fetch_from_hub(name: str, source: Mapping[str, Any], held: Path) -> tuple[Path, str]:
+    """Return the folder of a model of the hub, and its commit: the pinned one, the one held, or that of ``main``."""
+    revision = source.get("revision") or _held_revision(held, source["hf"])
+    if revision is not None:
+        return _snapshot(name, source["hf"], revision), revision
+    folder = _snapshot(name, source["hf"], "main")
+    revision = folder.name  # The cache names the folder of a snapshot after its commit.
+    with complete_file(held) as part:
+        part.write_text(f"{source['hf']}@{revision}\n", encoding="utf-8")
+    log.info("`main` of %s is %s; delete the folder %s to move on later", source["hf"], revision, held.parent)
+    return folder, revision
+
+
+def _held_revision(held: Path, repository: str) -> str | None:
+    """Return the commit at which a repository is held, if it is."""
+    of, _, revision = held.read_text(encoding="utf-8").strip().partition("@") if held.is_file() else ("", "", "")
+    if of != repository:
+        return None
+    log.info("%s is held at %s by %s", repository, revision, held)
+    return revision
+
+
+def _snapshot(name: str, repository: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source["hf"], revision=source["revision"], allow_patterns=HUB_FILES))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=HUB_FILES))
     except GatedRepoError:
         raise UserError(
-            f"models.{name}: {source['hf']} is gated; accept its licence at https://huggingface.co/{source['hf']} "
+            f"models.{name}: {repository} is gated; accept its licence at https://huggingface.co/{repository} "
             "and set the variable HF_TOKEN to a token of your account."
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"models.{name}: cannot get {source['hf']} at {source['revision']} from the hub ({error}); "
+            f"models.{name}: cannot get {repository} at {revision} from the hub ({error}); "
             "on a machine without network, put the weights into a folder and use `path`."
         ) from None
 

@@ -14,6 +14,20 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+INSTRUCTIONS = ("declared", "released_code")
+"""Which prompt a template gets, see `instructed`."""
+
+RELEASED_CODE = "According to the sentence, judge the emotion is Positive or Negative."
+"""What ``main.py`` of the released code puts in the place of every dataset's prompt."""
+
+
+def instructed(template: Mapping[str, str], instruction: str) -> Mapping[str, str]:
+    """Return a template with the prompt that is really used.
+
+    ``declared`` is its own. ``released_code`` is the same for all datasets, whatever they ask; layout and cue stay.
+    """
+    return template if instruction == "declared" else {**template, "prompt": RELEASED_CODE}
+
 
 def render(
     statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]

@@ -56,8 +56,8 @@ SAMPLE = 1 << 16
 
 
 def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return what the named keys of a registry entry decide, as far as it has them."""
-    return {key: DECISIVE.get(key, in_order)(entry[key]) for key in keys if key in entry}
+    """Return what the named keys of a registry entry decide, as far as it has them; null is as good as absent."""
+    return {key: DECISIVE.get(key, in_order)(entry[key]) for key in keys if entry.get(key) is not None}
 
 
 def unnamed(classes: Iterable[Mapping[str, Any]]) -> list[Any]:
