@@ -51,7 +51,7 @@ def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(co
     for section, content in paper.items():
         config[section] |= content
     check_config(config)
-    with (ROOT / "tests/unit/published/site_peak_converge.csv").open() as stream:
+    with (ROOT / "resources/published/site_peak_converge.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     for registry in ("models", "datasets"):
         named = [config[registry][name]["published"] for name in config["run"][registry]]
