@@ -4,15 +4,19 @@ Every architecture is built small with random weights. Activations of the packed
 plain Hugging Face forward passes: one prompt at a time, padded on the left and padded on the right.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 import transformers as hf
-from conceptdepth.errors import UserError
+from conceptdepth.environment import begin_peak_memory, peak_memory_mb
+from conceptdepth.errors import NotWanted, UserError
 from conceptdepth.extraction import Work, extract, shape
 from conceptdepth.sites import blocks, site_module
+from conceptdepth.store import new_activations
 
 TOLERANCE = 2e-5
 """Absolute, in float32, for activations of order one: another order of additions gives up to 5e-6."""
@@ -205,6 +209,32 @@ def test_the_common_prefix_is_computed_once_however_many_passes_there_are(body):
     assert work.tokens_computed == 17 + alone.tokens_computed
 
 
+def test_threads_that_share_a_model_each_get_their_own(body):
+    """As the cells of a worker do; every prompt differs from those of the other threads."""
+    draw = np.random.default_rng(2)
+    given = [[draw.integers(3, 97, 20).tolist() for _ in range(30)] for _ in range(4)]
+
+    def one(tokens):
+        torch.set_num_threads(1)
+        return packed(body, tokens, sites=sites_of(body), batch_tokens=40)[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(one, given))
+    for tokens, found in zip(given, together):
+        for site, alone in one(tokens).items():
+            np.testing.assert_array_equal(found[site], alone)
+
+
+def test_work_that_nobody_wants_ends_before_the_next_pass(body):
+    answers = iter([True, True, False])
+    n_layers, d_model = shape(body, "tiny")
+    array = np.full((n_layers, 5, d_model), np.nan, np.float32)
+    tokens = [[token] * 20 for token in range(3, 8)]
+    with pytest.raises(NotWanted):
+        extract(body, tokens, into={"residual": array}, batch_tokens=20, name="tiny", wanted=lambda: next(answers))
+    assert np.isfinite(array).all(axis=(0, 2)).sum() == 2
+
+
 class SmallMemory:
     """A stand-in for a GPU: a pass over more than ``limit`` tokens runs out of memory."""
 
@@ -267,3 +297,24 @@ def test_unknown_architecture_is_an_error():
     model = hf.BloomModel(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=2))
     with pytest.raises(UserError, match="'bloom' is not supported; supported are llama"):
         blocks(model, "bloom")
+
+
+def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
+    """Vectors go to the file pass by pass: 250 MB of them need no memory."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system does not tell the peak of a process anew")
+    config = hf.LlamaConfig(**SMALL | {"hidden_size": 2048, "num_hidden_layers": 10}, head_dim=8)
+    body = hf.LlamaModel(config).eval()
+
+    def peak_mb(number: int) -> int:
+        tokens = [[3 + n % 90, 3 + n // 90] for n in range(number)]
+        rows = [{"id": str(n), "label": 0, "group": str(n)} for n in range(number)]
+        size = {"n_layers": 10, "d_model": 2048, "prompts": rows, "n_tokens": [2] * number}
+        begin_peak_memory()
+        with new_activations(tmp_path / "file.h5", sites=["residual"], **size) as file:
+            extract(body, tokens, into=file["activations"], batch_tokens=64, name="wide")
+        return peak_memory_mb()
+
+    few, many = peak_mb(300), peak_mb(3000)
+    assert (tmp_path / "file.h5").stat().st_size > 240e6
+    assert many - few < 60
