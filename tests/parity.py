@@ -1,0 +1,100 @@
+"""How far this workflow's results are from the released code's, on the embedded model.
+
+    PYTHONPATH=workflow_scripts python tests/parity.py [--first 40] [--formats fp32 int8 int8_no_outliers]
+
+prints the table of docs/parity.md: the same prompts through the same weights, one by one as in the released code
+(`released_code`) and in this workflow's passes, under config/paper.yaml. Needs the model of `make run` and the paper's
+source files in a folder (``--sources``).
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import released_code
+import torch
+import yaml
+from conceptdepth.datasets import load_statements
+from conceptdepth.extraction import extract, shape, tokenize
+from conceptdepth.probes import ProbeSettings, splits_of, train_layer
+from conceptdepth.prompts import instructed, render
+from conceptdepth.sources import file_name
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "results/models/smollm2-135m/weights"
+SOURCES = ROOT / "../shared/sources"
+
+DATASETS = ("geometry_cities", "stsa", "strategyqa", "coinflip")
+"""Those that are compared with a model: all three layouts, with and without a cue."""
+
+FREE_BATCH_TOKENS = 512
+"""Tokens of a pass where results do not depend on it: what ``execution.batch_tokens: auto`` is on a processor."""
+
+Config = dict[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+# --- The workflow's own path, from the registry to scores ---------------------------------------------------
+
+
+def paper_configuration() -> Config:
+    """Return the configuration of ``--configfile config/paper.yaml``, merged as Snakemake does."""
+    config: Config = {}
+    for name in ("models", "datasets", "config", "paper"):
+        update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")))
+    # The hub has IMDb as Parquet; in the folder of sources its rows are JSON Lines.
+    rows = {"source": {"path": "imdb_test_first1000_per_class.jsonl"}, "table": {"format": "jsonl"}}
+    config["datasets"]["imdb"] |= rows
+    return config
+
+
+def prompt_rows(config: Config, name: str, sources: Path, first: int | None = None) -> Rows:
+    """Return the prompts of a dataset on clean texts, of the ``first`` statements of each class."""
+    entry = config["datasets"][name]
+    if first is not None:
+        entry = entry | {"max_per_class": first}
+    statements = load_statements(name, entry, sources / file_name(entry["source"]))
+    template = instructed(entry["template"], config["prompts"]["instruction"])
+    return [render(statement, template, config["perturbations"]["clean"]) for statement in statements]
+
+
+def activations(config: Config, body, tokenizer, rows: Rows, quantization: str) -> np.ndarray:
+    """Return the vectors of all prompts, shape (n_layers, n_prompts, d_model)."""
+    (site,) = config["activations"]["sites"]
+    fixed = config["activations"]["fixed_batch_tokens"].get(quantization)
+    n_layers, d_model = shape(body, "smollm2-135m")
+    vectors = np.full((n_layers, len(rows), d_model), np.nan, np.float32)
+    tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
+    extract(body, tokens, into={site: vectors}, batch_tokens=fixed or FREE_BATCH_TOKENS, name="smollm2-135m")
+    return vectors
+
+
+def splits(config: Config, rows: Rows) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return seed, training and test rows of each split."""
+    groups = np.array([row["group"] for row in rows], dtype=object)
+    return list(splits_of(labels(rows), groups, ProbeSettings(**config["probes"])))
+
+
+def scores(config: Config, vectors: np.ndarray, rows: Rows) -> pd.DataFrame:
+    """Return the scores of each layer."""
+    ((_, train, test),) = splits(config, rows)
+    settings = config["probes"]
+    probes = [
+        train_layer(layer, labels(rows), train, test, C=settings["C"], max_iter=settings["max_iter"])
+        for layer in vectors
+    ]
+    return pd.DataFrame([probe.scores for probe in probes])
+
+
+def labels(rows: Rows) -> np.ndarray:
+    """Return the label of each row."""
+    return np.array([row["label"] for row in rows], dtype=np.int8)
+
+
+def by_class(rows: Rows) -> np.ndarray:
+    """Return the order of the released code: class 0, then class 1, each in the order of the file."""
+    return np.argsort(labels(rows), kind="stable")
