@@ -1,6 +1,6 @@
 """How far this workflow's results are from the released code's, on the embedded model.
 
-    PYTHONPATH=workflow_scripts python tests/parity.py [--first 40] [--formats fp32 int8 int8_no_outliers]
+    PYTHONPATH=workflow_scripts python tests/parity.py [--first 24] [--formats fp32 int8 int8_no_outliers]
 
 prints the table of docs/parity.md: the same prompts through the same weights, one by one as in the released code
 (`released_code`) and in this workflow's passes, under config/paper.yaml. Needs the model of `make run` and the paper's
@@ -8,6 +8,7 @@ source files in a folder (``--sources``).
 """
 
 import argparse
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ import torch
 import yaml
 from conceptdepth.datasets import load_statements
 from conceptdepth.extraction import extract, shape, tokenize
+from conceptdepth.models import load_tokenizer
 from conceptdepth.probes import ProbeSettings, splits_of, train_layer
 from conceptdepth.prompts import instructed, render
 from conceptdepth.sources import file_name
 from snakemake.utils import update_config
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "results/models/smollm2-135m/weights"
@@ -36,6 +39,8 @@ FREE_BATCH_TOKENS = 512
 
 Config = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
+Result = tuple[np.ndarray, pd.DataFrame]
+"""Vectors, shape (n_layers, n_prompts, d_model), and scores of each layer."""
 
 
 # --- The workflow's own path, from the registry to scores ---------------------------------------------------
@@ -98,3 +103,61 @@ def labels(rows: Rows) -> np.ndarray:
 def by_class(rows: Rows) -> np.ndarray:
     """Return the order of the released code: class 0, then class 1, each in the order of the file."""
     return np.argsort(labels(rows), kind="stable")
+
+
+# --- The table of docs/parity.md ----------------------------------------------------------------------------
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "fp32": {},
+    "int8": {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)},
+    "int8_no_outliers": {"quantization_config": BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)},
+}
+"""Weight formats; without outlier columns the batch should not matter to int8."""
+
+HEADER = (
+    "| dataset | compared | relative difference, mean | largest | layers with another accuracy | accuracy, mean | largest | "
+    "AUC, largest |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+def main() -> None:
+    """Measure and print, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first", type=int, default=24, help="statements of each class")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--datasets", nargs="+", choices=released_code.LOADERS, default=DATASETS)
+    parser.add_argument("--sources", type=Path, default=SOURCES)
+    arguments = parser.parse_args()
+    config = paper_configuration()
+    tokenizer = load_tokenizer(WEIGHTS)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    print(HEADER)
+    exact: dict[str, Result] = {}
+    for form in arguments.formats:
+        model = AutoModelForCausalLM.from_pretrained(WEIGHTS, dtype=torch.float32, **FORMATS[form])
+        for name in arguments.datasets:
+            prompts = released_code.prompts(name, arguments.sources, arguments.first)
+            p, n = (released_code.hidden_states(model, tokenizer, part) for part in prompts)
+            alone = np.concatenate([p, n], axis=1), released_code.scores(p, n)
+            rows = prompt_rows(config, name, arguments.sources, arguments.first)
+            vectors = activations(config, model.base_model, tokenizer, rows, form.partition("_")[0])
+            ours = vectors[:, by_class(rows)], scores(config, vectors, rows)
+            print(table_row(name, f"{form}: passes with one by one", alone, ours), flush=True)
+            if form == "fp32":
+                exact[name] = alone
+            elif name in exact:
+                print(table_row(name, f"{form} with fp32, both one by one", exact[name], alone), flush=True)
+
+
+def table_row(name: str, compared: str, expected: Result, found: Result) -> str:
+    """Return what two extractions differ by: of vectors, the length of the difference relative to the first's."""
+    difference = np.linalg.norm(found[0] - expected[0], axis=2) / np.linalg.norm(expected[0], axis=2)
+    accuracy, auc = (np.abs(found[1][score] - expected[1][score]) for score in ("accuracy", "auc"))
+    return (
+        f"| {name} | {compared} | {difference.mean():.1e} | {difference.max():.1e} | {(accuracy > 0).sum()} of "
+        f"{len(accuracy)} | {accuracy.mean():.3f} | {accuracy.max():.3f} | {auc.max():.3f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
