@@ -23,6 +23,7 @@ from conceptdepth.settings import (
 )
 from conceptdepth.sites import SITES
 from list_data import data_table
+from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +57,30 @@ def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(co
     for registry in ("models", "datasets"):
         named = [config[registry][name]["published"] for name in config["run"][registry]]
         assert sorted(named) == sorted({row[registry.removesuffix("s")] for row in rows})
+
+
+def test_the_rigorous_preset_leaves_the_papers_in_four_switches(config):
+    overlays = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("paper", "rigorous")]
+    update_config(config, overlays[0])
+    paper = dict(flat(config))
+    update_config(config, overlays[1])
+    check_config(config)
+    rigorous = dict(flat(config))
+    assert {key: (paper[key], value) for key, value in rigorous.items() if paper[key] != value} == {
+        "prompts.instruction": ("released_code", "declared"),
+        "probes.split": ("reference", "grouped"),
+        "probes.seeds": ([42], [42, 43, 44]),
+        "datasets.strategyqa.parser.rationale": (True, False),
+    }
+
+
+def flat(value, where=""):
+    """Yield the path of every value that is no mapping, and the value."""
+    for key, content in value.items():
+        if isinstance(content, dict) and content:
+            yield from flat(content, f"{where}{key}.")
+        else:
+            yield f"{where}{key}", content
 
 
 def test_a_model_may_have_dots_in_its_name(config):
