@@ -46,7 +46,7 @@ class Cell:
     device: str
     """``auto``, ``cpu`` or ``cuda``."""
     max_memory: dict[str, str] | None = None
-    """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_body`."""
+    """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_model`."""
     threads: int
     """Threads on the CPU."""
     destination: str
