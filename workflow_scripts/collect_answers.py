@@ -25,7 +25,7 @@ def rates(cell: pd.DataFrame) -> dict[str, Any]:
         "accuracy": (is_1 == says_1).mean(),
         "auc": roc_auc_score(is_1, cell["log_odds"]),
         "false_positive_rate": says_1[~is_1].mean(),
-        "false_negative_rate": 1 - says_1[is_1].mean(),
+        "false_negative_rate": (~says_1)[is_1].mean(),
         "answered": cell["answered"].mean(),
         "mass": cell["mass"].mean(),
     }

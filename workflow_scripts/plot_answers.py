@@ -13,9 +13,9 @@ MEASURES = {"accuracy": "Accuracy", "auc": "Area under the ROC curve"}
 """Column of both tables -> name of its panels."""
 
 MARKERS = {
-    "best": ({"marker": "o", "color": COLOURS[0]}, "probe, best layer"),
-    "last": ({"marker": "o", "color": COLOURS[0], "markerfacecolor": "white"}, "probe, last layer"),
     "direct": ({"marker": "D", "color": COLOURS[1]}, "the model's own answer"),
+    "last": ({"marker": "o", "color": COLOURS[0], "markerfacecolor": "none"}, "probe, last layer"),
+    "best": ({"marker": "o", "color": COLOURS[0]}, "probe, best layer"),
 }
 """Column of `beside` -> look and name in the legend."""
 
@@ -49,11 +49,9 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         grid[0, 0].set_yticks(range(len(datasets)), names)
         grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
-        handles.append(Line2D([], [], label="chance (majority class; 0.5 for areas)", **CHANCE))
+        handles.append(Line2D([], [], label="chance", **CHANCE))
         fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=4, title=", ".join(fixed), title_fontsize=8.5
-        )
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, title=", ".join(fixed), title_fontsize=8.5)
     return figure
 
 
@@ -64,15 +62,14 @@ def beside(answers: pd.DataFrame, scores: pd.DataFrame, measure: str) -> pd.Data
     """
     curves = scores.groupby(["dataset", "layer"])[measure].mean().groupby("dataset")
     chance = answers["majority"] if measure == "accuracy" else 0.5
-    return pd.DataFrame({"best": curves.max(), "last": curves.last(), "direct": answers[measure]}).loc[
-        answers.index
-    ].assign(chance=chance)  # fmt: skip
+    table = pd.DataFrame({"best": curves.max(), "last": curves.last(), "direct": answers[measure], "chance": chance})
+    return table.loc[answers.index]
 
 
 def draw_measure(axis: Axes, table: pd.DataFrame) -> None:
     """Draw what `beside` returns, chance as a line across the row of each dataset."""
     for place, (_, row) in enumerate(table.iterrows()):
-        axis.vlines(row["chance"], place - 0.5, place + 0.5, **{"colors" if k == "color" else k: v for k, v in CHANCE.items()})
+        axis.plot([row["chance"]] * 2, [place - 0.5, place + 0.5], **CHANCE)
         axis.hlines(place, row[list(MARKERS)].min(), row[list(MARKERS)].max(), color="#bbbbbb", linewidth=1)
         for column, (look, _) in MARKERS.items():
             axis.plot(row[column], place, linestyle="", markersize=6, **look)

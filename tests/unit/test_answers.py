@@ -103,7 +103,9 @@ def test_a_space_and_a_casing_are_other_tokens(tokenizer):
 
 
 def test_a_word_of_several_tokens_names_dataset_class_and_model(tokenizer):
-    with pytest.raises(UserError, match=r"datasets.claims.classes\[1\].answer: 'no hate' is not a single token of tiny"):
+    with pytest.raises(
+        UserError, match=r"datasets.claims.classes\[1\].answer: 'no hate' is not a single token of tiny"
+    ):
         answer_tokens(tokenizer, ["true", "no hate"], cue="is", dataset="claims", model="tiny")
 
 

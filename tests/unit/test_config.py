@@ -116,7 +116,7 @@ def own_dataset(config, tmp_path, content):
         "source": {"path": str(path)},
         "table": {"format": "csv"},
         "columns": {"id": "id", "text": "text", "label": "label"},
-        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "answer": "Yes", "values": [1]}],
         "template": {"layout": "prompt_first", "prompt": "Judge."},
     }
     config["run"]["datasets"] = ["mine"]

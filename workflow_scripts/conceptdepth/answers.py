@@ -58,20 +58,22 @@ def answer_tokens(
     for number, (word, tokens) in enumerate(zip(words, found)):
         if not tokens:
             raise UserError(
-                f"datasets.{dataset}.classes[{number}].answer: {word!r} is not a single token of {model}, in any casing; "
-                "set another word."
+                f"datasets.{dataset}.classes[{number}].answer: {word!r} is not a single token of {model}, in any "
+                "casing; set another word."
             )
     if set(found[0]) & set(found[1]):
         raise UserError(
-            f"datasets.{dataset}.classes: the answers {words[0]!r} and {words[1]!r} share a token of {model}; set other "
-            "words."
+            f"datasets.{dataset}.classes: the answers {words[0]!r} and {words[1]!r} share a token of {model}; set "
+            "other words."
         )
     return found
 
 
 def _single_tokens(tokenizer: "PreTrainedTokenizerBase", word: str, cue: str) -> set[int]:
     """Return the tokens of a word's variants. With the cue before it, as some tokenizers put a space before a text."""
-    before, *after = tokenizer([cue, *(cue + variant for variant in variants(word))], add_special_tokens=False).input_ids
+    before, *after = tokenizer(
+        [cue, *(cue + variant for variant in variants(word))], add_special_tokens=False
+    ).input_ids
     added = {tokens[-1] for tokens in after if tokens[:-1] == before}
     return added - set(tokenizer.all_special_ids)
 
