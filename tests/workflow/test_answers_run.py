@@ -5,7 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
-from test_reruns import GRID, Row, jobs, nothing, plan, replace, setting
+from test_reruns import GRID, Row, nothing, plan, replace, setting
 from test_run import CELLS
 
 TABLE = "results/tables/direct_answers.csv"
@@ -96,7 +96,7 @@ def test_only_stale_answers_are_asked_for_again(answered, tmp_path, change, expe
 def test_the_default_run_has_nothing_to_do_with_answers(answered, tmp_path):
     project = answered.copy(tmp_path / "project")
     planned = plan(project, Row(setting("answers", "cue", "true ?"), set()))
-    assert planned == {"record_configuration", "audit_results"} < jobs()
+    assert planned == {"record_configuration", "audit_results"}
 
 
 def test_a_word_that_is_no_token_stops_its_cells_with_a_sentence(finished, tmp_path):

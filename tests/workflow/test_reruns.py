@@ -97,8 +97,8 @@ MODULES = {
     "figures": ["plot_*", "audit_results"],
     "published": ["plot_accuracy", "audit_results"],
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
+    "answers": [],  # Its jobs have to be asked for.
     # Not code of any job: what they decide reaches jobs as params.
-    "answers": [],
     **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings"], []),
 }
 
