@@ -143,8 +143,10 @@ def test_a_right_local_table_passes(config, tmp_path):
 
 
 def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_statement(config):
-    config["datasets"]["cities"]["classes"] = [{"name": "no", "values": [0]}, {"name": "yes", "answer": "Sure", "values": [1]}]
-    assert answer_settings(config, "cities", "fp32") == {"cue": "Answer:", "words": ["no", "Sure"], "fixed_batch_tokens": None}
+    classes = [{"name": "no", "values": [0]}, {"name": "yes", "answer": "Sure", "values": [1]}]
+    config["datasets"]["cities"]["classes"] = classes
+    found = answer_settings(config, "cities", "fp32")
+    assert found == {"cue": "Answer:", "words": ["no", "Sure"], "fixed_batch_tokens": None}
     assert answer_settings(config, "cities", "int8")["fixed_batch_tokens"] == 256
     assert chosen_keys(config["datasets"]["cities"], ["classes"]) == {"classes": [{"values": [0]}, {"values": [1]}]}
 
