@@ -48,6 +48,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
         grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)
+        grid[0, 0].set_xlim(min(0.4, grid[0, 0].get_xlim()[0]), 1.02)  # Of all panels, which share it.
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
         handles.append(Line2D([], [], label="chance", **CHANCE))
         fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
@@ -73,7 +74,6 @@ def draw_measure(axis: Axes, table: pd.DataFrame) -> None:
         axis.hlines(place, row[list(MARKERS)].min(), row[list(MARKERS)].max(), color="#bbbbbb", linewidth=1)
         for column, (look, _) in MARKERS.items():
             axis.plot(row[column], place, linestyle="", markersize=6, **look)
-    axis.set_xlim(min(0.4, table.min(axis=None) - 0.03), 1.02)
     axis.grid(axis="y", visible=False)
 
 

@@ -11,7 +11,7 @@ from conceptdepth.answers import answer_tokens, asked, score
 from conceptdepth.extraction import tokenize
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.models import load_model, load_tokenizer, resolve_device, tokens_of_a_pass
+from conceptdepth.models import device_name, load_model, load_tokenizer, resolve_device, tokens_of_a_pass
 from conceptdepth.records import read_jsonl
 from conceptdepth.weights import check_weights, model_folder
 
@@ -25,8 +25,10 @@ def score_answers(
     execution: Mapping[str, Any],
     destination: str,
     trust_remote_code: bool = False,
-) -> None:
+) -> str:
     """Write a row for each prompt of a cell: log-odds of class 1, probability of any answer, whether it comes first.
+
+    Returns what the device calls itself.
 
     ``model`` is the path of ``model.json``, ``answers`` what `conceptdepth.settings.answer_settings` returns and
     ``execution`` the config section.
@@ -54,13 +56,14 @@ def score_answers(
         table.to_csv(part, index=False)
     for word, ids in zip(answers["words"], said):
         log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
+    return device_name(loaded.device)
 
 
 if __name__ == "__main__":
     os.environ["HF_HUB_OFFLINE"] = "1"
-    with job(snakemake):
+    with job(snakemake) as record:
         torch.set_num_threads(snakemake.threads)
-        score_answers(
+        device = score_answers(
             snakemake.input.model,
             snakemake.input.prompts,
             cell=dict(snakemake.wildcards.items()),
@@ -69,3 +72,4 @@ if __name__ == "__main__":
             destination=snakemake.output.answers,
             **snakemake.params.model,
         )
+        record.environment = {"device": device}

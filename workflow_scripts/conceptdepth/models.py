@@ -137,3 +137,10 @@ def resolve_device(device: str) -> "torch.device":
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("execution.device is cuda, but PyTorch sees no GPU on this machine; use auto or cpu.")
     return torch.device(device)
+
+
+def device_name(device: "torch.device") -> str:
+    """Return what a device calls itself."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
