@@ -5,10 +5,14 @@ import sys
 
 import pandas as pd
 import pytest
-from test_reruns import GRID, Row, nothing, plan, replace, setting
-from test_run import CELLS
+from test_reruns import GRID, Row, all_of, nothing, plan, replace, setting, with_run
 
 TABLE = "results/tables/direct_answers.csv"
+
+CELLS = [
+    f"tiny/{quantization}/{dataset}.clean" for quantization in GRID["quantizations"] for dataset in GRID["datasets"]
+]
+"""Enough: each loads its model anew."""
 
 SCORES = {f"score_answers/{cell}" for cell in CELLS}
 COINS = {job for job in SCORES if "/coins." in job}
@@ -29,9 +33,9 @@ def words(dataset: str, *answers: str):
 def answered(finished, tmp_path_factory):
     """The finished project after `snakemake answers`. Tests must leave it as it is."""
     project = finished.copy(tmp_path_factory.mktemp("answers") / "project")
-    words("coins", "heads", "up")(project)  # The tiny tokenizer knows no yes and no.
-    planned = plan(project, Row(nothing, set(), ("answers",)))
-    assert planned == SCORES | AFTER_ANSWERS
+    # The tiny tokenizer knows no yes and no.
+    change = all_of(with_run(models=["tiny"], perturbations=["clean"]), words("coins", "heads", "up"))
+    assert plan(project, Row(change, set(), ("answers",))) == {*SCORES, *AFTER_ANSWERS, "collect_scores"}
     result = project.snakemake("answers")
     assert result.returncode == 0, result.stderr
     return project
@@ -79,7 +83,6 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answer
         (nothing, set()),
         (setting("answers", "cue", "true ?"), SCORES | AFTER_ANSWERS),
         (words("coins", "coin", "up"), COINS | AFTER_ANSWERS),
-        (setting("activations", "fixed_batch_tokens", "int8", 64), None),
         (setting("execution", "batch_tokens", 64), set()),
         (setting("depth", "jump_ratio", 1.2), set()),
         (replace("workflow_scripts/collect_answers.py", '"mass": cell["mass"].mean()', '"mass": cell["mass"].median()'), AFTER_ANSWERS),
@@ -87,16 +90,20 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answer
 )  # fmt: skip
 def test_only_stale_answers_are_asked_for_again(answered, tmp_path, change, expected):
     planned = plan(answered.copy(tmp_path / "project"), Row(change, set(), ("answers",)))
-    if expected is None:
-        planned = {job for job in planned if job.startswith("score_answers/")}
-        expected = {job for job in SCORES if "/int8/" in job}
     assert planned == expected
 
 
-def test_the_default_run_has_nothing_to_do_with_answers(answered, tmp_path):
+def test_tokens_of_an_int8_pass_are_part_of_its_answers(answered, tmp_path):
     project = answered.copy(tmp_path / "project")
-    planned = plan(project, Row(setting("answers", "cue", "true ?"), set()))
-    assert planned == {"record_configuration", "audit_results"}
+    planned = plan(project, Row(setting("activations", "fixed_batch_tokens", "int8", 64), set(), ("answers",)))
+    assert planned & SCORES == {job for job in SCORES if "/int8/" in job}
+
+
+def test_the_default_run_has_nothing_to_do_with_answers(answered, tmp_path):
+    before = plan(answered.copy(tmp_path / "before"), Row(nothing, set()))
+    after = plan(answered.copy(tmp_path / "after"), Row(setting("answers", "cue", "true ?"), set()))
+    assert after == before | {"record_configuration", "audit_results"}
+    assert not after & (SCORES | AFTER_ANSWERS)
 
 
 def test_a_word_that_is_no_token_stops_its_cells_with_a_sentence(finished, tmp_path):
