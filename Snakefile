@@ -28,6 +28,7 @@ include: "rules/probes.smk"
 include: "rules/depth.smk"
 include: "rules/figures.smk"
 include: "rules/published.smk"
+include: "rules/answers.smk"
 include: "rules/provenance.smk"
 
 

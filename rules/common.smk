@@ -63,6 +63,11 @@ def extraction_settings(wildcards):
     return settings.extraction_settings(config, wildcards.quantization)
 
 
+def answer_settings(wildcards):
+    """Return the settings that decide the model's own answers in a cell."""
+    return settings.answer_settings(config, wildcards.dataset, wildcards.quantization)
+
+
 def extraction_memory(wildcards):
     """Return the memory of an extraction job in MB."""
     return settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)

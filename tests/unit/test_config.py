@@ -15,6 +15,7 @@ from conceptdepth.probes import SPLITS
 from conceptdepth.prompts import INSTRUCTIONS
 from conceptdepth.settings import (
     BYTES_PER_PARAMETER,
+    answer_settings,
     chosen_keys,
     figure_labels,
     in_order,
@@ -141,7 +142,7 @@ def own_dataset(config, tmp_path, content):
         "source": {"path": str(path)},
         "table": {"format": "csv"},
         "columns": {"id": "id", "text": "text", "label": "label"},
-        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "answer": "Yes", "values": [1]}],
         "template": {"layout": "prompt_first", "prompt": "Judge."},
     }
     config["run"]["datasets"] = ["mine"]
@@ -164,6 +165,15 @@ def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, m
 
 def test_a_right_local_table_passes(config, tmp_path):
     check_config(own_dataset(config, tmp_path, "id,text,label\na,A,0\nb,B,1\n"))
+
+
+def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_statement(config):
+    classes = [{"name": "no", "values": [0]}, {"name": "yes", "answer": "Sure", "values": [1]}]
+    config["datasets"]["cities"]["classes"] = classes
+    found = answer_settings(config, "cities", "fp32")
+    assert found == {"cue": "Answer:", "words": ["no", "Sure"], "fixed_batch_tokens": None}
+    assert answer_settings(config, "cities", "int8")["fixed_batch_tokens"] == 256
+    assert chosen_keys(config["datasets"]["cities"], ["classes"]) == {"classes": [{"values": [0]}, {"values": [1]}]}
 
 
 def test_the_table_of_data_is_that_of_the_registry(config):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.figures import draw_curves, save_figure
+from plot_answers import plot_answers
 from plot_depths import plot_depths
 
 LABELS = {
@@ -123,3 +124,28 @@ def test_equal_data_give_equal_files(scores, tmp_path):
     for extension in ("svg", "png"):
         assert (tmp_path / f"one.{extension}").read_bytes() == (tmp_path / f"two.{extension}").read_bytes()
     assert b"Model B" in (tmp_path / "one.svg").read_bytes(), "text stays text"
+
+
+def test_answers_stand_beside_the_best_and_the_last_layer_of_their_model(scores):
+    scores["auc"] = scores["accuracy"] / 2
+    cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"]).reset_index(drop=True)
+    answers = cells.assign(accuracy=np.linspace(0.5, 0.6, len(cells)), auc=0.45, majority=0.7)
+    chosen = (answers[["model", "quantization", "dataset", "perturbation"]] == ["a", "fp32", "y", "clean"]).all(axis=1)
+    answers.loc[chosen, "accuracy"] = 0.1
+    figure = plot_answers(answers, scores, LABELS)
+    assert len(figure.axes) == 4
+    accuracies, areas = figure.axes[:2]
+    assert accuracies.get_title(loc="left") == "Model A: accuracy"
+    curve = scores[
+        (scores[["model", "quantization", "dataset", "perturbation"]] == ["a", "fp32", "y", "clean"]).all(axis=1)
+    ]
+    means = curve.groupby("layer")["accuracy"].mean()
+    drawn = {tuple(line.get_xdata()) for line in accuracies.lines if list(line.get_ydata()) == [1]}
+    assert drawn == {(0.1,), (means.max(),), (means.iloc[-1],)}
+    chance = [
+        [line.get_xdata()[0] for line in axis.lines if len(line.get_xdata()) == 2] for axis in (accuracies, areas)
+    ]
+    assert chance == [[0.7, 0.7], [0.5, 0.5]]
+    assert all(axis.get_xlim()[0] < 0.1 for axis in figure.axes), (
+        "panels share their scale, the lowest point is in view"
+    )

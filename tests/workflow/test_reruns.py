@@ -74,6 +74,8 @@ AFTER = {
     **{plot: [plot, "audit_results"] for plot in PLOTS},
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
+    # Only for those who ask the models themselves: test_answers_run.py.
+    **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
 }  # fmt: skip
 """Rule -> what runs again when all its jobs do."""
 
@@ -95,6 +97,7 @@ MODULES = {
     "figures": ["plot_*", "audit_results"],
     "published": ["plot_accuracy", "audit_results"],
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
+    "answers": [],  # Its jobs have to be asked for.
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings"], []),
 }
@@ -412,7 +415,7 @@ def test_the_table_has_every_module_and_every_script():
     root = Path(__file__).parents[2]
     assert {path.stem for path in (root / LIBRARY).glob("*.py")} - {"__init__"} == MODULES.keys()
     rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
-    assert set(rules) - {"show_prompts", "published"} == AFTER.keys()
+    assert set(rules) - {"show_prompts", "published", "answers"} == AFTER.keys()
 
 
 def test_every_rule_with_outputs_tracks_its_code_and_its_software():

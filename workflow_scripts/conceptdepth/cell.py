@@ -7,17 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from conceptdepth.environment import begin_peak_memory, linear_algebra, peak_memory_mb
 from conceptdepth.loaded import LoadedModels
-from conceptdepth.models import tokens_of_a_pass
+from conceptdepth.models import device_name, tokens_of_a_pass
 from conceptdepth.provenance import PREFIX
 from conceptdepth.records import read_jsonl
 from conceptdepth.store import new_activations
-
-if TYPE_CHECKING:
-    import torch
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +43,7 @@ class Cell:
     device: str
     """``auto``, ``cpu`` or ``cuda``."""
     max_memory: dict[str, str] | None = None
-    """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_body`."""
+    """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_model`."""
     threads: int
     """Threads on the CPU."""
     destination: str
@@ -116,10 +113,3 @@ def extract_cell(cell: Cell, models: LoadedModels, wanted: Callable[[], bool] = 
         "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(seconds, 3)},
         "environment": {"device": device, "blas": linear_algebra()},
     }
-
-
-def device_name(device: "torch.device") -> str:
-    """Return what a device calls itself."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

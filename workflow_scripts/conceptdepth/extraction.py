@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 
+OUTPUT = "the model's output"
+"""What errors call the last layer's output after the final norm, which `last_states` reads."""
+
 
 class Destination(Protocol):
     """An array of shape (n_layers, n_prompts, d_model), in memory or in a file."""
@@ -111,16 +114,54 @@ def extract(
     finite, and too little memory for one prompt.
     """
     _check_lengths(body, tokens, name)
+    with _Collector(body, list(into), name) as collector:
+        return _in_passes(collector.run, tokens, into, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
+
+
+def last_states(
+    body: "PreTrainedModel", tokens: Sequence[list[int]], *, batch_tokens: int, fixed: bool = False, name: str
+) -> Vectors:
+    """Return what the head would get at each prompt's last token, shape (n_prompts, d_model).
+
+    That is the last layer's output after the final norm. Arguments and errors are those of `extract`.
+    """
+    _check_lengths(body, tokens, name)
+    blocks(body, name)  # Only architectures whose masks are known here.
+
+    def run(batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
+        states = forward(body, batch, cache).last_hidden_state
+        vectors = states.reshape(-1, states.shape[-1])[torch.from_numpy(batch.last).to(states.device)]
+        return {OUTPUT: vectors[None].float().cpu().numpy()}
+
+    found = np.empty((1, len(tokens), body.get_input_embeddings().embedding_dim), np.float32)
+    _in_passes(run, tokens, {OUTPUT: found}, batch_tokens=batch_tokens, fixed=fixed, name=name)
+    return found[0]
+
+
+Run = Callable[[Batch, Cache | None], dict[str, Vectors]]
+"""Runs a pass and returns the vectors of its prompts for each site, (n_layers, n_prompts, d_model)."""
+
+
+def _in_passes(
+    run: Run,
+    tokens: Sequence[list[int]],
+    into: Mapping[str, Destination],
+    *,
+    batch_tokens: int,
+    fixed: bool,
+    name: str,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Work:
+    """Put what ``run`` returns for all prompts into the destinations, pass by pass; see `extract`."""
     prefix, rest = split_prefix(tokens)
     work = Work(batch_tokens)
     waiting = np.arange(len(tokens))
     with (
         torch.inference_mode(),
-        _Collector(body, list(into), name) as collector,
         tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5) as bar,
     ):
         try:
-            cache = _prefix_cache(collector, prefix, work)
+            cache = _prefix_cache(run, prefix, work)
         except torch.OutOfMemoryError:
             raise _too_little_memory(name) from None
         while len(waiting):
@@ -130,7 +171,7 @@ def extract(
                 if not wanted():
                     raise NotWanted
                 try:
-                    vectors = collector.run(batch, cache)
+                    vectors = run(batch, cache)
                 except torch.OutOfMemoryError:
                     work.batch_tokens = _fewer(batch, work.batch_tokens, fixed, name)
                     break
@@ -227,29 +268,33 @@ class PrefixLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not ty
         return keys, values
 
 
-def _prefix_cache(collector: _Collector, prefix: list[int], work: Work) -> Cache | None:
+def _prefix_cache(run: Run, prefix: list[int], work: Work) -> Cache | None:
     """Run the prefix and return its keys and values: all of them in every layer, since the masks have the windows."""
     if not prefix:
         return None
     cache = Cache(layer_class_to_replicate=PrefixLayer)
     (row,) = pack([prefix], len(prefix))
     batch = Batch([row], offset=0)
-    collector.run(batch, cache)
+    run(batch, cache)
     work.add(batch)
     return cache
 
 
-def forward(body: "PreTrainedModel", batch: Batch, cache: Cache | None = None) -> None:
-    """Run a batch through the model, after the prefix in ``cache``; the hooks take what is wanted."""
+def forward(body: "PreTrainedModel", batch: Batch, cache: Cache | None = None) -> Any:
+    """Run a batch through the model, after the prefix in ``cache``, and return its output.
+
+    Hooks take what is wanted from inside; None if one of them ended the pass.
+    """
     device = input_device(body)
     with suppress(_Finished):
-        body(
+        return body(
             input_ids=torch.from_numpy(batch.tokens).to(device),
             position_ids=torch.from_numpy(batch.positions).to(device),
             attention_mask=_attention_mask(body, batch, device),
             past_key_values=cache,
             use_cache=cache is not None,
         )
+    return None
 
 
 def _attention_mask(

@@ -22,7 +22,12 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> "PreTrai
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
 
 
-def load_body(
+def load_body(folder: Path, **options: Any) -> "PreTrainedModel":
+    """Load a causal language model without its head; options and errors are those of `load_model`."""
+    return load_model(folder, **options).base_model
+
+
+def load_model(
     folder: Path,
     *,
     quantization: str,
@@ -31,7 +36,7 @@ def load_body(
     offload_folder: str | None = None,
     trust_remote_code: bool = False,
 ) -> "PreTrainedModel":
-    """Load a causal language model without its head, in evaluation mode, onto a device.
+    """Load a causal language model in evaluation mode onto a device.
 
     A model that does not fit is spread: over the GPUs in their order, then the processor's memory, then the
     disk (``offload_folder``). ``max_memory`` limits each, by GPU number and ``cpu``; without it the GPUs take
@@ -58,7 +63,7 @@ def load_body(
         if "dispatched on the CPU or the disk" not in str(error):
             raise
         raise UserError(f"as {quantization} the model does not fit: its weights must stay on the GPUs.") from None
-    return model.base_model.eval()
+    return model.eval()
 
 
 def input_device(body: "PreTrainedModel") -> "torch.device":
@@ -132,3 +137,10 @@ def resolve_device(device: str) -> "torch.device":
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("execution.device is cuda, but PyTorch sees no GPU on this machine; use auto or cpu.")
     return torch.device(device)
+
+
+def device_name(device: "torch.device") -> str:
+    """Return what a device calls itself."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -61,8 +61,8 @@ def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]
 
 
 def unnamed(classes: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Return what makes a statement a member of each class; what the class is called does not matter."""
-    return [in_order({key: value for key, value in cls.items() if key != "name"}) for cls in classes]
+    """Return what makes a statement a member of each class; what the class is called or answered with does not."""
+    return [in_order({key: value for key, value in cls.items() if key not in ("name", "answer")}) for cls in classes]
 
 
 DECISIVE: dict[str, Callable[[Any], Any]] = {"source": pinned, "classes": unnamed}
@@ -73,6 +73,13 @@ def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[st
     """Return the settings that decide the activations of a weight format."""
     settings = config["activations"]
     return in_order(settings | {"fixed_batch_tokens": settings["fixed_batch_tokens"].get(quantization)})
+
+
+def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) -> dict[str, Any]:
+    """Return the settings that decide a model's own answers: the words of class 0 and 1, the cue, tokens of a pass."""
+    words = [cls.get("answer", cls["name"]) for cls in config["datasets"][dataset]["classes"]]
+    fixed = config["activations"]["fixed_batch_tokens"].get(quantization)
+    return in_order(config["answers"] | {"words": words, "fixed_batch_tokens": fixed})
 
 
 PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}

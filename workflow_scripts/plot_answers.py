@@ -1,0 +1,90 @@
+"""Draw what a probe finds beside what the model itself says, a row for each dataset."""
+
+import matplotlib as mpl
+import pandas as pd
+from conceptdepth.figures import CHANCE, COLOURS, STYLE, Labels, held_at_first, save_figure, word
+from conceptdepth.job import job
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+MEASURES = {"accuracy": "Accuracy", "auc": "Area under the ROC curve"}
+"""Column of both tables -> name of its panels."""
+
+MARKERS = {
+    "direct": ({"marker": "D", "color": COLOURS[1]}, "the model's own answer"),
+    "last": ({"marker": "o", "color": COLOURS[0], "markerfacecolor": "none"}, "probe, last layer"),
+    "best": ({"marker": "o", "color": COLOURS[0]}, "probe, best layer"),
+}
+"""Column of `beside` -> look and name in the legend."""
+
+
+def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw ``direct_answers.csv`` and ``layer_scores.csv``: for each model a panel of accuracies and one of areas.
+
+    Weight format, texts, site and probe are held at their first value.
+    """
+    scores = held_at_first(scores, "model")
+    held = {key: scores[key].iloc[0] for key in ("quantization", "perturbation")}
+    for key, value in held.items():
+        answers = answers[answers[key] == value]
+    models, datasets = list(labels["models"]), list(labels["datasets"])
+    with mpl.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(models),
+            len(MEASURES),
+            figsize=(8.2, 1.2 + (0.5 + 0.42 * len(datasets)) * len(models)),
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+        for row, model in zip(grid, models):
+            of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
+            of_probes = scores[scores["model"] == model]
+            for axis, (measure, title) in zip(row, MEASURES.items()):
+                draw_measure(axis, beside(of_model, of_probes, measure))
+                axis.set_title(title if len(models) == 1 else f"{labels['models'][model]['label']}: {title.lower()}")
+        names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
+        grid[0, 0].set_yticks(range(len(datasets)), names)
+        grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)
+        grid[0, 0].set_xlim(min(0.4, grid[0, 0].get_xlim()[0]), 1.02)  # Of all panels, which share it.
+        handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
+        handles.append(Line2D([], [], label="chance", **CHANCE))
+        fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, title=", ".join(fixed), title_fontsize=8.5)
+    return figure
+
+
+def beside(answers: pd.DataFrame, scores: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return a row for each dataset of one model: the measure of its answers, of its best and last layer, and chance.
+
+    ``answers`` has the datasets as its index; scores of a layer are means over splits.
+    """
+    curves = scores.groupby(["dataset", "layer"])[measure].mean().groupby("dataset")
+    chance = answers["majority"] if measure == "accuracy" else 0.5
+    table = pd.DataFrame({"best": curves.max(), "last": curves.last(), "direct": answers[measure], "chance": chance})
+    return table.loc[answers.index]
+
+
+def draw_measure(axis: Axes, table: pd.DataFrame) -> None:
+    """Draw what `beside` returns, chance as a line across the row of each dataset."""
+    for place, (_, row) in enumerate(table.iterrows()):
+        axis.plot([row["chance"]] * 2, [place - 0.5, place + 0.5], **CHANCE)
+        axis.hlines(place, row[list(MARKERS)].min(), row[list(MARKERS)].max(), color="#bbbbbb", linewidth=1)
+        for column, (look, _) in MARKERS.items():
+            axis.plot(row[column], place, linestyle="", markersize=6, **look)
+    axis.grid(axis="y", visible=False)
+
+
+if __name__ == "__main__":
+    with job(snakemake) as record:
+        save_figure(
+            plot_answers(
+                pd.read_csv(snakemake.input.answers), pd.read_csv(snakemake.input.scores), snakemake.params.labels
+            ),
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            record=record.id,
+            **snakemake.params.figures,
+        )
