@@ -5,7 +5,6 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import torch
 from conceptdepth import loaded
 from conceptdepth.cell import Cell
 from conceptdepth.loaded import LoadedModels
@@ -39,22 +38,17 @@ def stub_load(monkeypatch):
     return told
 
 
-def on(device: str, monkeypatch) -> None:
-    monkeypatch.setattr(loaded, "resolve_device", lambda _: torch.device(device))
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_cells_of_one_model_use_it_at_the_same_time(cell, monkeypatch, stub_load, device):
-    on(device, monkeypatch)
+def test_cells_of_one_model_use_it_at_the_same_time(cell, stub_load):
     models = LoadedModels()
     with models.use(cell("fp32")) as first, models.use(cell("fp32")) as second:
         assert first is second
         assert first.users == 2
-    assert stub_load == ["fp32"]
+    with models.use(cell("fp32")):
+        assert stub_load == ["fp32"], "the last one stays"
 
 
-def test_on_a_gpu_another_model_waits_until_the_first_is_let_go(cell, monkeypatch, stub_load):
-    on("cuda", monkeypatch)
+def test_another_model_waits_until_the_first_is_let_go(cell, stub_load):
+    """Memory is not enough for two on a GPU, and loading changes the default dtype of the whole process."""
     models, begun = LoadedModels(), threading.Event()
 
     def use_another():
@@ -73,22 +67,7 @@ def test_on_a_gpu_another_model_waits_until_the_first_is_let_go(cell, monkeypatc
     assert stub_load == ["fp32", "int8"]
 
 
-def test_on_a_processor_models_overlap_and_the_last_one_stays(cell, monkeypatch, stub_load):
-    on("cpu", monkeypatch)
-    models = LoadedModels()
-    with models.use(cell("fp32")) as model:
-        first = weakref.ref(model)
-        del model
-        with models.use(cell("int8")):
-            assert first() is not None
-        assert first() is not None, "it is in use"
-    assert first() is None, "nobody uses it, and it is not the last"
-    with models.use(cell("int8")):
-        assert stub_load == ["fp32", "int8"]
-
-
 def test_a_model_that_failed_to_load_is_tried_again(cell, monkeypatch, stub_load):
-    on("cuda", monkeypatch)
     models, right = LoadedModels(), loaded.LoadedModel.load
 
     def fail(model, cell):

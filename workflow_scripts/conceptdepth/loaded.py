@@ -1,4 +1,4 @@
-"""The models that a process has loaded, each once, for all cells that want it."""
+"""The model that a process has loaded, for all cells that want it."""
 
 import gc
 import json
@@ -84,16 +84,17 @@ class LoadedModel:
 
 
 class LoadedModels:
-    """The models of a process: those that cells are using, and the last one, for the next cell.
+    """The models of a process, one at a time.
 
-    Cells of one model share it, also at the same time. On a GPU another model waits until nobody uses the
-    first, whose memory is then given back. On a processor it does not wait, because Snakemake has counted the
-    memory of the weights for each job that runs (``mem_mb``).
+    Cells of one model share it, also at the same time. Another model waits until nobody uses the first, whose
+    memory is then given back: transformers changes PyTorch's default dtype for the whole process while it
+    loads, so that no pass may run meanwhile.
     """
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, ...], LoadedModel] = {}
-        """By what a cell asks for, in the order of loading."""
+        self._key: tuple[str, ...] | None = None
+        """What the cells of the model ask for."""
+        self._model = LoadedModel()
         self._changed = threading.Condition()
 
     @contextmanager
@@ -102,31 +103,19 @@ class LoadedModels:
         # The description's text is part of the key: the model may have been fetched anew.
         description, memory = Path(cell.model).read_text("utf-8"), json.dumps(cell.max_memory)
         key = (description, cell.quantization, cell.device, memory, str(cell.trust_remote_code))
-        on_gpu = resolve_device(cell.device).type == "cuda"
         with self._changed:
-            self._changed.wait_for(lambda: key in self._models or not (on_gpu and self._used()))
-            model = self._models.setdefault(key, LoadedModel())
+            self._changed.wait_for(lambda: key == self._key or not self._model.users)
+            if key != self._key:
+                self._key, self._model = key, LoadedModel()
+            model = self._model
             model.users += 1
-            self._let_go()
         try:
             model.load(cell)
             yield model
         finally:
             with self._changed:
                 model.users -= 1
-                if not model.is_loaded:  # The next cell tries again.
-                    self._models.pop(key, None)
-                self._let_go()
                 self._changed.notify_all()
-
-    def _used(self) -> bool:
-        return any(model.users for model in self._models.values())
-
-    def _let_go(self) -> None:
-        """Forget the models that nobody uses, but for the last."""
-        for key, model in list(self._models.items())[:-1]:
-            if not model.users:
-                del self._models[key]
 
 
 def _free_memory() -> None:
