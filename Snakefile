@@ -19,6 +19,7 @@ wildcard_constraints:
     quantization="[^/.]+",
     dataset="[^/.]+",
     perturbation="[^/.]+",
+    switch="[^/]+",
 
 
 include: "rules/common.smk"
@@ -29,6 +30,7 @@ include: "rules/depth.smk"
 include: "rules/figures.smk"
 include: "rules/published.smk"
 include: "rules/answers.smk"
+include: "rules/ablation.smk"
 include: "rules/provenance.smk"
 
 

@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from conceptdepth import settings
+from conceptdepth import settings, switches
 from conceptdepth.config import check_config
 from conceptdepth.digest import code_digest
 from conceptdepth.errors import UserError
@@ -50,7 +50,9 @@ def if_published(*paths):
 
 def entry(registry, *keys):
     """Return a params function that gives the named keys of the wildcard's registry entry."""
-    return lambda wildcards: settings.chosen_keys(config[f"{registry}s"][wildcards[registry]], keys)
+    return lambda wildcards: settings.chosen_keys(
+        switches.under(config, wildcards)[f"{registry}s"][wildcards[registry]], keys
+    )
 
 
 def source_file(pattern):
@@ -60,7 +62,7 @@ def source_file(pattern):
 
 def extraction_settings(wildcards):
     """Return the settings that decide the activations of a cell."""
-    return settings.extraction_settings(config, wildcards.quantization)
+    return settings.extraction_settings(switches.under(config, wildcards), wildcards.quantization)
 
 
 def answer_settings(wildcards):

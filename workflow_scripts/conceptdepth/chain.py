@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conceptdepth.audit import Audit
-from conceptdepth.digest import SCRIPTS
+from conceptdepth.digest import SCRIPTS, script_of
 from conceptdepth.provenance import RecordContent
 
 NO_SETTINGS = ("labels", "configuration", "targets", "published")
@@ -69,7 +69,7 @@ def counted(number: int, noun: str) -> str:
 
 def _deed(rule: str) -> str:
     try:
-        tree = ast.parse((SCRIPTS / f"{rule}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((SCRIPTS / script_of(rule)).read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
         return ""  # The audit says that it is gone or changed.
     return (ast.get_docstring(tree) or "").partition("\n")[0]

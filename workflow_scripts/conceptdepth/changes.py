@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.digest import code_hashes
+from conceptdepth.digest import code_hashes, script_of
 
 ROOTS = ("labels", "configuration", "published")
 """Params whose keys are those of the configuration itself."""
@@ -24,7 +24,7 @@ def changes(
     before = dict(leaves(record["params"], record["wildcards"]))
     after = dict(leaves(now, record["wildcards"]))
     yield from _differences(before, after)
-    yield from _code(record["code"]["files"], code_hashes(f"{record['rule']}.py"))
+    yield from _code(record["code"]["files"], code_hashes(script_of(record["rule"])))
     for name, was, is_now in _unequal(record["software"], params["software"]):
         yield f"`{name}` changed from {was} to {is_now} in envs/{stage}.yaml"
     were = {entry["path"] for entry in (*record["inputs"], *record["upstream"])}

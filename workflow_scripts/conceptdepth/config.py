@@ -4,6 +4,7 @@ import csv
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from referencing import Registry, Resource
 from conceptdepth.datasets import PARSERS, load_statements
 from conceptdepth.errors import UserError, one_of
 from conceptdepth.generators import GENERATORS
+from conceptdepth.switches import merged
 
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
 
@@ -32,18 +34,23 @@ def check_config(config: Mapping[str, Any]) -> None:
     class is found here too.
     """
     problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
+    problems = problems or list(_switch_problems(config))
     problems = problems or list(_dataset_problems(config))
     if problems:
         raise UserError("\n".join(problems))
 
 
-def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
     schemas = {path.name: yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
     registry: Registry = Registry().with_resources(
         (name, Resource.from_contents(schema)) for name, schema in schemas.items()
     )
-    validator = jsonschema.Draft202012Validator(schemas["config.schema.yaml"], registry=registry)
-    for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
+    return jsonschema.Draft202012Validator(schemas["config.schema.yaml"], registry=registry)
+
+
+def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for error in sorted(_validator().iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
         yield sentence(error)
 
 
@@ -80,14 +87,45 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("models", "datasets", "perturbations"):
         for name in config["run"][key]:
             if name not in config[key]:
-                known = list(config[key])
-                yield f"run.{key}: {name!r} does not exist{_nearest(name, known)}; {key} has {one_of(known)}."
+                yield _no_such(f"run.{key}", name, key, config)
     yield from _published_problems(config)
+    yield from _dataset_option_problems(config)
+
+
+def _dataset_option_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in config["datasets"].items():
         if "generator" in entry["source"]:
             yield from _option_problems(f"datasets.{name}.source", "generator", entry["source"], GENERATORS, 0)
         elif "parser" in entry:
             yield from _option_problems(f"datasets.{name}.parser", "name", entry["parser"], PARSERS, 1)
+
+
+def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Find what is wrong with the configuration under each switch, of which only what the switch sets is read again."""
+    known = config["ablation"]["switches"]
+    for name in config["ablation"]["run"]:
+        if name not in known:
+            yield f"ablation.run: {name!r} does not exist{_nearest(name, known)}; ablation.switches has {one_of(known)}."
+    for name, switch in known.items():
+        where = f"ablation.switches.{name}"
+        unknown = [
+            _no_such(f"{where}.{key}", entry, key, config)
+            for key in ("datasets", "perturbations")
+            for entry in switch.get(key, {})
+            if entry not in config[key]
+        ]
+        if unknown:
+            yield from unknown
+            continue
+        datasets = {entry: config["datasets"][entry] for entry in switch.get("datasets", {})}
+        small = merged({**config, "models": {}, "datasets": datasets}, switch)
+        problems = list(_schema_problems(small)) or list(_dataset_option_problems(small))
+        yield from (f"{where}.{problem}" for problem in problems)
+
+
+def _no_such(where: str, name: str, key: str, config: Mapping[str, Any]) -> str:
+    known = list(config[key])
+    return f"{where}: {name!r} does not exist{_nearest(name, known)}; {key} has {one_of(known)}."
 
 
 def _published_problems(config: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,14 @@ def code_digest(script: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
+def script_of(rule: str) -> str:
+    """Return the script of a rule: the one of its name, or of what stands in it before two underscores.
+
+    A rule that is another one with other files (``use rule train_probes as train_probes__ablated``) runs its script.
+    """
+    return f"{rule.partition('__')[0]}.py"
+
+
 def code_hashes(script: str) -> dict[str, str]:
     """Return the SHA-256 of the syntax of each file behind a script, by path from the repository's root."""
     return {path.relative_to(SCRIPTS.parent).as_posix(): syntax_sha256(path) for path in code_files(script)}

@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.digest import code_digest, code_hashes
+from conceptdepth.digest import code_digest, code_hashes, script_of
 from conceptdepth.environment import environment, git_state, peak_memory_mb
 from conceptdepth.errors import UserError
 from conceptdepth.files import complete_file, file_sha256
@@ -68,7 +68,7 @@ class JobRecord:
         self._clock = time.perf_counter()
         records = [path for path in inputs if is_record(path)]
         made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
-        script = f"{rule}.py"
+        script = script_of(rule)
         self.content: RecordContent = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

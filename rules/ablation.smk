@@ -1,0 +1,155 @@
+"""What each switch alone does to accuracy and depth. Optional: `snakemake ablation`.
+
+The rules of the stages again, each under a switch of the configuration (`ablation.switches`): their settings are
+those under the switch, and what it does not touch is read from the cell itself.
+
+reads   results/sources/, results/models/, and of each cell results/datasets/ to results/probes/
+writes  results/ablation/{switch}/{datasets,prompts,activations,probes}/, results/tables/ablation.csv,
+        results/figures/ablation.{svg,png}
+"""
+
+
+localrules:
+    ablation,
+
+
+def section(*path):
+    """Return a params function that gives a part of the configuration under the wildcard's switch."""
+    return lambda wildcards: settings.in_order(
+        lookup(dpath="/".join(path).format(**wildcards), within=switches.under(config, wildcards))
+    )
+
+
+def own_or_switched(stage, pattern):
+    """Return an input function that gives what a stage made for the cell, under the switch if that touches it."""
+    return lambda wildcards: switches.upstream(config, wildcards, stage, pattern)
+
+
+def switched(pattern):
+    """Return an input function that gives the pattern for every switch and every cell of the grid that it touches."""
+    return lambda wildcards: [pattern.format(**cell) for cell in switches.switched_cells(config)]
+
+
+use rule prepare_dataset as prepare_dataset__ablated with:
+    output:
+        statements="results/ablation/{switch}/datasets/{dataset}.jsonl",
+        record="results/provenance/prepare_dataset__ablated/{switch}/{dataset}.json",
+    log:
+        "results/logs/prepare_dataset__ablated/{switch}/{dataset}.log",
+
+
+use rule render_prompts as render_prompts__ablated with:
+    input:
+        statements=own_or_switched("datasets", "results/{ablation}datasets/{dataset}.jsonl"),
+        record=own_or_switched("datasets", "results/provenance/prepare_dataset{ablated}/{dataset}.json"),
+    output:
+        prompts="results/ablation/{switch}/prompts/{dataset}.{perturbation}.jsonl",
+        record="results/provenance/render_prompts__ablated/{switch}/{dataset}.{perturbation}.json",
+    log:
+        "results/logs/render_prompts__ablated/{switch}/{dataset}.{perturbation}.log",
+    params:
+        prompts=section("prompts"),
+        perturbation=section("perturbations", "{perturbation}"),
+
+
+use rule extract_activations as extract_activations__ablated with:
+    input:
+        model="results/models/{model}/model.json",
+        prompts=own_or_switched("prompts", "results/{ablation}prompts/{dataset}.{perturbation}.jsonl"),
+        model_record="results/provenance/fetch_model/{model}.json",
+        prompts_record=own_or_switched("prompts", "results/provenance/render_prompts{ablated}/{dataset}.{perturbation}.json"),
+    output:
+        activations="results/ablation/{switch}/activations/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        record="results/provenance/extract_activations__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.json",
+    log:
+        "results/logs/extract_activations__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.log",
+    benchmark:
+        "results/benchmarks/extract_activations__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.tsv"
+
+
+use rule train_probes as train_probes__ablated with:
+    input:
+        # By its record and not its time stamp, as in train_probes.
+        activations=ancient(
+            own_or_switched(
+                "activations", "results/{ablation}activations/{model}/{quantization}/{dataset}.{perturbation}.h5"
+            )
+        ),
+        record=own_or_switched(
+            "activations",
+            "results/provenance/extract_activations{ablated}/{model}/{quantization}/{dataset}.{perturbation}.json",
+        ),
+    output:
+        scores="results/ablation/{switch}/probes/{model}/{quantization}/{dataset}.{perturbation}.csv",
+        probes="results/ablation/{switch}/probes/{model}/{quantization}/{dataset}.{perturbation}.h5",
+        record="results/provenance/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.json",
+    log:
+        "results/logs/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.log",
+    benchmark:
+        "results/benchmarks/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.tsv"
+    params:
+        probes=section("probes"),
+
+
+rule tabulate_ablation:
+    """Put accuracy and depths of every cell beside those under each switch alone, and under all."""
+    input:
+        own=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        switched=switched("results/ablation/{switch}/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        own_records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+        switched_records=switched(
+            "results/provenance/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.json"
+        ),
+    output:
+        ablation=report(
+            "results/tables/ablation.csv",
+            caption="../report/ablation_table.rst",
+            category="Tables",
+            labels={"table": "What each switch does"},
+        ),
+        record="results/provenance/tabulate_ablation.json",
+    log:
+        "results/logs/tabulate_ablation.log",
+    conda:
+        "../envs/ablation.yaml"
+    params:
+        code=code_digest("tabulate_ablation.py"),
+        software=pins("ablation"),
+        depth=settings.in_order(config["depth"]),
+    script:
+        "../workflow_scripts/tabulate_ablation.py"
+
+
+rule plot_ablation:
+    """Draw what each switch does to accuracy and depth, a row of panels for each dataset."""
+    input:
+        ablation="results/tables/ablation.csv",
+        record="results/provenance/tabulate_ablation.json",
+    output:
+        svg=report(
+            "results/figures/ablation.svg",
+            caption="../report/ablation.rst",
+            category="Figures",
+            labels={"figure": "6. What each switch does"},
+        ),
+        png="results/figures/ablation.png",
+        record="results/provenance/plot_ablation.json",
+    log:
+        "results/logs/plot_ablation.log",
+    conda:
+        "../envs/ablation.yaml"
+    params:
+        code=code_digest("plot_ablation.py"),
+        software=pins("ablation"),
+        labels=settings.figure_labels(config),
+        figures=settings.in_order(config["figures"]),
+    script:
+        "../workflow_scripts/plot_ablation.py"
+
+
+rule ablation:
+    """Run every cell of the grid under each switch alone, and compare."""
+    input:
+        "results/tables/ablation.csv",
+        "results/figures/ablation.svg",
+        "results/figures/ablation.png",

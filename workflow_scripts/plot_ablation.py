@@ -1,0 +1,80 @@
+"""Draw what each switch does to accuracy and depth, a row of panels for each dataset."""
+
+import matplotlib as mpl
+import pandas as pd
+from conceptdepth.figures import COLOURS, STYLE, Labels, held_at_first, save_figure, word
+from conceptdepth.job import job
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MEASURES = {"peak_accuracy": "Peak accuracy", "converging_point_published": "Converging point (published)"}
+"""Column -> title of its panels."""
+
+GAIN, LOSS = COLOURS[0], COLOURS[1]
+
+
+def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw ``ablation.csv``: for each dataset a bar for each switch, from the value without it to the value with it.
+
+    Model, weight format, texts, site and probe are held at their first value, which is that of the run.
+    """
+    ablation = held_at_first(ablation[ablation["model"] == ablation["model"].iloc[0]], "model")
+    datasets = [name for name in labels["datasets"] if len(ablation[ablation["dataset"] == name]) > 1]
+    heights = [(ablation["dataset"] == name).sum() for name in datasets]
+    with mpl.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(datasets),
+            len(MEASURES),
+            figsize=(8.2, 0.9 + sum(0.55 + 0.26 * height for height in heights)),
+            height_ratios=heights,
+            sharex="col",
+            sharey="row",
+            squeeze=False,
+        )
+        for row, dataset in zip(grid, datasets):
+            table = ablation[ablation["dataset"] == dataset]
+            for axis, (measure, title) in zip(row, MEASURES.items()):
+                draw_bars(axis, table, measure)
+                axis.set_title(f"{labels['datasets'][dataset]['label']}: {title.lower()}")
+        first = ablation.iloc[0]
+        held = [
+            labels["models"][first["model"]]["label"],
+            *(word(first[key]) for key in ("quantization", "perturbation")),
+        ]
+        figure.supxlabel(f"{', '.join(held)}. Dashed: without any switch.", fontsize=8.5)
+    return figure
+
+
+def draw_bars(axis: Axes, table: pd.DataFrame, measure: str) -> None:
+    """Draw a bar for each switch from the curve's own value to that under the switch, with the change in numbers."""
+    own, *switched = table[["switch", measure]].itertuples(index=False, name=None)
+    axis.axvline(own[1], color="#666666", linestyle=(0, (4, 3)), linewidth=1)
+    for place, (_, value) in enumerate(switched):
+        change = value - own[1]
+        axis.barh(place, change, left=own[1], height=0.62, color=GAIN if change > 0 else LOSS)
+        text = f"{value:.2f} ({change:+.2f})" if change == change else "none"
+        axis.annotate(
+            text,
+            (value if change == change else own[1], place),
+            xytext=(3 if not change < 0 else -3, 0),
+            textcoords="offset points",
+            ha="left" if not change < 0 else "right",
+            va="center",
+            fontsize=7.5,
+        )
+    axis.set_yticks(range(len(switched)), [name.replace("_", " ") for name, _ in switched])
+    axis.set_ylim(len(switched) - 0.5, -0.5)
+    axis.margins(x=0.28)
+    axis.grid(axis="y", visible=False)
+
+
+if __name__ == "__main__":
+    with job(snakemake) as record:
+        save_figure(
+            plot_ablation(pd.read_csv(snakemake.input.ablation), snakemake.params.labels),
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            record=record.id,
+            **snakemake.params.figures,
+        )
