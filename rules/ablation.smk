@@ -57,7 +57,9 @@ use rule extract_activations as extract_activations__ablated with:
         model="results/models/{model}/model.json",
         prompts=own_or_switched("prompts", "results/{ablation}prompts/{dataset}.{perturbation}.jsonl"),
         model_record="results/provenance/fetch_model/{model}.json",
-        prompts_record=own_or_switched("prompts", "results/provenance/render_prompts{ablated}/{dataset}.{perturbation}.json"),
+        prompts_record=own_or_switched(
+            "prompts", "results/provenance/render_prompts{ablated}/{dataset}.{perturbation}.json"
+        ),
     output:
         activations="results/ablation/{switch}/activations/{model}/{quantization}/{dataset}.{perturbation}.h5",
         record="results/provenance/extract_activations__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.json",

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 WORDS = "the city of oslo lima paris is in norway peru france coin heads up judge statement true or false . ?".split()
 
 
-def save_tiny_model(folder: Path, seed: int = 0) -> Path:
+def save_tiny_model(folder: Path, seed: int = 0, most_tokens: int = 128) -> Path:
     """Save a model and tokenizer to a folder, as safetensors, and return the folder."""
     vocabulary = {word: number for number, word in enumerate(["<unk>", "<s>", "</s>", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -20,7 +20,7 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = hf.LlamaConfig(
         vocab_size=len(vocabulary), hidden_size=64, intermediate_size=128, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=most_tokens,
     )  # fmt: skip
     hf.LlamaForCausalLM(config).save_pretrained(folder)
     return folder

@@ -105,7 +105,8 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
     known = config["ablation"]["switches"]
     for name in config["ablation"]["run"]:
         if name not in known:
-            yield f"ablation.run: {name!r} does not exist{_nearest(name, known)}; ablation.switches has {one_of(known)}."
+            nearest = _nearest(name, known)
+            yield f"ablation.run: {name!r} does not exist{nearest}; ablation.switches has {one_of(known)}."
     for name, switch in known.items():
         where = f"ablation.switches.{name}"
         unknown = [

@@ -67,7 +67,7 @@ def switched_cells(config: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def upstream(config: Mapping[str, Any], cell: Mapping[str, str], stage: str, pattern: str) -> str:
-    """Return the path of what a stage made for a cell under a switch: the cell's own file if the switch is of later stages.
+    """Return the path of what a stage made for a cell under a switch: the cell's own file if the switch comes later.
 
     ``{ablation}`` and ``{ablated}`` in the pattern stand for the folder and the rule's suffix of what a switch touches.
     """
