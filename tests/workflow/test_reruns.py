@@ -76,6 +76,8 @@ AFTER = {
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
     # Only for those who ask the models themselves: test_answers_run.py.
     **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
+    # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
+    **dict.fromkeys(["tabulate_ablation", "plot_ablation"], []),
 }  # fmt: skip
 """Rule -> what runs again when all its jobs do."""
 
@@ -99,7 +101,7 @@ MODULES = {
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
     "answers": [],  # Its jobs have to be asked for.
     # Not code of any job: what they decide reaches jobs as params.
-    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings"], []),
+    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings", "switches"], []),
 }
 
 
@@ -415,7 +417,7 @@ def test_the_table_has_every_module_and_every_script():
     root = Path(__file__).parents[2]
     assert {path.stem for path in (root / LIBRARY).glob("*.py")} - {"__init__"} == MODULES.keys()
     rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
-    assert set(rules) - {"show_prompts", "published", "answers"} == AFTER.keys()
+    assert set(rules) - {"show_prompts", "published", "answers", "ablation"} == AFTER.keys()
 
 
 def test_every_rule_with_outputs_tracks_its_code_and_its_software():
