@@ -41,6 +41,7 @@ rule all:
         cells("results/prompts/{dataset}.{perturbation}.jsonl"),
         cells("results/models/{model}/model.json"),
         cells("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
+        cells("results/activations/{model}/{quantization}/index.csv"),
         cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
         "results/tables/layer_scores.csv",
         "results/tables/concept_depth.csv",

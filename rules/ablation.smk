@@ -10,6 +10,8 @@ writes  results/ablation/{switch}/{datasets,prompts,activations,probes}/, result
 
 
 localrules:
+    tabulate_ablation,
+    plot_ablation,
     ablation,
 
 

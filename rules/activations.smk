@@ -2,7 +2,8 @@
 
 reads   the registry of models, results/prompts/{dataset}.{perturbation}.jsonl
 writes  results/models/{model}/model.json (and weights, unless they are in a cache or folder),
-        results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5
+        results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
+        results/activations/{model}/{quantization}/index.csv
 """
 
 
@@ -50,6 +51,9 @@ rule extract_activations:
     threads: config["execution"]["extraction_threads"]
     resources:
         mem_mb=extraction_memory,
+        runtime=extraction_minutes,
+        gres=gpus_of_model,
+        one_of_model=1,
     params:
         code=code_digest("extract_activations.py"),
         software=pins("activations"),
@@ -57,6 +61,30 @@ rule extract_activations:
         model=entry("model", "trust_remote_code"),
     script:
         "../workflow_scripts/extract_activations.py"
+
+
+rule index_activations:
+    """List the files of a model in one weight format; on a cluster this holds its cells together as one job."""
+    input:
+        records=cells_of_model(
+            "results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json"
+        ),
+    output:
+        index="results/activations/{model}/{quantization}/index.csv",
+        record="results/provenance/index_activations/{model}/{quantization}.json",
+    log:
+        "results/logs/index_activations/{model}/{quantization}.log",
+    conda:
+        "../envs/activations.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+        gres=gpus_of_model,
+    params:
+        code=code_digest("index_activations.py"),
+        software=pins("activations"),
+    script:
+        "../workflow_scripts/index_activations.py"
 
 
 rule show_prompts:

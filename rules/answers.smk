@@ -8,6 +8,8 @@ writes  results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv, res
 
 
 localrules:
+    collect_answers,
+    plot_answers,
     answers,
 
 
@@ -33,6 +35,8 @@ rule score_answers:
     threads: config["execution"]["extraction_threads"]
     resources:
         mem_mb=extraction_memory,
+        runtime=extraction_minutes,
+        gres=gpus_of_model,
     params:
         code=code_digest("score_answers.py"),
         software=pins("answers"),

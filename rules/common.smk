@@ -9,6 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from conceptdepth import settings, switches
 from conceptdepth.config import check_config
+from conceptdepth.costs import extraction_time
 from conceptdepth.digest import code_digest
 from conceptdepth.errors import UserError
 from conceptdepth.job import RUN_VARIABLE
@@ -18,8 +19,11 @@ from conceptdepth.settings import pins
 # Snakemake's memory of what was made travels with the results.
 keep_memory_in_results()
 
-# A worker that keeps a model loaded leaves when the Snakemake that it works for ends.
-os.environ[RUN_VARIABLE] = str(os.getpid())
+# A worker that keeps a model loaded leaves when the Snakemake that it works for ends. In a SLURM job that is the
+# first of several, which start each other.
+slurm_job = os.environ.get("SLURM_JOB_ID", "")
+if not (slurm_job and os.environ.get(RUN_VARIABLE, "").startswith(f"{slurm_job}/")):
+    os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}"
 
 try:
     check_config(config)
@@ -70,9 +74,26 @@ def answer_settings(wildcards):
     return settings.answer_settings(config, wildcards.dataset, wildcards.quantization)
 
 
-def extraction_memory(wildcards):
-    """Return the memory of an extraction job in MB."""
-    return settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)
+def cells_of_model(pattern):
+    """Return the pattern filled in for every dataset and perturbation of the grid; the rest stays as wildcards."""
+    names = {"model": "{model}", "quantization": "{quantization}"}
+    return expand(pattern, **(settings.grid(config) | names))
+
+
+def extraction_memory(wildcards, attempt):
+    """Return the memory of an extraction job in MB; each attempt asks for more."""
+    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)
+
+
+def extraction_minutes(wildcards, attempt):
+    """Return the time that a cluster is asked for, for an extraction job; each attempt asks for more."""
+    return attempt * extraction_time(config, **dict(wildcards.items()))
+
+
+def gpus_of_model(wildcards):
+    """Return the generic resource that a cluster is asked for: the GPUs of a model, or nothing for work on processors."""
+    n_gpus = config["models"][wildcards.model].get("gpus", 1)
+    return "" if config["execution"]["device"] == "cpu" else f"gpu:{n_gpus}"
 
 
 def extraction_priority(wildcards):

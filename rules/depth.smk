@@ -5,6 +5,10 @@ writes  results/tables/concept_depth.csv
 """
 
 
+localrules:
+    estimate_depth,
+
+
 rule estimate_depth:
     """Find jump point, converging points and peak of every cell."""
     input:

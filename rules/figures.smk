@@ -6,6 +6,13 @@ writes  results/figures/{accuracy,perturbations,quantizations,depths}.{svg,png}
 """
 
 
+localrules:
+    plot_accuracy,
+    plot_perturbations,
+    plot_quantizations,
+    plot_depths,
+
+
 rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:

@@ -6,6 +6,10 @@ writes  results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv (scor
 """
 
 
+localrules:
+    collect_scores,
+
+
 rule train_probes:
     """Train and test the probes of all layers of one cell."""
     input:

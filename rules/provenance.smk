@@ -7,7 +7,6 @@ writes  results/tables/configuration.yaml, results/audit.html
 
 localrules:
     record_configuration,
-    audit_results,
 
 
 rule record_configuration:

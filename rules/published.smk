@@ -6,6 +6,9 @@ writes  results/tables/published_differences.csv, results/figures/{published_cur
 
 
 localrules:
+    compare_published,
+    plot_published_curves,
+    plot_published_sizes,
     published,
 
 

@@ -4,7 +4,8 @@ import os
 
 from conceptdepth.cell import Cell, extract_cell
 from conceptdepth.digest import code_digest
-from conceptdepth.job import job
+from conceptdepth.job import job, log
+from conceptdepth.kept import keep, take_back
 from conceptdepth.loaded import LoadedModels
 from conceptdepth.worker import extract_in_worker
 
@@ -29,7 +30,10 @@ if __name__ == "__main__":
             record=record.id,
             **snakemake.params.model,
         )
-        if execution["keep_model_loaded"]:
+        facts = take_back(cell.destination, record.id)
+        if facts:
+            log.info("taken back: this cell was done before another one of its group failed")
+        elif execution["keep_model_loaded"]:
             facts = extract_in_worker(
                 cell,
                 log_file=snakemake.log[0],
@@ -38,6 +42,7 @@ if __name__ == "__main__":
             )
         else:
             facts = extract_cell(cell, LoadedModels())
+        keep(cell.destination, record.id, facts)
         record.peak_memory_mb = facts["peak_memory_mb"]
         record.measured = facts["measured"]
         record.environment = facts["environment"]

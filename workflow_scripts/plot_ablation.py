@@ -36,7 +36,10 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
             table = ablation[ablation["dataset"] == dataset]
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_bars(axis, table, measure)
-                axis.set_title(f"{labels['datasets'][dataset]['label']}: {title.lower()}")
+                axis.set_title(title)
+            row[0].set_title(f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}")
+        for axis in grid[0]:  # The margins for numbers reach beyond what an accuracy or a depth can be.
+            axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]
         held = [
             labels["models"][first["model"]]["label"],
@@ -65,7 +68,7 @@ def draw_bars(axis: Axes, table: pd.DataFrame, measure: str) -> None:
         )
     axis.set_yticks(range(len(switched)), [name.replace("_", " ") for name, _ in switched])
     axis.set_ylim(len(switched) - 0.5, -0.5)
-    axis.margins(x=0.28)
+    axis.margins(x=0.4)
     axis.grid(axis="y", visible=False)
 
 

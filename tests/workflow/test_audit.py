@@ -10,7 +10,7 @@ import pytest
 from conceptdepth.audit import CHANGED, INCOMPLETE, INTACT, Auditor
 from conceptdepth.metadata import embedded_id
 from conceptdepth.provenance import read_record, record_id, sealed
-from conftest import Project
+from project import Project
 
 FIGURE = "results/figures/accuracy.png"
 SCORES = "results/tables/layer_scores.csv"

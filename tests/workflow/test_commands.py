@@ -13,7 +13,7 @@ import yaml
 from conceptdepth.audit import Auditor
 from conceptdepth.metadata import embedded_id
 from conceptdepth.provenance import read_record
-from conftest import Project
+from project import Project
 from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"

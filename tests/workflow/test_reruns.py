@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from conftest import REVISION, Project
+from project import REVISION, Project
 
 LIBRARY = "workflow_scripts/conceptdepth"
 

@@ -8,7 +8,7 @@ import sys
 import h5py
 import pandas as pd
 import pytest
-from conftest import OVERLAY, REVISION
+from project import OVERLAY, REVISION
 
 CELLS = [
     f"{m}/{q}/{d}.{p}"

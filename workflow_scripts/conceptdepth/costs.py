@@ -4,6 +4,7 @@ Computed from the configuration and from prompts that are rendered already; no m
 neither says is None, never a guess.
 """
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -169,6 +170,29 @@ def gpu_hours(parameters: int, quantization: str, tokens: float, loads: int, ass
     computing = 2 * parameters * tokens / (assumptions.share * peak * 1e12)
     loading = loads * parameters * READ_BYTES / (assumptions.read_gb_per_second * 1e9)
     return (computing + loading) / 3600
+
+
+MINUTES_OF_A_CELL = 5
+"""Minutes that any cell may take: starting, writing, a slow disk."""
+
+MINUTES_OF_UNKNOWN = 120
+"""Minutes for the cell of a dataset whose size the registry does not say."""
+
+SLOWER = 5
+"""How much slower than `Assumptions` a cluster's GPU may be before a job reaches its time limit."""
+
+
+def extraction_time(
+    config: Mapping[str, Any], model: str, quantization: str, dataset: str, perturbation: str, **_: str
+) -> int:
+    """Return the minutes to ask a cluster for, for one cell: generous, since a job that takes longer is ended."""
+    texts = expected_texts(config["datasets"][dataset], config["perturbations"][perturbation])
+    if texts is None:
+        return MINUTES_OF_UNKNOWN
+    assumed = Assumptions()
+    tokens = estimated_tokens(texts, assumed.characters_per_token).computed
+    hours = gpu_hours(config["models"][model]["parameters"], quantization, tokens, 1, assumed)
+    return MINUTES_OF_A_CELL + math.ceil(60 * hours * SLOWER)
 
 
 def total(values: Iterable[float | None]) -> tuple[float, bool]:

@@ -121,7 +121,7 @@ BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5}
 
 def memory_mb(parameters: int, quantization: str) -> int:
     """Return the memory that an extraction takes in MB: libraries, a batch and the output, then weights."""
-    return 900 + parameters * BYTES_PER_PARAMETER[quantization] // 10**6
+    return 1200 + parameters * BYTES_PER_PARAMETER[quantization] // 10**6
 
 
 def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -236,7 +236,8 @@ def serve(path: Path) -> None:
     sys.stdout = sys.stderr = logs = OwnLog(sys.stderr)
     logging.basicConfig(stream=logs, format=LOG_LINE, datefmt=LOG_DATE)
     logging.captureWarnings(True)
-    run, models, requests = int(os.environ.get(RUN_VARIABLE, 0)), LoadedModels(), list[Request]()
+    run = int(os.environ.get(RUN_VARIABLE, "/0").rpartition("/")[2])
+    models, requests = LoadedModels(), list[Request]()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
         server.listen()

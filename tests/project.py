@@ -1,0 +1,130 @@
+"""A copy of the workflow with two tiny models and two tiny datasets, for real snakemake runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from tiny_model import save_tiny_model
+
+ROOT = Path(__file__).parents[1]
+PARTS = [
+    "Snakefile", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
+]  # fmt: skip
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+OVERLAY = {
+    "run": {
+        "models": ["tiny", "cached"],
+        "quantizations": ["fp32", "int8"],
+        "datasets": ["coins", "claims"],
+        "perturbations": ["clean", "noise"],
+    },
+    "models": {
+        "tiny": {
+            "label": "Tiny",
+            "family": "none",
+            "parameters": 100_000,
+            "licence": "none",
+            "source": {"path": "data/tiny"},
+        },
+        "cached": {
+            "label": "Cached",
+            "family": "none",
+            "parameters": 100_000,
+            "licence": "none",
+            "source": {"hf": "tests/cached", "revision": REVISION},
+        },
+    },
+    "datasets": {
+        "coins": {
+            "label": "Coins",
+            "domain": "inferential",
+            "about": "A test.",
+            "licence": "none",
+            "source": {"generator": "coin_flips", "groups": 4, "people": 3, "seed": 1},
+            "classes": [{"name": "yes", "values": ["yes"]}, {"name": "no", "values": ["no"]}],
+            "template": {"layout": "text_first", "prompt": "is coin heads up ?"},
+        },
+        "claims": {
+            "label": "Claims",
+            "domain": "factual",
+            "about": "A test.",
+            "licence": "none",
+            "source": {"path": "data/claims.csv"},
+            "table": {"format": "csv"},
+            "columns": {"id": "key", "text": "claim", "label": "truth", "group": "city"},
+            "classes": [{"name": "true", "values": [1]}, {"name": "false", "values": [0]}],
+            "template": {"layout": "prompt_first", "prompt": "judge the statement true or false ."},
+        },
+    },
+    "probes": {"seeds": [1, 2]},
+}
+
+
+class Project:
+    """A folder with the workflow and the files that a user would put beside it, in a git repository."""
+
+    def __init__(self, folder: Path, hub: Path) -> None:
+        self.folder = folder
+        self.hub = hub
+        """A Hugging Face cache that holds the model ``tests/cached``; no network is asked."""
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake as a user would."""
+        return self.run(sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", "overlay.yaml")
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder."""
+        variables = {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"}
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | variables
+        )
+
+    def git(self, *arguments: str) -> str:
+        """Run git, which must succeed."""
+        who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        result = self.run("git", *who, *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def copy(self, folder: Path) -> "Project":
+        """Copy everything, time stamps and links included."""
+        return Project(shutil.copytree(self.folder, folder, symlinks=True), self.hub)
+
+    def overlay(self, change) -> None:
+        """Change the overlay: ``change`` is given the mapping."""
+        path = self.folder / "overlay.yaml"
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content))
+
+
+def make_project(folder: Path) -> Project:
+    folder.mkdir(exist_ok=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_symlink():
+            (folder / part).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    save_tiny_model(folder / "data" / "tiny")
+    hub = folder.parent / f"{folder.name}-hub"
+    save_tiny_model(hub / "hub" / "models--tests--cached" / "snapshots" / REVISION, seed=1)
+    rows = [
+        f"{city}-{country},the city of {city} is in {country} .,{int(home == country)},{city}"
+        for city, home in (("oslo", "norway"), ("lima", "peru"), ("paris", "france"), ("coin", "true"), ("up", "false"))
+        for country in (home, "judge")
+    ]
+    (folder / "data" / "claims.csv").write_text("\n".join(["key,claim,truth,city", *rows]) + "\n")
+    (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
+    project = Project(folder, hub)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.git("add", ".")
+    project.git("commit", "--quiet", "--message", "A project")
+    return project
