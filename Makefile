@@ -11,7 +11,7 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why costs prompts audit archive test bench lint clean
+.PHONY: run plan why costs prompts audit archive test test-slurm bench lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -41,7 +41,12 @@ prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all show_prompts
 
 test: .venv/installed-test lint
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore tests/slurm
+	@$(MAKE) --no-print-directory test-slurm
+
+# Three tests at a time, each with a real SLURM that it starts and stops; skipped where it is not installed.
+test-slurm: .venv/installed-test
+	$(BIN)/pytest tests/slurm --numprocesses 3 --dist worksteal
 
 # Needs the model and prompts of `make run`; the other tools get environments under .venv/bench.
 bench: .venv/installed

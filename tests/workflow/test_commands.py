@@ -157,7 +157,7 @@ def test_costs_before_anything_ran_say_what_is_unknown(project):
     result = script(project, "costs", "--share", "0.5", "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert re.match(r"total +16 +900\.\d MB +4 +unknown", lines[5])
+    assert re.match(r"total +16 +1\.2 GB +4 +unknown", lines[5])
     assert "Unknown: 16 cells without prompts" in result.stdout
     assert "at 50% of 19.5 (fp32) or 312 (others) TFLOP/s" in result.stdout
     assert not (project.folder / "results/models").exists()

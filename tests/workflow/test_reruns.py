@@ -46,6 +46,7 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"render_prompts/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
         *(f"fetch_model/{m}" for m in grid["models"]),
         *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
+        *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
         *("collect_scores", "estimate_depth", "record_configuration", "audit_results"),
         *("plot_accuracy", "plot_depths", *comparisons, *more),
     }
@@ -60,12 +61,14 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
 
 AFTER_SCORES = ["collect_scores", "estimate_depth", "plot_*", "audit_results"]
 SETTINGS = ["record_configuration", "audit_results"]
+INDEX = "index_activations/*"
 AFTER = {
-    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "render_prompts/claims.*", "*/claims.*", *AFTER_SCORES],
-    "prepare_dataset": ["prepare_dataset/*", "render_prompts/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
-    "render_prompts": ["render_prompts/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
-    "fetch_model": ["fetch_model/*", "extract_activations/*", "train_probes/*", *AFTER_SCORES],
-    "extract_activations": ["extract_activations/*", "train_probes/*", *AFTER_SCORES],
+    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "render_prompts/claims.*", "*/claims.*", INDEX, *AFTER_SCORES],
+    "prepare_dataset": ["prepare_dataset/*", "render_prompts/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "render_prompts": ["render_prompts/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "index_activations": [INDEX],
     "train_probes": ["train_probes/*", *AFTER_SCORES],
     "collect_scores": AFTER_SCORES,
     "estimate_depth": ["estimate_depth", "plot_depths", "audit_results"],
@@ -93,6 +96,7 @@ MODULES = {
     "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
     "model_files": AFTER["fetch_model"],
     "weights": FROM_EXTRACTION,
+    "kept": [*FROM_EXTRACTION],
     **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
     "probes": SCORES_ON,
     "depth": AFTER["estimate_depth"],
@@ -243,8 +247,8 @@ def new_perturbation(project):
 
 TABLES = [*AFTER_SCORES, "record_configuration"]
 ONE_CELL = "tiny/fp32/coins.clean"
-COINS = ["render_prompts/coins.*", "extract_activations/*/coins.*", "train_probes/*/coins.*"]
-CLAIMS = ["prepare_dataset/claims", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise"]
+COINS = ["render_prompts/coins.*", "extract_activations/*/coins.*", INDEX, "train_probes/*/coins.*"]
+CLAIMS = ["prepare_dataset/claims", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise", INDEX]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -273,7 +277,7 @@ ROWS = {
     # Settings.
     "a model's revision": Row(
         setting("models", "cached", "source", "revision", REVISION[::-1]),
-        reruns("fetch_model/cached", "extract_activations/cached/*", "train_probes/cached/*", *TABLES),
+        reruns("fetch_model/cached", "extract_activations/cached/*", "index_activations/cached/*", "train_probes/cached/*", *TABLES),
     ),
     "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *SETTINGS)),
     "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
@@ -301,12 +305,12 @@ ROWS = {
     ),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
-        reruns("render_prompts/*.noise", "extract_activations/*.noise", "train_probes/*.noise", *TABLES),
+        reruns("render_prompts/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *TABLES),
     ),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "tokens of an int8 pass": Row(
         setting("activations", "fixed_batch_tokens", "int8", 64),
-        reruns("extract_activations/*/int8/*", "train_probes/*/int8/*", *TABLES),
+        reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *TABLES),
     ),
     "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
     "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns("estimate_depth", "plot_depths", *SETTINGS)),
@@ -318,7 +322,7 @@ ROWS = {
     # The grid.
     "a dataset more": Row(
         new_dataset,
-        reruns("fetch_source/more/*", "prepare_dataset/more", "*/more.clean", "*/more.noise", *TABLES, among=MORE),
+        reruns("fetch_source/more/*", "prepare_dataset/more", "*/more.clean", "*/more.noise", INDEX, *TABLES, among=MORE),
     ),
     "a model more": Row(
         new_model,
@@ -326,19 +330,19 @@ ROWS = {
     ),
     "a quantization more": Row(
         with_run(quantizations=["fp32", "int8", "nf4"]),
-        reruns("*/nf4/*", *TABLES, among=among(quantizations=["fp32", "int8", "nf4"])),
+        reruns("*/nf4/*", "index_activations/*/nf4", *TABLES, among=among(quantizations=["fp32", "int8", "nf4"])),
     ),
     "a perturbation more": Row(
         new_perturbation,
-        reruns("*.caps", *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
+        reruns("*.caps", INDEX, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
     ),
-    "a dataset less": Row(with_run(datasets=["coins"]), reruns(*TABLES)),
+    "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
     "a quantization less": Row(
         with_run(quantizations=["fp32"]), reruns(*TABLES, among=among(quantizations=["fp32"]))
     ),
     "a perturbation less": Row(
-        with_run(perturbations=["noise"]), reruns(*TABLES, among=among(perturbations=["noise"]))
+        with_run(perturbations=["noise"]), reruns(INDEX, *TABLES, among=among(perturbations=["noise"]))
     ),
     # Bytes.
     "source bytes, at the same size and time": Row(
@@ -346,15 +350,15 @@ ROWS = {
     ),
     "weights, at the same size and time": Row(
         same_size_and_time("data/tiny/model.safetensors"),
-        reruns("fetch_model/tiny", "extract_activations/tiny/*", "train_probes/tiny/*", *AFTER_SCORES),
+        reruns("fetch_model/tiny", "extract_activations/tiny/*", "index_activations/tiny/*", "train_probes/tiny/*", *AFTER_SCORES),
     ),
     "an edited prompt file": Row(
         replace("results/prompts/coins.clean.jsonl", "heads", "tails"),
-        reruns("extract_activations/*/coins.clean", "train_probes/*/coins.clean", *AFTER_SCORES),
+        reruns("extract_activations/*/coins.clean", INDEX, "train_probes/*/coins.clean", *AFTER_SCORES),
     ),
     "a deleted activation file": Row(
         lambda project: (project.folder / f"results/activations/{ONE_CELL}.h5").unlink(),
-        reruns(f"extract_activations/{ONE_CELL}", f"train_probes/{ONE_CELL}", *AFTER_SCORES),
+        reruns(f"extract_activations/{ONE_CELL}", "index_activations/tiny/fp32", f"train_probes/{ONE_CELL}", *AFTER_SCORES),
     ),
     "a deleted record": Row(
         lambda project: (project.folder / f"results/provenance/train_probes/{ONE_CELL}.json").unlink(),

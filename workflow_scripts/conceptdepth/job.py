@@ -14,7 +14,7 @@ from conceptdepth.provenance import JobRecord, is_record
 log = logging.getLogger("conceptdepth")
 
 RUN_VARIABLE = "CONCEPTDEPTH_RUN"
-"""Environment variable with the SLURM job, if there is one, and the process id of the Snakemake that a job belongs to."""
+"""Environment variable with the SLURM job, if any, and the process id of the Snakemake that a job belongs to."""
 
 LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
 """Format of a line of a log file."""

@@ -29,7 +29,7 @@ def keep(path: str | Path, record: str, facts: dict[str, Any]) -> None:
 
 
 def take_back(path: str | Path, record: str) -> dict[str, Any] | None:
-    """Put a file that the same job made before under its own name again, and return the facts; None if there is none."""
+    """Put a file that the same job made before under its own name again, and return the facts, or None."""
     path = Path(path)
     try:
         facts = json.loads(_facts(path, record).read_text(encoding="utf-8"))
