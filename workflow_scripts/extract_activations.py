@@ -25,6 +25,7 @@ if __name__ == "__main__":
             fixed_batch_tokens=fixed is not None,
             device=execution["device"],
             max_memory=execution.get("max_memory"),
+            scratch=execution["scratch"],
             threads=snakemake.threads,
             destination=snakemake.output.activations,
             record=record.id,

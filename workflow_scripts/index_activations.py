@@ -1,9 +1,9 @@
 """List the activation files of a model in one weight format, and let go of what was kept for its group."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from conceptdepth.files import complete_file
 from conceptdepth.job import job
 from conceptdepth.kept import release
@@ -17,8 +17,10 @@ def index_activations(records: Sequence[str], destination: str) -> None:
         output = record["outputs"][0]
         names = {key: record["wildcards"][key] for key in ("dataset", "perturbation")}
         rows.append(names | output | {"record": record["id"]})
-    with complete_file(destination) as part:
-        pd.DataFrame(rows).to_csv(part, index=False)
+    with complete_file(destination) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
     release(Path(destination).parent)
 
 

@@ -17,7 +17,7 @@ from conceptdepth.loaded import LoadedModels
 from conceptdepth.model_files import fetch_model
 from conceptdepth.models import load_body, load_tokenizer, resolve_device
 from conceptdepth.store import open_activations
-from conceptdepth.weights import check_weights, model_folder
+from conceptdepth.weights import check_weights, model_folder, staged
 from tiny_model import save_tiny_model
 from tokenizers.processors import TemplateProcessing
 
@@ -65,6 +65,35 @@ def test_weights_that_changed_since_they_were_fetched_are_not_loaded(model_json,
     with pytest.raises(UserError, match=r"config.json is not what was fetched; delete .*model.json and run again"):
         check_weights(model_json, ".")
     file.write_text(content)
+
+
+def test_weights_are_copied_to_the_scratch_folder_once(model_json, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("NODE_DISK", str(tmp_path))
+    copy = staged(model_json, "$NODE_DISK")
+    assert copy.parent == tmp_path
+    names = {path.name: path.read_bytes() for path in copy.iterdir()}
+    assert names == {name: (folder / name).read_bytes() for name in json.loads(model_json.read_text())["files"]}
+    before = {path: path.stat().st_mtime_ns for path in copy.iterdir()}
+    assert staged(model_json, str(tmp_path)) == copy
+    assert {path: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    check_weights(model_json, ".", copy)
+    (copy / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"config.json is not what was fetched; delete {copy} and run again"):
+        check_weights(model_json, ".", copy)
+    check_weights(model_json, ".")
+
+
+def test_a_scratch_folder_that_is_none_or_is_full_is_named(model_json, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"execution.scratch: \$NOWHERE is no folder on"):
+        staged(model_json, "$NOWHERE")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(UserError, match=r"execution.scratch: .* cannot be copied to .* \(No space left on device\)"):
+        staged(model_json, str(tmp_path))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}
 
 
 def test_weights_that_are_gone_are_an_error(model_json, folder, tmp_path):

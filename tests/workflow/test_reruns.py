@@ -268,6 +268,7 @@ ROWS = {
     "batch size": Row(setting("execution", "batch_tokens", 64), set()),
     "limits of memory": Row(setting("execution", "max_memory", {"cpu": "1GiB"}), set()),
     "models not kept loaded": Row(setting("execution", "keep_model_loaded", False), set()),
+    "scratch": Row(setting("execution", "scratch", "/tmp"), set()),
     "device": Row(setting("execution", "device", "cpu"), set()),
     "mirror": Row(setting("source_mirror", "data"), set()),
     "profile": Row(profile, set(), ("--profile", "site")),

@@ -44,6 +44,8 @@ class Cell:
     """``auto``, ``cpu`` or ``cuda``."""
     max_memory: dict[str, str] | None = None
     """Most memory for weights, by GPU number and ``cpu``; see `conceptdepth.models.load_model`."""
+    scratch: str | None = None
+    """A folder on this machine's own disk for a copy of the weights; None reads them where they are."""
     threads: int
     """Threads on the CPU."""
     destination: str

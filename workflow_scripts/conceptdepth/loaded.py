@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conceptdepth.models import input_device, load_body, load_tokenizer, one_device, resolve_device
-from conceptdepth.weights import check_weights, model_folder
+from conceptdepth.weights import check_weights, model_folder, staged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -43,8 +43,9 @@ class LoadedModel:
                 log.info("%s as %s was loaded already", cell.name, cell.quantization)
                 return
             started = time.perf_counter()
-            check_weights(cell.model, ".")
-            folder = model_folder(cell.model)
+            copy = staged(cell.model, cell.scratch) if cell.scratch else None
+            check_weights(cell.model, ".", copy)
+            folder = copy or model_folder(cell.model)
             if cell.max_memory:
                 self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.

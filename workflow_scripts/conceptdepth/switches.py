@@ -32,7 +32,8 @@ def merged(config: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
 def switches(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the overlay of each switch of ``ablation.run``, by name, and of `ALL` if there are several."""
     each = {name: config["ablation"]["switches"][name] for name in config["ablation"]["run"]}
-    return each | ({ALL: reduce(merged, each.values(), {})} if len(each) > 1 else {})
+    nothing: dict[str, Any] = {}
+    return each | ({ALL: reduce(merged, each.values(), nothing)} if len(each) > 1 else {})
 
 
 def under(config: Mapping[str, Any], wildcards: Mapping[str, str]) -> Mapping[str, Any]:
