@@ -23,6 +23,8 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
+include: "rules/switches.smk"
 include: "rules/datasets.smk"
 include: "rules/activations.smk"
 include: "rules/probes.smk"

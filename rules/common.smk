@@ -9,7 +9,6 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from conceptdepth import settings, switches
 from conceptdepth.config import check_config
-from conceptdepth.costs import extraction_time
 from conceptdepth.digest import code_digest
 from conceptdepth.errors import UserError
 from conceptdepth.job import RUN_VARIABLE
@@ -78,24 +77,3 @@ def cells_of_model(pattern):
     """Return the pattern filled in for every dataset and perturbation of the grid; the rest stays as wildcards."""
     names = {"model": "{model}", "quantization": "{quantization}"}
     return expand(pattern, **(settings.grid(config) | names))
-
-
-def extraction_memory(wildcards, attempt):
-    """Return the memory of an extraction job in MB; each attempt asks for more."""
-    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)
-
-
-def extraction_minutes(wildcards, attempt):
-    """Return the time that a cluster is asked for, for an extraction job; each attempt asks for more."""
-    return attempt * extraction_time(config, **dict(wildcards.items()))
-
-
-def gpus_of_model(wildcards):
-    """Return the generic resource that a cluster is asked for: the GPUs of a model, or nothing for work on processors."""
-    n_gpus = config["models"][wildcards.model].get("gpus", 1)
-    return "" if config["execution"]["device"] == "cpu" else f"gpu:{n_gpus}"
-
-
-def extraction_priority(wildcards):
-    """Return a priority that keeps the cells of a model and weight format together."""
-    return -settings.model_rank(config, wildcards.model, wildcards.quantization)

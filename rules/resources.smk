@@ -1,0 +1,24 @@
+"""Helpers of the rules that run a model: what a job asks for, of this machine or of a cluster."""
+
+from conceptdepth.costs import extraction_time
+
+
+def extraction_memory(wildcards, attempt):
+    """Return the memory of an extraction job in MB; each attempt asks for more."""
+    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)
+
+
+def extraction_minutes(wildcards, attempt):
+    """Return the time that a cluster is asked for, for an extraction job; each attempt asks for more."""
+    return attempt * extraction_time(config, **dict(wildcards.items()))
+
+
+def gpus_of_model(wildcards):
+    """Return the generic resource that a cluster is asked for: the GPUs of a model, or nothing for work on processors."""
+    n_gpus = config["models"][wildcards.model].get("gpus", 1)
+    return "" if config["execution"]["device"] == "cpu" else f"gpu:{n_gpus}"
+
+
+def extraction_priority(wildcards):
+    """Return a priority that keeps the cells of a model and weight format together."""
+    return -settings.model_rank(config, wildcards.model, wildcards.quantization)
