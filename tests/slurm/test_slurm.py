@@ -185,7 +185,9 @@ def test_of_a_group_that_failed_only_the_failed_cell_is_computed_again(cluster, 
     script.write_text(script.read_text().replace("if __name__", f"{FAIL_ONCE}\nif __name__"))
     said = run(project, cluster, ACTIVATIONS)
     assert said.count("Trying to restart job") == 1
-    assert [job["JobState"] for job in jobs_of(cluster, project, "extract_activations")] == ["FAILED", "COMPLETED"]
+    attempts = jobs_of(cluster, project, "extract_activations")
+    assert [job["JobState"] for job in attempts] == ["FAILED", "COMPLETED"]
+    assert [job["MinMemoryNode"] for job in attempts] == ["1200M", "2400M"]
     logs = [(project.folder / f"results/logs/extract_activations/tiny/fp32/{cell}.log").read_text() for cell in CELLS]
     assert sorted("taken back" in log for log in logs) == [False, True]
     assert sorted("tokens, of which" in log for log in logs) == [False, True]

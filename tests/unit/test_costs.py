@@ -1,5 +1,7 @@
 """Costs are those of closed forms computed by hand, and what is not known is not guessed."""
 
+import math
+
 import pytest
 from conceptdepth.costs import (
     Assumptions,
@@ -10,6 +12,7 @@ from conceptdepth.costs import (
     counted_tokens,
     estimated_tokens,
     expected_texts,
+    extraction_time,
     gpu_hours,
     rendered_texts,
     total,
@@ -115,3 +118,19 @@ def test_words_for_what_is_known_in_part():
     assert amount("0", known=False, at_least=True) == "unknown"
     assert (count(123_456, exact=True), count(123_456, exact=False)) == ("123,456", "~123,000")
     assert [size(number) for number in (1_500_000, 2.5e9, 3e12)] == ["1.5 MB", "2.5 GB", "3.0 TB"]
+
+
+def test_the_time_asked_for_is_a_base_and_a_multiple_of_what_is_expected():
+    template = {"layout": "text_first", "prompt": "Judge."}
+    sized = {"size": {"statements": 10**6, "characters": 100}, "template": template}
+    config = CONFIG | {
+        "datasets": {"sized": sized, "unknown": {"template": template}},
+        "perturbations": {"clean": {"prepend": []}},
+    }
+    assert extraction_time(config, "big", "fp32", "unknown", "clean") == 120
+    tokens = 10**6 * (100 + len(" Judge.")) / 3.9
+    seconds = 2 * 10**9 * tokens / (0.3 * 19.5e12) + 4 * 10**9 / 10**9
+    assert extraction_time(config, "big", "fp32", "sized", "clean", switch="any") == 5 + math.ceil(3 * seconds / 60)
+    assert extraction_time(config, "big", "bf16", "sized", "clean") < extraction_time(
+        config, "big", "fp32", "sized", "clean"
+    )

@@ -178,7 +178,7 @@ MINUTES_OF_A_CELL = 5
 MINUTES_OF_UNKNOWN = 120
 """Minutes for the cell of a dataset whose size the registry does not say."""
 
-SLOWER = 5
+SLOWER = 3
 """How much slower than `Assumptions` a cluster's GPU may be before a job reaches its time limit."""
 
 
