@@ -1,12 +1,14 @@
 """Put accuracy and depths of every cell beside those under each switch alone, and under all."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from conceptdepth.depth import describe_curve
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
+from conceptdepth.kept import release
 
 CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
 """Columns that name a curve, whatever the switch."""
@@ -60,4 +62,6 @@ if __name__ == "__main__":
         table = tabulate(own, switched, snakemake.params.depth)
         with complete_file(snakemake.output.ablation) as part:
             table.to_csv(part, index=False, na_rep="NaN")
+        for folder in Path("results/ablation").glob("*/activations/*/*"):
+            release(folder)
         log.info("%d rows, of which %d under a switch", len(table), (table["switch"] != NO_SWITCH).sum())

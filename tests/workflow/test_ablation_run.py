@@ -58,6 +58,7 @@ def test_each_cell_is_compared_under_each_switch_that_touches_it(ablated):
         "claims": ["none", "emotion", "pairs", "fewer", "all"],
     }
     claims = table[table["dataset"] == "claims"].set_index("switch")
+    assert not list((ablated.folder / "results/ablation").rglob("*.kept*"))
     total = claims["n_train"] + claims["n_test"]
     assert total.to_dict() == {"none": 10, "emotion": 10, "pairs": 10, "fewer": 8, "all": 8}
 

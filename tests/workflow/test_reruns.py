@@ -96,7 +96,7 @@ MODULES = {
     "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
     "model_files": AFTER["fetch_model"],
     "weights": FROM_EXTRACTION,
-    "kept": [*FROM_EXTRACTION],
+    "kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
     **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
     "probes": SCORES_ON,
     "depth": AFTER["estimate_depth"],
