@@ -217,6 +217,26 @@ def test_of_a_group_that_failed_only_the_failed_cell_is_computed_again(cluster, 
     assert not list((project.folder / "results/activations/tiny/fp32").glob(".*"))
 
 
+def test_a_job_that_loses_its_node_is_queued_again_and_takes_back_what_it_had_done(cluster, tmp_path):
+    project = make(tmp_path / "project", "tiny")
+    made_here(project, *PROMPTS)
+    snakemake = start(project, cluster, ACTIVATIONS)
+    folder = project.folder / "results/activations/tiny/fp32"
+    wait_for(lambda: list(folder.glob(".*.kept")))
+    node = ["scontrol", "update", "NodeName=localhost"]
+    assert cluster.command(*node, "State=DOWN", "Reason=test").returncode == 0
+    wait_for(lambda: [job["JobState"] for job in jobs_of(cluster, project, "extract_activations")] == ["PENDING"])
+    assert cluster.command(*node, "State=RESUME").returncode == 0
+    (job,) = jobs_of(cluster, project, "extract_activations")
+    # SLURM gives a node two minutes to settle.
+    assert cluster.command("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now").returncode == 0
+    finish(project, snakemake)
+    (job,) = jobs_of(cluster, project, "extract_activations")
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    logs = [(project.folder / f"results/logs/extract_activations/tiny/fp32/{cell}.log").read_text() for cell in CELLS]
+    assert sorted("taken back" in log for log in logs) == [False, True]
+
+
 def test_after_its_snakemake_was_killed_the_work_of_a_job_counts(cluster, tmp_path):
     """The login session dies while a GPU job runs; the next run takes up what it did."""
     project = make(tmp_path / "project", "tiny")
