@@ -49,6 +49,7 @@ rule audit_results:
             "results/provenance/collect_scores.json",
             cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
             cells("results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            cells("results/provenance/index_activations/{model}/{quantization}.json"),
             cells("results/provenance/fetch_model/{model}.json"),
             cells("results/provenance/render_prompts/{dataset}.{perturbation}.json"),
             cells("results/provenance/prepare_dataset/{dataset}.json"),

@@ -68,7 +68,7 @@ AFTER = {
     "render_prompts": ["render_prompts/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
     "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
     "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
-    "index_activations": [INDEX],
+    "index_activations": [INDEX, "audit_results"],
     "train_probes": ["train_probes/*", *AFTER_SCORES],
     "collect_scores": AFTER_SCORES,
     "estimate_depth": ["estimate_depth", "plot_depths", "audit_results"],
