@@ -203,7 +203,9 @@ def test_what_is_left_of_a_larger_grid_does_not_count(run):
     run.overlay(lambda config: config["run"].update(quantizations=["fp32"]))
     assert run.snakemake("--quiet", "all").returncode == 0
     whole = audit_all()
-    assert (whole.verdict, whole.earlier) == (INTACT, 19), "8 cells of int8, two jobs each, lists of two models, and their figure"
+    assert (whole.verdict, whole.earlier) == (INTACT, 19), (
+        "8 cells of int8, two jobs each, lists of two models, and their figure"
+    )
     flip(f"results/activations/{CELL.replace('fp32', 'int8')}.h5")
     assert audit_all().verdict == CHANGED, "but its files do"
 
