@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
@@ -124,8 +124,13 @@ class Cluster:
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines if "JobId=" in line]
 
     def daemons(self) -> list[int]:
-        """Return the process ids of all daemons of this cluster that run."""
-        return [pid for name in ("munged", "slurmctld", "slurmd") if (pid := self._pid(name)) is not None]
+        """Return the process ids of all daemons of this cluster that run, whether or not their pid files say so."""
+        words = str(self.configuration.parent).encode()
+        return [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if any(name in (said := _read(path)) for name in (b"munged", b"slurmctld", b"slurmd")) and words in said
+        ]
 
     def _start_munge(self) -> None:
         key = self.run / "munge.key"
@@ -159,5 +164,17 @@ class Cluster:
     def _stop(self, name: str) -> None:
         pid = self._pid(name)
         if pid is not None:
+            words = Path(f"/proc/{pid}/cmdline")  # Empty of a process that is dead, if nobody has reaped it.
             os.kill(pid, 15)
-            self._wait_for(lambda: self._pid(name) is None, f"{name} does not stop")
+            with suppress(RuntimeError):  # slurmd may wait for a job that was cancelled.
+                self._wait_for(lambda: not _read(words), f"{name} does not stop", seconds=10)
+                return
+            os.kill(pid, 9)
+            self._wait_for(lambda: not _read(words), f"{name} does not stop")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # The process has ended.
+        return b""
