@@ -1,4 +1,4 @@
-"""A real SLURM of one node, with two GPUs that are none, in a folder of its own, on loopback and free ports."""
+"""A real SLURM of one node with accounting, and two GPUs that are none, in a folder of its own, on loopback and free ports."""
 
 import getpass
 import os
@@ -9,8 +9,12 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
+import accounting
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", *accounting.PROGRAMS)
+DAEMONS = ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged")  # In the order in which they stop.
 CPUS, MEMORY_MB, GPUS = 8, 12000, 2
+ACCOUNT, GPU_TYPE = "my_project", "a100"  # Those of the commented lines in the profile.
 
 CONFIGURATION = """\
 ClusterName=tests
@@ -48,8 +52,13 @@ MinJobAge=3600
 KillWait=2
 JobRequeue=1
 SlurmdParameters=config_overrides
-AccountingStorageType=accounting_storage/none
-NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
+AccountingStoragePort={ports[2]}
+AccountingStoragePass={run}/munge.sock
+AccountingStorageTRES=gres/gpu
+AccountingStoreFlags=job_comment
+NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory} Gres=gpu:{type}:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=1000 State=UP
 PartitionName=gpu Nodes=localhost Default=NO MaxTime=1000 State=UP
 """
@@ -69,17 +78,17 @@ class Cluster:
             path.mkdir(parents=True)
         self.run.chmod(0o755)
         with ExitStack() as held:  # Until all are known, so that they differ.
-            sockets = [held.enter_context(socket.socket()) for _ in range(2)]
+            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
             for free in sockets:
                 free.bind(("127.0.0.1", 0))
             ports = [free.getsockname()[1] for free in sockets]
         self.configuration.write_text(
             CONFIGURATION.format(
-                ports=ports, user=getpass.getuser(), run=self.run, cpus=CPUS, memory=MEMORY_MB, gpus=GPUS
+                ports=ports, user=getpass.getuser(), run=self.run, cpus=CPUS, memory=MEMORY_MB, gpus=GPUS, type=GPU_TYPE
             )
         )
         devices = ("/dev/null", "/dev/zero")
-        gres = [f"NodeName=localhost Name=gpu File={device}" for device in devices]
+        gres = [f"NodeName=localhost Name=gpu Type={GPU_TYPE} File={device}" for device in devices]
         (self.configuration.parent / "gres.conf").write_text("\n".join(gres) + "\n")
         (self.run / "plugstack.conf").touch()
         # Steps of a job lose SLURM_CONF on their way (snakemake-executor-plugin-slurm-jobstep removes SLURM_*).
@@ -88,6 +97,7 @@ class Cluster:
         shim.chmod(0o755)
         try:
             self._start_munge()
+            self._start_accounting(ports[2])
             self.start_controller()
             self._spawn("slurmd", "-N", "localhost", "-f", str(self.configuration))
             self._wait_for(lambda: self.output("sinfo", "-h", "-o", "%T").strip() == "idle", "the node is not idle")
@@ -98,7 +108,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.command("scancel", "--user", getpass.getuser())
-        for name in ("slurmd", "slurmctld", "munged"):
+        for name in DAEMONS:
             self._stop(name)
 
     def start_controller(self) -> None:
@@ -118,6 +128,14 @@ class Cluster:
         """Return what a command of SLURM prints."""
         return self.command(*words).stdout
 
+    def accounted(self, name: str) -> list[dict[str, str]]:
+        """Return what the accounting database has on record of the jobs of one run of Snakemake."""
+        fields = ["JobIDRaw", "State", "Account", "ReqTRES", "AllocTRES", "Comment"]
+        lines = self.output(
+            "sacct", "-X", "--parsable2", "--noheader", f"--format={','.join(fields)}", f"--name={name}"
+        )
+        return [dict(zip(fields, line.split("|"), strict=True)) for line in lines.splitlines()]
+
     def jobs(self) -> list[dict[str, str]]:
         """Return what the controller knows of every job, finished ones too, as key and value."""
         lines = self.output("scontrol", "show", "job", "--oneliner").splitlines()
@@ -129,7 +147,8 @@ class Cluster:
         return [
             int(path.parent.name)
             for path in Path("/proc").glob("[0-9]*/cmdline")
-            if any(name in (said := _read(path)) for name in (b"munged", b"slurmctld", b"slurmd")) and words in said
+            if any(name.encode() in _read(path) for name in DAEMONS)
+            and words in _read(path) + _read(path.with_name("environ"))
         ]
 
     def _start_munge(self) -> None:
@@ -138,12 +157,23 @@ class Cluster:
         key.chmod(0o600)
         options = {"socket": "munge.sock", "pid-file": "munged.pid", "log-file": "munge.log", "seed-file": "seed"}
         paths = [f"--{name}={self.run / file}" for name, file in options.items()]
-        subprocess.run(["munged", "--force", f"--key-file={key}", *paths], check=True, capture_output=True)
+        self._spawn("munged", "--force", f"--key-file={key}", *paths)
+
+    def _start_accounting(self, port: int) -> None:
+        accounting.write_configuration(self.configuration.with_name("slurmdbd.conf"), run=self.run, port=port)
+        accounting.start_database(self.run)
+        self._wait_for(lambda: accounting.database_answers(self.run), "MariaDB does not answer")
+        self._spawn("slurmdbd")
+        add = ["sacctmgr", "--immediate", "add"]
+        self._wait_for(lambda: self.command(*add, "cluster", "tests").returncode == 0, "slurmdbd does not answer")
+        self.command(*add, "account", ACCOUNT)
+        self.command(*add, "user", getpass.getuser(), f"account={ACCOUNT}")
 
     def _spawn(self, *words: str) -> None:
+        variables = os.environ | self.environment | {"MYSQL_UNIX_PORT": str(accounting.socket(self.run))}
         # The daemons bind to what the host is called, so for them it is called localhost.
         alone = ["unshare", "--uts", "sh", "-c", 'hostname localhost && exec "$@"', "sh"] if os.getuid() == 0 else []
-        subprocess.run([*alone, *words], check=True, capture_output=True, env=os.environ | self.environment)
+        subprocess.run([*alone, *words], check=True, capture_output=True, env=variables)
 
     def _wait_for(self, condition, complaint: str, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cluster import GPUS, PROGRAMS, Cluster
+from cluster import ACCOUNT, GPU_TYPE, GPUS, PROGRAMS, Cluster
 from project import Project, make_project
 
 missing = [program for program in PROGRAMS if not shutil.which(program)]
@@ -40,12 +40,14 @@ def cluster(tmp_path_factory):
     assert running.daemons() == []
 
 
-def make(folder: Path, *models: str) -> Project:
-    """Make a project of tiny models with two cells each."""
+def make(folder: Path, *models: str, gpus: int = 1) -> Project:
+    """Make a project of tiny models, on so many GPUs each, with two cells each."""
     project = make_project(folder)
 
     def grid(config):
         config["models"]["third"] = config["models"]["tiny"]
+        for name in models:
+            config["models"][name] = config["models"][name] | {"gpus": gpus}
         config["run"].update(models=list(models), quantizations=["fp32"], perturbations=["clean"])
 
     project.overlay(grid)
@@ -70,7 +72,12 @@ def start(project: Project, cluster: Cluster, *arguments: str) -> subprocess.Pop
 
 def run(project: Project, cluster: Cluster, *arguments: str) -> str:
     """Run snakemake on the cluster to its end, which must be a good one, and return what it said."""
-    code = start(project, cluster, *arguments).wait(timeout=500)
+    return finish(project, start(project, cluster, *arguments))
+
+
+def finish(project: Project, snakemake: subprocess.Popen[str]) -> str:
+    """Wait for the end of a snakemake, which must be a good one, and return what it said."""
+    code = snakemake.wait(timeout=500)
     said = (project.folder / "said.txt").read_text()
     assert code == 0, said[-6000:]
     return said
@@ -102,7 +109,7 @@ def test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local
     local = project.copy(tmp_path / "local")
     with ThreadPoolExecutor(1) as pool:  # Beside it: a cluster is mostly waited for.
         beside = pool.submit(made_here, local)
-        run(project, cluster)
+        said = run(project, cluster)
         beside.result()
 
     gpu_jobs = jobs_of(cluster, project, "extract_activations")
@@ -113,6 +120,9 @@ def test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local
     assert others
     assert {job["Partition"] for job in others} == {"cpu"}
     assert not any("TresPerNode" in job for job in others)
+    (run_id,) = re.findall("SLURM run ID: (.*)", said)
+    with_gpu = {job["JobIDRaw"] for job in cluster.accounted(run_id) if "gres/gpu=1" in job["AllocTRES"]}
+    assert with_gpu == {job["JobId"] for job in gpu_jobs}
     # Local rules: what fetches, collects and draws never reached the cluster.
     assert not any(re.search("fetch|plot|collect|estimate", job["Comment"]) for job in others)
 
@@ -170,24 +180,36 @@ def test_a_job_that_runs_out_of_memory_or_of_time_comes_back_larger(cluster, tmp
 
 
 FAIL_ONCE = """
-import pathlib
-once = pathlib.Path("data/failed_once")
+import pathlib, time
+once, back = pathlib.Path("data/failed_once"), pathlib.Path("data/controller_is_back")
 if list(pathlib.Path(snakemake.output.activations).parent.glob(".*.kept")) and not once.exists():
     once.touch()
+    while not back.exists():
+        time.sleep(1)
     raise SystemExit("this cell fails once, after another one was done")
 """
 
 
 def test_of_a_group_that_failed_only_the_failed_cell_is_computed_again(cluster, tmp_path):
-    project = make(tmp_path / "project", "tiny")
+    """Its model wants two GPUs. While the controller is away Snakemake looks after its jobs, and one of them fails."""
+    project = make(tmp_path / "project", "tiny", gpus=2)
     made_here(project, *PROMPTS)
     script = project.folder / "workflow_scripts/extract_activations.py"
     script.write_text(script.read_text().replace("if __name__", f"{FAIL_ONCE}\nif __name__"))
-    said = run(project, cluster, ACTIVATIONS)
+    snakemake = start(project, cluster, ACTIVATIONS)
+    wait_for((project.folder / "data/failed_once").exists)
+    cluster.stop_controller()
+    assert cluster.command("squeue").returncode != 0
+    wait_for(lambda: "Falling back to 'sacct'" in (project.folder / "said.txt").read_text())
+    (project.folder / "data/controller_is_back").touch()
+    time.sleep(5)
+    cluster.start_controller()
+    said = finish(project, snakemake)
     assert said.count("Trying to restart job") == 1
     attempts = jobs_of(cluster, project, "extract_activations")
     assert [job["JobState"] for job in attempts] == ["FAILED", "COMPLETED"]
     assert [job["MinMemoryNode"] for job in attempts] == ["1200M", "2400M"]
+    assert {job["TresPerNode"] for job in attempts} == {"gres:gpu:2"}
     logs = [(project.folder / f"results/logs/extract_activations/tiny/fp32/{cell}.log").read_text() for cell in CELLS]
     assert sorted("taken back" in log for log in logs) == [False, True]
     assert sorted("tokens, of which" in log for log in logs) == [False, True]
@@ -201,17 +223,59 @@ def wait_for(condition, seconds: float = 90) -> None:
         time.sleep(0.2)
 
 
+def test_a_job_that_loses_its_node_is_queued_again_and_takes_back_what_it_had_done(cluster, tmp_path):
+    """On a cluster whose users name an account and a type of GPU: the lines of the profile that are comments."""
+    project = make(tmp_path / "project", "tiny")
+    made_here(project, *PROMPTS)
+    profile = project.folder / "profiles/slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("# slurm_account:", "slurm_account:").replace("# gres:", "gres:"))
+    script = project.folder / "workflow_scripts/extract_activations.py"
+    script.write_text(script.read_text().replace("if __name__", f"{STAY_AT_FIRST}\nif __name__"))
+    snakemake = start(project, cluster, ACTIVATIONS)
+    wait_for((project.folder / "data/stays").exists)
+    lose_node(cluster, project)
+    said = finish(project, snakemake)
+    (job,) = jobs_of(cluster, project, "extract_activations")
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    assert (job["TresPerNode"], job["Account"]) == (f"gres:gpu:{GPU_TYPE}:1", ACCOUNT)
+    (run_id,) = re.findall("SLURM run ID: (.*)", said)
+    assert {(job["Account"], "gres/gpu=1" in job["AllocTRES"]) for job in cluster.accounted(run_id)} == {
+        (ACCOUNT, True)
+    }
+    logs = [(project.folder / f"results/logs/extract_activations/tiny/fp32/{cell}.log").read_text() for cell in CELLS]
+    assert sorted("taken back" in log for log in logs) == [False, True]
+
+
+STAY_AT_FIRST = """
+import pathlib, time
+stays = pathlib.Path("data/stays")
+if list(pathlib.Path(snakemake.output.activations).parent.glob(".*.kept")) and not stays.exists():
+    stays.touch()
+    time.sleep(300)
+"""
+
+
+def lose_node(cluster: Cluster, project: Project) -> None:
+    """Let the node be lost until its job waits in the queue again, and come back."""
+    node = ["scontrol", "update", "NodeName=localhost"]
+    assert cluster.command(*node, "State=DOWN", "Reason=test").returncode == 0
+    wait_for(lambda: [job["JobState"] for job in jobs_of(cluster, project, "extract_activations")] == ["PENDING"])
+    (job,) = jobs_of(cluster, project, "extract_activations")
+    # SLURM gives a node two minutes to end what ran on it.
+    wait_for(lambda: cluster.command("scontrol", "listpids", job["JobId"], "localhost").returncode != 0)
+    cluster.command(*node, "State=RESUME")  # Refused if the node has come back by itself.
+    wait_for(lambda: cluster.output("sinfo", "--noheader", "--partition=gpu", "--format=%T").strip() == "idle")
+    assert cluster.command("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now").returncode == 0
+
+
 def test_after_its_snakemake_was_killed_the_work_of_a_job_counts(cluster, tmp_path):
-    """The login session dies while a GPU job runs; the next run takes up what it did. The controller is away, too."""
+    """The login session dies while a GPU job runs; the next run takes up what it did."""
     project = make(tmp_path / "project", "tiny")
     made_here(project, *PROMPTS)
     first = start(project, cluster, ACTIVATIONS)
     wait_for(lambda: any(job["JobState"] == "RUNNING" for job in jobs_of(cluster, project, "extract_activations")))
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    cluster.stop_controller()
-    time.sleep(5)
-    cluster.start_controller()
 
     listed = leftovers(project, cluster)
     assert re.search(r"RUNNING .*extract_activations", listed.stdout)
