@@ -33,6 +33,7 @@ rule train_probes:
         code=code_digest("train_probes.py"),
         software=pins("probes"),
         probes=settings.in_order(config["probes"]),
+        controls=settings.in_order(config["controls"]),
     script:
         "../workflow_scripts/train_probes.py"
 

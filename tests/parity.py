@@ -21,9 +21,11 @@ import yaml
 from conceptdepth.datasets import load_statements
 from conceptdepth.extraction import extract, shape, tokenize
 from conceptdepth.models import load_tokenizer
-from conceptdepth.probes import ProbeSettings, splits_of, train_layer
+from conceptdepth.probes import ProbeSettings, train_layer
 from conceptdepth.prompts import instructed, render
 from conceptdepth.sources import file_name
+from conceptdepth.splits import splits_of
+from conceptdepth.tasks import tasks_of
 from snakemake.utils import update_config
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -86,13 +88,11 @@ def splits(config: Config, rows: Rows) -> list[tuple[int, np.ndarray, np.ndarray
 
 def scores(config: Config, vectors: np.ndarray, rows: Rows) -> pd.DataFrame:
     """Return the scores of each layer."""
-    ((_, train, test),) = splits(config, rows)
-    settings = config["probes"]
-    probes = [
-        train_layer(layer, labels(rows), train, test, C=settings["C"], max_iter=settings["max_iter"])
-        for layer in vectors
-    ]
-    return pd.DataFrame([probe.scores for probe in probes])
+    settings = ProbeSettings(**config["probes"])
+    groups = np.array([row["group"] for row in rows], dtype=object)
+    tasks = tasks_of(labels(rows), groups, splits(config, rows), controls=[], test_share=0.4, choose=False)
+    (task,) = tasks
+    return pd.DataFrame([probe.scores for layer in vectors for probe in train_layer(layer, [task], settings)])
 
 
 def labels(rows: Rows) -> np.ndarray:

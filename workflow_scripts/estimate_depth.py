@@ -14,6 +14,7 @@ CELL = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
 def estimate_depth(scores: str, *, settings: Mapping[str, float], destination: str) -> None:
     """Write one row for each curve, the mean over the splits' seeds."""
     table = pd.read_csv(scores)
+    table = table[table["target"] == "concept"]
     rows = []
     for cell, curves in table.groupby(CELL, sort=False):
         curve = curves.groupby("layer")["accuracy"].mean()

@@ -10,7 +10,7 @@ from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
 from conceptdepth.kept import release
 
-CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
+CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target"]
 """Columns that name a curve, whatever the switch."""
 
 NO_SWITCH = "none"

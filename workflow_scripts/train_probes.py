@@ -8,12 +8,17 @@ import numpy as np
 import pandas as pd
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.probes import LayerProbe, ProbeSettings, Split, splits_of, train_layer
+from conceptdepth.probes import LayerProbe, ProbeSettings, train_layer
 from conceptdepth.provenance import PREFIX
-from conceptdepth.store import open_activations, read_labels
+from conceptdepth.splits import splits_of
+from conceptdepth.store import Labels, open_activations, read_labels
+from conceptdepth.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+PROBE = ["site", "probe", "layer", "seed"]
+"""Columns that name a probe in a cell, whatever its target."""
 
 
 def train_probes(
@@ -21,64 +26,90 @@ def train_probes(
     *,
     cell: Mapping[str, str],
     settings: ProbeSettings,
+    controls: Sequence[str] = (),
     threads: int,
     scores: str,
     probes: str,
     record: str,
 ) -> None:
-    """Write the scores of every layer, site and split as CSV, and coefficients and predictions as HDF5."""
+    """Write the scores of every layer, site, probe, target and split as CSV, coefficients and predictions as HDF5."""
     rows: list[dict[str, Any]] = []
     with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
-        splits = list(splits_of(held.labels, held.groups, settings))
+        target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())
+        tasks = tasks_of_cell(held, settings, controls)
         for site, vectors in source["activations"].items():
-            fitted = train_layers(vectors, held.labels, splits, settings, threads, site)
-            for number, (seed, _, test) in enumerate(splits):
-                probes_of_split = [layer[number] for layer in fitted]
+            fitted = train_layers(vectors, tasks, settings, threads, site)
+            for layers in zip(*fitted):  # All layers of one probe, target and split.
+                name = {"site": site, "probe": layers[0].kind, "target": layers[0].task.target}
+                seed = layers[0].task.seed
                 rows += [
-                    {**cell, "site": site, "probe": "logistic_regression", "layer": layer, "n_layers": len(fitted)}
-                    | {"seed": seed, **probe.scores}
-                    for layer, probe in enumerate(probes_of_split)
+                    {**cell, **name, "layer": layer, "n_layers": len(layers), "seed": seed, **probe.scores}
+                    for layer, probe in enumerate(layers)
                 ]
-                keep(target.create_group(f"{site}/seed_{seed}"), probes_of_split, test)
-    table = pd.DataFrame(rows)
+                keep(target.create_group("/".join([*name.values(), f"seed_{seed}"])), layers)
+    table = with_selectivity(pd.DataFrame(rows))
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
     log.info("%d of %d probes converged", table["converged"].sum(), len(table))
 
 
-def train_layers(
-    vectors: h5py.Dataset,
-    labels: np.ndarray,
-    splits: Sequence[Split],
-    settings: ProbeSettings,
-    threads: int,
-    title: str,
-) -> list[list[LayerProbe]]:
-    """Train the probes of all layers and splits, layers in parallel, each read from the file once."""
-
-    def train_splits(features: np.ndarray) -> list[LayerProbe]:
-        return [
-            train_layer(features, labels, train, test, C=settings.C, max_iter=settings.max_iter)
-            for _, train, test in splits
-        ]
-
-    # Threads, not processes: the solver's time is in BLAS, which releases the interpreter lock.
-    with threadpool_limits(1):
-        return Parallel(n_jobs=threads, prefer="threads")(
-            delayed(train_splits)(vectors[layer])
-            for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
+def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]) -> list[Task]:
+    """Return what the probes of every layer are trained for."""
+    if CONTROL_TASK in controls and not has_control_task(held.groups):
+        log.warning("no control task: it needs groups of two or more statements")
+    splits = splits_of(held.labels, held.groups, settings)
+    return list(
+        tasks_of(
+            held.labels,
+            held.groups,
+            splits,
+            controls=controls,
+            test_share=settings.test_share,
+            choose=settings.choose,
         )
+    )
 
 
-def keep(group: h5py.Group, fitted: list[LayerProbe], test: np.ndarray) -> None:
-    """Store coefficients (n_layers, d_model + 1), test indices (n_test,), decisions (n_layers, n_test)."""
-    group.create_dataset("coefficients", data=np.stack([probe.coefficients for probe in fitted]))
-    group.create_dataset("test", data=test)
-    group.create_dataset("decision", data=np.stack([probe.decision for probe in fitted]))
+def train_layers(
+    vectors: h5py.Dataset, tasks: Sequence[Task], settings: ProbeSettings, threads: int, title: str
+) -> list[list[LayerProbe]]:
+    """Train all probes of all layers, layers in parallel, each read from the file once."""
+
+    def train(features: np.ndarray) -> list[LayerProbe]:
+        with threadpool_limits(1):
+            return list(train_layer(features, tasks, settings))
+
+    # Processes, not threads: a warning that a solver did not converge could not be told from another thread's.
+    return Parallel(n_jobs=threads)(
+        delayed(train)(vectors[layer]) for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
+    )
+
+
+def keep(group: h5py.Group, layers: Sequence[LayerProbe]) -> None:
+    """Store test indices (n_test,), the target's labels of these (n_test,), decisions (n_layers, n_test), and of a
+    linear probe coefficients (n_layers, d_model + 1).
+    """
+    task = layers[0].task
+    group.create_dataset("test", data=task.test)
+    group.create_dataset("label", data=task.labels[task.test])
+    group.create_dataset("decision", data=np.stack([probe.decision for probe in layers]))
+    linear = [probe.coefficients for probe in layers if probe.coefficients is not None]
+    if linear:
+        group.create_dataset("coefficients", data=np.stack(linear))
+
+
+def with_selectivity(table: pd.DataFrame) -> pd.DataFrame:
+    """Add ``selectivity`` to the rows of the concept: accuracy minus that of the same probe on the control task.
+
+    It is NaN for controls, and where no control task was trained.
+    """
+    control = table[table["target"] == CONTROL_TASK].set_index(PROBE)["accuracy"]
+    others = control.reindex(pd.MultiIndex.from_frame(table[PROBE])).to_numpy()
+    return table.assign(selectivity=(table["accuracy"] - others).where(table["target"] == CONCEPT))
 
 
 if __name__ == "__main__":
@@ -87,6 +118,7 @@ if __name__ == "__main__":
             snakemake.input.activations,
             cell=dict(snakemake.wildcards.items()),
             settings=ProbeSettings(**snakemake.params.probes),
+            controls=snakemake.params.controls["targets"],
             threads=snakemake.threads,
             scores=snakemake.output.scores,
             probes=snakemake.output.probes,

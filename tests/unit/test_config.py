@@ -11,7 +11,6 @@ from conceptdepth.datasets import PARSERS
 from conceptdepth.errors import UserError
 from conceptdepth.generators import GENERATORS
 from conceptdepth.models import QUANTIZATIONS
-from conceptdepth.probes import SPLITS
 from conceptdepth.prompts import INSTRUCTIONS
 from conceptdepth.settings import (
     BYTES_PER_PARAMETER,
@@ -23,6 +22,7 @@ from conceptdepth.settings import (
     selected_configuration,
 )
 from conceptdepth.sites import SITES
+from conceptdepth.splits import SPLITS
 from list_data import data_table
 from snakemake.utils import update_config
 
@@ -60,7 +60,7 @@ def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(co
         assert sorted(named) == sorted({row[registry.removesuffix("s")] for row in rows})
 
 
-def test_the_rigorous_preset_leaves_the_papers_in_four_switches(config):
+def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(config):
     overlays = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("paper", "rigorous")]
     update_config(config, overlays[0])
     paper = dict(flat(config))
@@ -69,8 +69,13 @@ def test_the_rigorous_preset_leaves_the_papers_in_four_switches(config):
     rigorous = dict(flat(config))
     assert {key: (paper[key], value) for key, value in rigorous.items() if paper[key] != value} == {
         "prompts.instruction": ("released_code", "declared"),
-        "probes.split": ("reference", "grouped"),
-        "probes.seeds": ([42], [42, 43, 44]),
+        "probes.split": ("reference", "stratified"),
+        "probes.seeds": ([42], [42, 43, 44, 45, 46]),
+        "probes.kinds": (["logistic_regression"], ["logistic_regression", "mass_mean"]),
+        "probes.standardize": (False, True),
+        "probes.C": (1.0, [0.00001, 0.0001, 0.001, 0.01, 0.1]),
+        "probes.max_iter": (100, 1000),
+        "controls.targets": ([], ["shuffled_labels", "control_task"]),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 

@@ -21,7 +21,7 @@ def scores():
     draw = np.random.default_rng(0)
     rows = [
         {"model": m, "quantization": q, "dataset": d, "perturbation": p, "site": "mlp_input", "probe": "logistic_regression",
-         "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5}
+         "target": "concept", "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5}
         for m in "ab" for q in ("fp32", "int8") for d in "xy" for p in ("clean", "noise") for layer in range(4) for seed in (1, 2)
     ]  # fmt: skip
     return pd.DataFrame(rows)

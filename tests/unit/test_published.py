@@ -110,7 +110,9 @@ def test_a_run_without_such_cells_has_none(section, change):
 def scores_like_published(shift: float) -> pd.DataFrame:
     """Scores of two splits whose mean is the published curve of Gemma-7B on Cities, plus ``shift``."""
     curve = CURVES[(CURVES["model"] == "Gemma-7B") & (CURVES["dataset"] == "Cities")]
-    cell = {"dataset": "towns", "site": "mlp_input", "probe": "logistic_regression", "n_layers": 28, "majority": 0.5}
+    cell = {
+        "dataset": "towns", "site": "mlp_input", "probe": "logistic_regression", "target": "concept", "n_layers": 28, "majority": 0.5,
+    }  # fmt: skip
     rows = [
         cell | {"model": m, "quantization": q, "perturbation": p, "layer": layer, "seed": seed, "accuracy": accuracy + shift + seed}
         for m in ("ours", "other") for q in ("int8", "fp32") for p in ("plain", "noise") for seed in (-0.1, 0.1)

@@ -110,7 +110,7 @@ def scores(rng, **names):
     return pd.DataFrame(
         {
             "model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean", "site": "mlp_input",
-            "probe": "p", **names, "layer": layer, "n_layers": 10, "seed": seed, "n_train": 30, "n_test": 20,
+            "probe": "p", "target": "concept", **names, "layer": layer, "n_layers": 10, "seed": seed, "n_train": 30, "n_test": 20,
             "accuracy": rng.uniform(0.4, 1), "auc": rng.uniform(0.4, 1),
         }
         for seed in (1, 2)

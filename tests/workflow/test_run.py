@@ -49,7 +49,7 @@ def test_every_output_is_made(finished):
 def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
     scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
     assert len(scores) == len(CELLS) * 3 * 2  # layers, seeds
-    keys = ["model", "quantization", "dataset", "perturbation", "site", "probe", "layer", "seed"]
+    keys = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target", "layer", "seed"]
     assert not scores.duplicated(keys).any()
     assert scores["accuracy"].between(0, 1).all()
     depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
@@ -59,10 +59,12 @@ def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
 def test_probes_keep_coefficients_and_held_out_predictions(finished):
     scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
     with h5py.File(finished.folder / f"results/probes/{CELLS[0]}.h5") as file:
-        group = file["mlp_input/seed_1"]
+        group = file["mlp_input/logistic_regression/concept/seed_1"]
         assert group["coefficients"].shape == (3, 64 + 1)
         predicted = group["decision"][:] > 0
-        accuracy = (predicted == file["label"][:][group["test"][:]]).mean(axis=1)
+        accuracy = (predicted == group["label"][:]).mean(axis=1)
+        assert group["label"][:].tolist() == file["label"][:][group["test"][:]].tolist()
+        assert len(file["group"]) == len(file["id"])
     row = scores[
         (scores.model == "tiny")
         & (scores.quantization == "fp32")

@@ -117,7 +117,7 @@ def columns_of(panels: int) -> int:
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
     """Keep, of every column that names a cell, all values if it is compared and else the first."""
-    for column in ("quantization", "perturbation", "site", "probe"):
+    for column in ("quantization", "perturbation", "site", "probe", "target"):
         if column != compare:
             scores = scores[scores[column] == scores[column].iloc[0]]
     return scores

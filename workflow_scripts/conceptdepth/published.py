@@ -26,8 +26,10 @@ PublishedCells = Mapping[str, Mapping[str, Mapping[str, Any]]]
 def with_published_names(table: "pd.DataFrame", cells: PublishedCells) -> "pd.DataFrame":
     """Return the rows of a table that belong to published cells, with ``published_model`` and ``published_dataset``.
 
-    ``table`` is ``layer_scores.csv`` or ``concept_depth.csv``, or a part of it.
+    ``table`` is ``layer_scores.csv``, whose controls are left out, or ``concept_depth.csv``, or a part of it.
     """
+    if "target" in table:
+        table = table[table["target"] == "concept"]
     models, datasets = (
         {name: entry["published"] for name, entry in cells[key].items()} for key in ("models", "datasets")
     )
