@@ -1,6 +1,7 @@
 """The accounting of a cluster: MariaDB and what slurmdbd reads, in a folder of its own."""
 
 import getpass
+import os
 import subprocess
 from pathlib import Path
 
@@ -26,15 +27,17 @@ StorageLoc=slurm_acct_db
 def start_database(run: Path) -> None:
     """Make an empty MariaDB in a folder and start it there, on a socket and no port."""
     data, own = run / "database", ("--no-defaults", f"--user={getpass.getuser()}")
+    # Names of temporary tables are unique in one database only.
+    variables = os.environ | {"TMPDIR": str(run)}
     subprocess.run(
         ["mariadb-install-db", *own, f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal"],
-        check=True, capture_output=True,
+        check=True, capture_output=True, env=variables,
     )  # fmt: skip
     paths = {"datadir": data, "socket": socket(run), "pid-file": run / "mariadbd.pid"}
     with (run / "mariadbd.log").open("w") as log:
         subprocess.Popen(
             ["mariadbd", *own, "--skip-networking", *(f"--{name}={path}" for name, path in paths.items())],
-            stdout=log, stderr=log,
+            stdout=log, stderr=log, env=variables,
         )  # fmt: skip
 
 
