@@ -47,6 +47,7 @@ rule all:
         cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
         "results/tables/layer_scores.csv",
         "results/tables/concept_depth.csv",
+        "results/tables/layer_intervals.csv",
         "results/tables/configuration.yaml",
         if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),

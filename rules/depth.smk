@@ -1,7 +1,7 @@
-"""Scores -> the depths of each concept.
+"""Predictions of probes -> the depths of each concept, with intervals.
 
-reads   results/tables/layer_scores.csv
-writes  results/tables/concept_depth.csv
+reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5
+writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5
 """
 
 
@@ -10,10 +10,10 @@ localrules:
 
 
 rule estimate_depth:
-    """Find jump point, converging points and peak of every cell."""
+    """Find the depths of every cell, each with an interval, and test whether any layer is above chance."""
     input:
-        scores="results/tables/layer_scores.csv",
-        record="results/provenance/collect_scores.json",
+        probes=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5"),
+        records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
     output:
         depths=report(
             "results/tables/concept_depth.csv",
@@ -21,6 +21,13 @@ rule estimate_depth:
             category="Tables",
             labels={"table": "Depth of every concept"},
         ),
+        layers=report(
+            "results/tables/layer_intervals.csv",
+            caption="../report/layer_intervals.rst",
+            category="Tables",
+            labels={"table": "Interval of every accuracy"},
+        ),
+        draws="results/depth/draws.h5",
         record="results/provenance/estimate_depth.json",
     log:
         "results/logs/estimate_depth.log",
@@ -30,5 +37,6 @@ rule estimate_depth:
         code=code_digest("estimate_depth.py"),
         software=pins("depth"),
         depth=settings.in_order(config["depth"]),
+        intervals=settings.in_order(config["intervals"]),
     script:
         "../workflow_scripts/estimate_depth.py"

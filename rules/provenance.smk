@@ -39,6 +39,7 @@ rule audit_results:
             figures("results/figures/{name}.png"),
             "results/tables/layer_scores.csv",
             "results/tables/concept_depth.csv",
+            "results/tables/layer_intervals.csv",
             "results/tables/configuration.yaml",
             if_published("results/tables/published_differences.csv"),
         ],

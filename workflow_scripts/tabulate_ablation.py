@@ -48,9 +48,8 @@ def rows(names: Mapping[str, str], scores: pd.DataFrame, depth: Mapping[str, flo
 def measures(curves: pd.DataFrame, depth: Mapping[str, float]) -> dict[str, float]:
     """Return what is compared of the curves of all splits: means over layers, and the depths of their mean."""
     by_layer = curves.groupby("layer")[["accuracy", "auc"]].mean()
-    depths = describe_curve(by_layer["accuracy"], **depth)
-    del depths["n_layers"]
-    return {"mean_accuracy": by_layer["accuracy"].mean(), "mean_auc": by_layer["auc"].mean()} | depths
+    means = {"mean_accuracy": by_layer["accuracy"].mean(), "mean_auc": by_layer["auc"].mean()}
+    return means | describe_curve(by_layer["accuracy"], **depth)
 
 
 if __name__ == "__main__":

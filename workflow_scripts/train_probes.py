@@ -37,6 +37,7 @@ def train_probes(
     with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
+        target.attrs.update(cell)
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())

@@ -76,6 +76,9 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "probes.C": (1.0, [0.00001, 0.0001, 0.001, 0.01, 0.1]),
         "probes.max_iter": (100, 1000),
         "controls.targets": ([], ["shuffled_labels", "control_task"]),
+        "intervals.draws": (0, 2000),
+        "intervals.permutations": (0, 2000),
+        "intervals.correction": ("bh", "by"),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 

@@ -9,7 +9,11 @@ from conceptdepth.depth import (
     converging_point_literal,
     converging_point_published,
     describe_curve,
+    gain_centre,
+    held_out_peak,
     jump_point,
+    near_peak_depth,
+    one_se_depth,
     peak,
     variation_rate,
 )
@@ -51,7 +55,7 @@ def test_peak_is_the_first_maximum():
 
 
 def test_a_probe_that_is_never_right_has_no_ratio_and_no_jump():
-    depths = describe_curve([0.0, 0.0, 0.0], jump_ratio=1.1, plateau_band=0.03)
+    depths = describe_curve([0.0, 0.0, 0.0], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95)
     assert np.isnan(depths["jump_point"])
     assert np.isnan(depths["converging_point_literal"])
 
@@ -90,3 +94,47 @@ def test_printed_formula_matches_1_of_27_and_17_have_no_jump():
     ]
     assert sum(literal) == 1
     assert sum(np.isnan(jump_point(curve)) for curve in curves.values()) == 17
+
+
+# --- Estimators beside the paper's --------------------------------------------------------------------------
+
+
+def test_curves_together_have_what_each_has_alone():
+    curves = np.random.default_rng(0).choice([0.5, 0.51, 0.6, 0.75, 0.8], size=(50, 2, 9))
+    options = {"jump_ratio": 1.1, "plateau_band": 0.03, "peak_share": 0.95, "standard_error": np.linspace(0, 0.05, 9)}
+    together = describe_curve(curves, **options)
+    for place in np.ndindex(50, 2):
+        alone = describe_curve(curves[place], **options)
+        np.testing.assert_array_equal([together[name][place] for name in alone], list(alone.values()))
+
+
+def test_one_standard_error_is_that_of_the_peaks_own_layer():
+    assert one_se_depth([0.5, 0.7, 0.79, 0.8], [0.2, 0.2, 0.2, 0.02]) == 2 / 4
+    assert one_se_depth([0.5, 0.7, 0.79, 0.8], [0, 0, 0, 0.11]) == 1 / 4
+    assert one_se_depth([0.5, 0.9, 0.7], [0.1, 0.01, 0.1]) == 1 / 3
+
+
+def test_near_the_peak_is_a_share_of_its_accuracy():
+    assert near_peak_depth([0.5, 0.75, 0.77, 0.8]) == 2 / 4
+    assert near_peak_depth([0.5, 0.75, 0.77, 0.8], share=0.9) == 1 / 4
+
+
+def test_the_centre_of_gain_is_where_a_step_is_and_the_middle_of_a_ramp():
+    for onset in range(1, 10):
+        assert gain_centre(np.where(np.arange(10) < onset, 0.5, 0.9)) == pytest.approx(onset / 10)
+    assert gain_centre(np.linspace(0.5, 1, 11)) == pytest.approx(np.mean(range(1, 11)) / 11)
+    assert gain_centre([0.5, 0.9, 0.6, 0.9]) == 1 / 4  # What is lost and found again is no gain.
+    assert np.isnan(gain_centre([0.8, 0.7, 0.8]))
+
+
+def test_a_peak_that_is_picked_by_luck_is_not_there_on_other_statements():
+    noise = np.random.default_rng(0).normal(0.5, 0.05, size=(2, 2000, 20))
+    assert peak(noise[0])[0].mean() > 0.58
+    assert held_out_peak(noise[0], noise[1]).mean() == pytest.approx(0.5, abs=0.005)
+    assert held_out_peak([0.5, 0.9, 0.6], [0.1, 0.2, 0.3]) == 0.2
+
+
+def test_of_a_curve_that_is_not_known_nothing_is():
+    found = describe_curve([[0.5, np.nan, 0.9], [0.5, 0.8, 0.9]], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95)
+    assert np.isnan([values[0] for values in found.values()]).all()
+    assert np.isfinite([values[1] for values in found.values()]).sum() == len(found) - 1  # No step of it is flat.

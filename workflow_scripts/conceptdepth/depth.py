@@ -1,8 +1,10 @@
-"""At which layer is a concept known? Definitions on a curve of accuracies.
+"""At which layer is a concept known? Definitions on curves of accuracies.
 
-A curve is the accuracy a_i of the probe at layer i = 0 .. d-1 of a model with d layers. The definitions are
-those of "Exploring Concept Depth" (Jin et al., arXiv 2404.07066). Depths are relative, in (0, 1] or [0, 1)
-as the definition says; a depth that does not exist is NaN, never 0.
+A curve is the accuracy a_i of the probe at layer i = 0 .. d-1 of a model with d layers. Every function takes curves along the
+last axis, shape (..., d), and returns one value for each, shape (...): one curve, or all draws of a bootstrap at once.
+Depths are relative, in (0, 1] or [0, 1) as the definition says; one that does not exist is NaN, never 0, and
+so is all of a curve that has a NaN. The jump and converging points are those of "Exploring Concept Depth" (Jin et al.,
+arXiv 2404.07066).
 """
 
 from typing import Any
@@ -16,54 +18,121 @@ JUMP_RATIO = 1.1
 PLATEAU_BAND = 0.03
 """The paper's half-width of the band of variation rates that count as flat."""
 
+PEAK_SHARE = 0.95
+"""Share of the peak at which a curve counts as near it."""
 
-def variation_rate(accuracy: ArrayLike) -> NDArray[np.float64]:
-    """Return b_i = a_i / a_{i-1} for i = 1 .. d-1, shape (d-1,)."""
+Values = NDArray[np.float64]
+
+
+def variation_rate(accuracy: ArrayLike) -> Values:
+    """Return b_i = a_i / a_{i-1} for i = 1 .. d-1, shape (..., d-1)."""
     curve = np.asarray(accuracy, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return curve[1:] / curve[:-1]
+        return curve[..., 1:] / curve[..., :-1]
 
 
-def jump_point(accuracy: ArrayLike, *, ratio: float = JUMP_RATIO) -> float:
+def jump_point(accuracy: ArrayLike, *, ratio: float = JUMP_RATIO) -> Values:
     """Return the first i/d with b_i >= ratio, or NaN if accuracy never jumps (arXiv 2404.07066, section 3.3)."""
-    jumps = np.flatnonzero(variation_rate(accuracy) >= ratio)
-    return float((jumps[0] + 1) / np.size(accuracy)) if len(jumps) else float("nan")
+    return _first(variation_rate(accuracy) >= ratio, 1) / _layers(accuracy)
 
 
-def converging_point_literal(accuracy: ArrayLike, *, band: float = PLATEAU_BAND) -> float:
+def converging_point_literal(accuracy: ArrayLike, *, band: float = PLATEAU_BAND) -> Values:
     """Return the last i/d with |b_i - 1| < band, the formula as the paper prints it, or NaN."""
-    flat = np.flatnonzero(np.abs(variation_rate(accuracy) - 1) < band)
-    return float((flat[-1] + 1) / np.size(accuracy)) if len(flat) else float("nan")
+    return _last(np.abs(variation_rate(accuracy) - 1) < band, 1) / _layers(accuracy)
 
 
-def converging_point_published(accuracy: ArrayLike, *, band: float = PLATEAU_BAND) -> float:
+def converging_point_published(accuracy: ArrayLike, *, band: float = PLATEAU_BAND) -> Values:
     """Return the start of the final plateau, the rule behind the authors' published numbers.
 
     With i* the last layer that is not flat, |b_i - 1| >= band, it is min(d, max(3, i* + 2)) / d: the first
     layer of the plateau, counted from 1. It reproduces 27 of the 27 published values for 7B models, where
     the printed formula reproduces 1 (2 if layers are counted from 1).
     """
-    steep = np.flatnonzero(~(np.abs(variation_rate(accuracy) - 1) < band)) + 1
-    last = int(steep[-1]) if len(steep) else 0
-    depth = np.size(accuracy)
-    return min(depth, max(3, last + 2)) / depth
+    depth = _layers(accuracy)
+    steep = np.nan_to_num(_last(~(np.abs(variation_rate(accuracy) - 1) < band), 1), nan=0.0)
+    return np.minimum(depth, np.maximum(3, steep + 2)) / depth
 
 
-def peak(accuracy: ArrayLike) -> tuple[float, float]:
+def one_se_depth(accuracy: ArrayLike, standard_error: ArrayLike) -> Values:
+    """Return the first i/d whose accuracy is within one standard error of the peak, that of the peak's own layer.
+
+    The one-standard-error rule of Breiman et al. (1984, *Classification and Regression Trees*) for layers in place of
+    trees: the earliest that the data cannot tell from the best. ``standard_error`` has the shape (d,).
+    """
+    curve = np.asarray(accuracy, dtype=float)
+    best = np.argmax(curve, axis=-1, keepdims=True)
+    bound = np.take_along_axis(curve, best, -1) - np.asarray(standard_error)[best]
+    return _first(curve >= bound, 0) / _layers(curve)
+
+
+def near_peak_depth(accuracy: ArrayLike, *, share: float = PEAK_SHARE) -> Values:
+    """Return the first i/d whose accuracy is at least ``share`` of the peak."""
+    curve = np.asarray(accuracy, dtype=float)
+    return _first(curve >= share * curve.max(axis=-1, keepdims=True), 0) / _layers(curve)
+
+
+def gain_centre(accuracy: ArrayLike) -> Values:
+    """Return the centre of mass of the gain: the mean of i/d, weighted by what layer i adds to the best so far.
+
+    The expected layer of Tenney et al. (2019, arXiv 1905.05950), who score layers 0 to i together, which cannot
+    lose; here the best of them stands for that. NaN if no layer is better than the first.
+    """
+    curve = np.asarray(accuracy, dtype=float)
+    gain = np.diff(np.maximum.accumulate(curve, axis=-1), axis=-1)
+    with np.errstate(invalid="ignore"):
+        return gain @ np.arange(1, curve.shape[-1]) / gain.sum(axis=-1) / _layers(curve)
+
+
+def peak(accuracy: ArrayLike) -> tuple[Values, Values]:
     """Return the highest accuracy and the relative depth i/d of the first layer that has it."""
     curve = np.asarray(accuracy, dtype=float)
-    layer = int(np.argmax(curve))
-    return float(curve[layer]), layer / len(curve)
+    return curve.max(axis=-1), np.argmax(curve, axis=-1) / _layers(curve)
 
 
-def describe_curve(accuracy: ArrayLike, *, jump_ratio: float, plateau_band: float) -> dict[str, Any]:
-    """Return every depth of one curve by the column names of ``concept_depth.csv``."""
-    peak_accuracy, peak_depth = peak(accuracy)
-    return {
-        "n_layers": np.size(accuracy),
-        "jump_point": jump_point(accuracy, ratio=jump_ratio),
-        "converging_point_literal": converging_point_literal(accuracy, band=plateau_band),
-        "converging_point_published": converging_point_published(accuracy, band=plateau_band),
+def held_out_peak(chosen_on: ArrayLike, reported_on: ArrayLike) -> Values:
+    """Return the accuracy, on other statements, of the layer that is best on some: a peak that is not picked by luck."""
+    best = np.argmax(np.asarray(chosen_on), axis=-1, keepdims=True)
+    return np.take_along_axis(np.asarray(reported_on, dtype=float), best, -1)[..., 0]
+
+
+def describe_curve(
+    accuracy: ArrayLike,
+    *,
+    jump_ratio: float,
+    plateau_band: float,
+    peak_share: float,
+    standard_error: ArrayLike | None = None,
+) -> dict[str, Any]:
+    """Return every depth of each curve by the column names of ``concept_depth.csv``.
+
+    Without standard errors of the layers, shape (d,), there is no ``one_se_depth``.
+    """
+    curve = np.asarray(accuracy, dtype=float)
+    peak_accuracy, peak_depth = peak(curve)
+    found = {
+        "jump_point": jump_point(curve, ratio=jump_ratio),
+        "converging_point_literal": converging_point_literal(curve, band=plateau_band),
+        "converging_point_published": converging_point_published(curve, band=plateau_band),
+        "near_peak_depth": near_peak_depth(curve, share=peak_share),
+        "gain_centre": gain_centre(curve),
         "peak_accuracy": peak_accuracy,
         "peak_depth": peak_depth,
     }
+    if standard_error is not None:
+        found["one_se_depth"] = one_se_depth(curve, standard_error)
+    unknown = np.isnan(curve).any(axis=-1)
+    return {name: np.where(unknown, np.nan, values)[()] for name, values in found.items()}
+
+
+def _layers(accuracy: ArrayLike) -> int:
+    return np.shape(accuracy)[-1]
+
+
+def _first(holds: NDArray[np.bool_], start: int) -> Values:
+    """Return the first place at which a condition holds, counted from ``start``, or NaN."""
+    return np.where(holds.any(axis=-1), np.argmax(holds, axis=-1) + start, np.nan)
+
+
+def _last(holds: NDArray[np.bool_], start: int) -> Values:
+    """Return the last place at which a condition holds, counted from ``start``, or NaN."""
+    return np.where(holds.any(axis=-1), holds.shape[-1] - 1 - np.argmax(holds[..., ::-1], axis=-1) + start, np.nan)

@@ -1,0 +1,51 @@
+"""What the probes of a cell predicted of held-out statements, read from the files that `train_probes` writes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from conceptdepth.tasks import CONCEPT
+
+CELL = ("model", "quantization", "dataset", "perturbation")
+"""Attributes of a file of probes."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The held-out statements of one split and what the probe of each layer makes of them."""
+
+    test: NDArray[np.int64]
+    """Which statements, shape (n_test,)."""
+    predicted: NDArray[np.int8]
+    """Class by layer and statement, shape (n_layers, n_test)."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve of a cell: a probe of each layer, trained for the concept on each of the splits."""
+
+    names: dict[str, str]
+    """Model, quantization, dataset, perturbation, site and probe, by these names."""
+    labels: NDArray[np.int8]
+    """Class of each statement of the dataset, shape (n_statements,)."""
+    groups: NDArray[np.object_]
+    """Group of each statement, shape (n_statements,)."""
+    splits: tuple[Split, ...]
+    """In the order of their seeds."""
+
+
+def read_curves(path: str) -> Iterator[Curve]:
+    """Yield the curves of a cell from its file of probes."""
+    with h5py.File(path) as file:
+        cell = {name: file.attrs[name] for name in CELL}
+        labels, groups = file["label"][:], file["group"].asstr()[:]
+        for site in (name for name, item in file.items() if isinstance(item, h5py.Group)):
+            for probe, targets in file[site].items():
+                splits = tuple(
+                    Split(split["test"][:], (split["decision"][:] > 0).astype(np.int8))
+                    for split in targets[CONCEPT].values()
+                )
+                yield Curve(cell | {"site": site, "probe": probe}, labels, groups, splits)
