@@ -141,10 +141,6 @@ class Cluster:
         lines = self.output("scontrol", "show", "job", "--oneliner").splitlines()
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines if "JobId=" in line]
 
-    def steps(self, job_id: str) -> list[Path]:
-        """Return the sockets of the steps of a job that the node has not ended yet."""
-        return list((self.run / "spool").glob(f"localhost_{job_id}.*"))
-
     def daemons(self) -> list[int]:
         """Return the process ids of all daemons of this cluster that run, whether or not their pid files say so."""
         words = str(self.configuration.parent).encode()
