@@ -11,7 +11,7 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why costs prompts audit archive test test-slurm bench lint clean
+.PHONY: run plan why costs claims prompts audit archive test test-slurm bench lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -30,6 +30,10 @@ why: .venv/installed
 
 costs: .venv/installed
 	@$(BIN)/python workflow_scripts/costs.py $(ARGS)
+
+claims: .venv/installed
+	@$(SNAKEMAKE) --quiet all results/tables/claims.csv
+	@cut -d' ' -f4- results/logs/check_claims.log | fold -s
 
 audit: .venv/installed
 	@$(BIN)/python workflow_scripts/audit.py --all

@@ -8,6 +8,7 @@ min_version("9.15")
 configfile: "config/models.yaml"
 configfile: "config/datasets.yaml"
 configfile: "config/config.yaml"
+configfile: "config/claims.yaml"
 
 
 report: "report/workflow.rst"
@@ -48,6 +49,8 @@ rule all:
         "results/tables/layer_scores.csv",
         "results/tables/concept_depth.csv",
         "results/tables/layer_intervals.csv",
+        "results/tables/depth_differences.csv",
+        "results/tables/claims.csv",
         "results/tables/configuration.yaml",
         if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),

@@ -1,12 +1,15 @@
 """Predictions of probes -> the depths of each concept, with intervals.
 
 reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5
-writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5
+writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5,
+        results/tables/depth_differences.csv, results/tables/claims.csv
 """
 
 
 localrules:
     estimate_depth,
+    compare_depths,
+    check_claims,
 
 
 rule estimate_depth:
@@ -40,3 +43,61 @@ rule estimate_depth:
         intervals=settings.in_order(config["intervals"]),
     script:
         "../workflow_scripts/estimate_depth.py"
+
+
+rule compare_depths:
+    """Compare weight formats and perturbations on the same statements."""
+    input:
+        draws="results/depth/draws.h5",
+        record="results/provenance/estimate_depth.json",
+    output:
+        differences=report(
+            "results/tables/depth_differences.csv",
+            caption="../report/depth_differences.rst",
+            category="Tables",
+            labels={"table": "Differences of formats and perturbations"},
+        ),
+        record="results/provenance/compare_depths.json",
+    log:
+        "results/logs/compare_depths.log",
+    conda:
+        "../envs/depth.yaml"
+    params:
+        code=code_digest("compare_depths.py"),
+        software=pins("depth"),
+        intervals=settings.in_order(config["intervals"]),
+        order=settings.grid(config),
+    script:
+        "../workflow_scripts/compare_depths.py"
+
+
+rule check_claims:
+    """Hold claims about depth against the run, and against the published numbers."""
+    input:
+        depths="results/tables/concept_depth.csv",
+        published=[
+            "resources/published/site_peak_converge.csv",
+            "resources/published/models.csv",
+            "resources/published/datasets.csv",
+        ],
+        record="results/provenance/estimate_depth.json",
+    output:
+        claims=report(
+            "results/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Tables",
+            labels={"table": "Claims, and what speaks for them"},
+        ),
+        record="results/provenance/check_claims.json",
+    log:
+        "results/logs/check_claims.log",
+    conda:
+        "../envs/depth.yaml"
+    params:
+        code=code_digest("check_claims.py"),
+        software=pins("depth"),
+        claims=settings.claims(config),
+        intervals=settings.in_order(config["intervals"]),
+        kinds=settings.kinds(config),
+    script:
+        "../workflow_scripts/check_claims.py"

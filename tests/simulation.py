@@ -55,7 +55,10 @@ def activations(
     noise = np.zeros((2 * n_pairs, D_MODEL))
     vectors = []
     for strength in signal:
-        own, shared = draw.normal(size=(2 * n_pairs, D_MODEL)), np.repeat(draw.normal(size=(n_pairs, D_MODEL)), 2, axis=0)
+        own, shared = (
+            draw.normal(size=(2 * n_pairs, D_MODEL)),
+            np.repeat(draw.normal(size=(n_pairs, D_MODEL)), 2, axis=0),
+        )
         fresh = np.sqrt(0.5) * (own + shared)
         noise = np.sqrt(0.8) * noise + np.sqrt(0.2) * fresh if vectors else fresh
         vectors.append(noise + strength * (labels[:, np.newaxis] - 0.5) * (np.arange(D_MODEL) == 0))
@@ -65,9 +68,7 @@ def activations(
 def repetition(signal: NDArray[np.float64], *, n_pairs: int, seed: int, settings: IntervalSettings) -> Estimate:
     """Return the estimates from one draw of statements, probes trained as the workflow trains them."""
     vectors, labels, groups = activations(signal, n_pairs=n_pairs, seed=seed)
-    tasks = list(
-        tasks_of(labels, groups, splits_of(labels, groups, PROBES), controls=[], test_share=0.4, choose=False)
-    )
+    tasks = list(tasks_of(labels, groups, splits_of(labels, groups, PROBES), controls=[], test_share=0.4, choose=False))
     with threadpool_limits(1):
         by_layer = [list(train_layer(features, tasks, PROBES)) for features in vectors]
     splits = tuple(

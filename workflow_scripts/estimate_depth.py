@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import h5py
-import numpy as np
 import pandas as pd
 from conceptdepth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
 from conceptdepth.predictions import CELL, read_curves
 from conceptdepth.provenance import PREFIX
-from scipy.stats import false_discovery_control
+from conceptdepth.resampling import adjusted
 from tqdm import tqdm
 
 
@@ -30,20 +29,17 @@ def estimate_all(
 def depth_table(estimates: Sequence[Estimate], settings: IntervalSettings) -> pd.DataFrame:
     """Return a row for each curve, with p values adjusted for the number of curves."""
     table = pd.DataFrame([with_intervals(found, settings.level) for found in estimates])
-    tested = table["p_above_chance"].notna()
-    adjusted = np.full(len(table), np.nan)
-    adjusted[tested] = false_discovery_control(table.loc[tested, "p_above_chance"], method=settings.correction)
-    table.insert(table.columns.get_loc("p_above_chance") + 1, "p_above_chance_adjusted", adjusted)
+    p_values = table["p_above_chance"]
+    table.insert(
+        table.columns.get_loc("p_above_chance") + 1, "p_above_chance_adjusted", adjusted(p_values, settings.correction)
+    )
     return table
 
 
 def layer_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
     """Return a row for each layer of each curve."""
     return pd.concat(
-        [
-            pd.DataFrame({**found.names, "layer": range(found.facts["n_layers"]), **found.layers})
-            for found in estimates
-        ],
+        [pd.DataFrame({**found.names, "layer": range(found.facts["n_layers"]), **found.layers}) for found in estimates],
         ignore_index=True,
     )
 

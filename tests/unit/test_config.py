@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def config():
     merged = {}
-    for name in ("models", "datasets", "config"):
+    for name in ("models", "datasets", "config", "claims"):
         merged |= yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
     return copy.deepcopy(merged)
 

@@ -69,7 +69,9 @@ def test_a_peak_among_equal_layers_is_lower_on_other_statements():
 @pytest.mark.parametrize("accuracy", [0.6, 0.9])
 def test_the_noise_of_the_band_is_the_normal_one_of_a_ratio(accuracy):
     """Of two accuracies that have nothing to do with each other, at n test statements."""
-    found = [estimates([accuracy] * 12, replace(SETTINGS, permutations=0), seed).facts["band_noise"] for seed in range(8)]
+    found = [
+        estimates([accuracy] * 12, replace(SETTINGS, permutations=0), seed).facts["band_noise"] for seed in range(8)
+    ]
     spread = np.sqrt(2 * accuracy * (1 - accuracy) / N) / accuracy
     assert np.mean(found) == pytest.approx(2 * norm.sf(0.03 / spread), abs=0.04)
 

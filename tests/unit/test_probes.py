@@ -233,6 +233,6 @@ def test_one_of_several_c_costs_its_name(cell):
 
 def test_decisions_of_a_sure_mlp_are_finite(cell):
     features, task = cell
-    pipeline = estimator("mlp", task, ONE, 1.0).fit(features[TRAIN], task.labels[TRAIN])
+    pipeline = estimator("mlp", task, ONE, [1.0]).fit(features[TRAIN], task.labels[TRAIN])
     pipeline[-1].coefs_ = [1e6 * weights for weights in pipeline[-1].coefs_]
     assert np.isfinite(decide(pipeline, features[TEST].astype(float))).all()

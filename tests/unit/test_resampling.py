@@ -43,7 +43,10 @@ def test_weights_count_how_often_a_group_is_drawn():
 def test_draws_depend_on_groups_and_seed_alone():
     weights = group_weights(PAIRS, draws=5, seed=0)
     np.testing.assert_array_equal(group_weights(PAIRS[::-1], draws=5, seed=0), weights)
-    for other in (group_weights(PAIRS, draws=5, seed=1), group_weights(np.char.add("x", PAIRS.astype(str)), draws=5, seed=0)):
+    for other in (
+        group_weights(PAIRS, draws=5, seed=1),
+        group_weights(np.char.add("x", PAIRS.astype(str)), draws=5, seed=0),
+    ):
         assert (other != weights).any()
     assert halves(PAIRS, seed=0).sum() == N // 4
 
@@ -118,8 +121,15 @@ def test_groups_exchange_labels_with_groups_of_their_size():
     groups = np.array(["a", "b", "b", "c", "d", "d", "e"], dtype=object)
     labels = np.array([1, 0, 0, 0, 1, 1, 0], dtype=np.int8)
     permuted = permuted_labels(labels, groups, permutations=300, seed=0)
-    assert {tuple(row[[0, 3, 6]]) for row in permuted.tolist() for row in [np.array(row)]} == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
-    assert {tuple(row[[1, 2, 4, 5]]) for row in permuted.tolist() for row in [np.array(row)]} == {(0, 0, 1, 1), (1, 1, 0, 0)}
+    assert {tuple(row[[0, 3, 6]]) for row in permuted.tolist() for row in [np.array(row)]} == {
+        (1, 0, 0),
+        (0, 1, 0),
+        (0, 0, 1),
+    }
+    assert {tuple(row[[1, 2, 4, 5]]) for row in permuted.tolist() for row in [np.array(row)]} == {
+        (0, 0, 1, 1),
+        (1, 1, 0, 0),
+    }
 
 
 def test_the_p_value_of_one_layer_is_scipys(draw):
@@ -130,7 +140,7 @@ def test_the_p_value_of_one_layer_is_scipys(draw):
         (found,) = p_above_chance(given, permuted_labels(labels, ALONE, permutations=4999, seed=0))
         predicted = given.splits[0].predicted[0]
         reference = stats.permutation_test(
-            (labels,), lambda x: np.mean(x == predicted), permutation_type="pairings", n_resamples=4999, alternative="greater", rng=0
+            (labels,), lambda x, predicted=predicted: np.mean(x == predicted), permutation_type="pairings", n_resamples=4999, alternative="greater", rng=0
         )  # fmt: skip
         assert found == pytest.approx(reference.pvalue, abs=0.02)
 

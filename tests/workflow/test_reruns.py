@@ -29,6 +29,8 @@ GRID = {
 
 PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths"]
 
+DEPTHS = ["estimate_depth", "compare_depths", "check_claims"]
+
 
 def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
     """Every job of a grid, and some more."""
@@ -47,7 +49,7 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"fetch_model/{m}" for m in grid["models"]),
         *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
-        *("collect_scores", "estimate_depth", "record_configuration", "audit_results"),
+        *("collect_scores", *DEPTHS, "record_configuration", "audit_results"),
         *("plot_accuracy", "plot_depths", *comparisons, *more),
     }
 
@@ -59,7 +61,7 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
     return found
 
 
-AFTER_SCORES = ["collect_scores", "estimate_depth", "plot_*", "audit_results"]
+AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_*", "audit_results"]
 SETTINGS = ["record_configuration", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {
@@ -71,7 +73,9 @@ AFTER = {
     "index_activations": [INDEX, "audit_results"],
     "train_probes": ["train_probes/*", *AFTER_SCORES],
     "collect_scores": ["collect_scores", *PLOTS[:3], "audit_results"],
-    "estimate_depth": ["estimate_depth", "plot_depths", "audit_results"],
+    "estimate_depth": [*DEPTHS, "plot_depths", "audit_results"],
+    "compare_depths": ["compare_depths", "audit_results"],
+    "check_claims": ["check_claims", "audit_results"],
     "record_configuration": SETTINGS,
     "audit_results": ["audit_results"],
     **{plot: [plot, "audit_results"] for plot in PLOTS},
@@ -100,8 +104,9 @@ MODULES = {
     **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
     **dict.fromkeys(["probes", "splits", "tasks", "description"], SCORES_ON),
     **dict.fromkeys(["depth", "estimates", "predictions", "resampling"], AFTER["estimate_depth"]),
+    "claims": AFTER["check_claims"],
     "figures": ["plot_*", "audit_results"],
-    "published": ["plot_accuracy", "audit_results"],
+    "published": ["plot_accuracy", "check_claims", "audit_results"],
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
     "answers": [],  # Its jobs have to be asked for.
     # Not code of any job: what they decide reaches jobs as params.
@@ -314,9 +319,10 @@ ROWS = {
         reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *TABLES),
     ),
     "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
-    "draws of intervals": Row(setting("intervals", "draws", 9), reruns("estimate_depth", "plot_depths", *SETTINGS)),
+    "draws of intervals": Row(setting("intervals", "draws", 9), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
+    "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *SETTINGS)),
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
-    "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns("estimate_depth", "plot_depths", *SETTINGS)),
+    "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
     "a figure's colour": Row(replace(f"{LIBRARY}/figures.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),
     "settings after a fresh clone and copied results": Row(

@@ -1,9 +1,9 @@
 """At which layer is a concept known? Definitions on curves of accuracies.
 
-A curve is the accuracy a_i of the probe at layer i = 0 .. d-1 of a model with d layers. Every function takes curves along the
-last axis, shape (..., d), and returns one value for each, shape (...): one curve, or all draws of a bootstrap at once.
-Depths are relative, in (0, 1] or [0, 1) as the definition says; one that does not exist is NaN, never 0, and
-so is all of a curve that has a NaN. The jump and converging points are those of "Exploring Concept Depth" (Jin et al.,
+A curve is the accuracy a_i of the probe at layer i = 0 .. d-1 of a model with d layers. Every function takes curves
+along the last axis, shape (..., d), and returns one value for each, shape (...): one curve, or all draws of a bootstrap
+at once. Depths are relative, in (0, 1] or [0, 1) as the definition says; one that does not exist is NaN, never 0, and
+so is all of a curve that has a NaN. Jump and converging points are those of "Exploring Concept Depth" (Jin et al.,
 arXiv 2404.07066).
 """
 
@@ -90,7 +90,7 @@ def peak(accuracy: ArrayLike) -> tuple[Values, Values]:
 
 
 def held_out_peak(chosen_on: ArrayLike, reported_on: ArrayLike) -> Values:
-    """Return the accuracy, on other statements, of the layer that is best on some: a peak that is not picked by luck."""
+    """Return the accuracy, on other statements, of the layer that is best on some: a peak not picked by luck."""
     best = np.argmax(np.asarray(chosen_on), axis=-1, keepdims=True)
     return np.take_along_axis(np.asarray(reported_on, dtype=float), best, -1)[..., 0]
 

@@ -26,9 +26,6 @@ from conceptdepth.tasks import CONCEPT, Task
 
 Features = NDArray[np.floating]
 
-Choice = float | Sequence[float]
-"""A value of C, or those to choose from."""
-
 HIDDEN_UNITS = 32
 """Width of the one hidden layer of the probe ``mlp``."""
 
@@ -37,7 +34,7 @@ HIDDEN_UNITS = 32
 class ProbeSettings(SplitSettings):
     """How probes are split and trained; the config section ``probes``."""
 
-    C: Choice  # noqa: N815 - scikit-learn's name
+    C: float | Sequence[float]  # noqa: N815 - scikit-learn's name
     """Inverse strength of the L2 penalty, or values of which one is chosen for each layer and split."""
     max_iter: int
     """Most iterations of the solver."""
@@ -49,9 +46,14 @@ class ProbeSettings(SplitSettings):
     """Whether to compute description lengths, of probes that have probabilities."""
 
     @property
+    def choices(self) -> Sequence[float]:
+        """The values of C, one if there is no choice."""
+        return [self.C] if isinstance(self.C, int | float) else self.C
+
+    @property
     def choose(self) -> bool:
         """Whether C is chosen."""
-        return not isinstance(self.C, int | float)
+        return len(self.choices) > 1
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ class MassMean(ClassifierMixin, BaseEstimator):
         return (self.decision_function(features) > 0).astype(int)
 
 
-def _logistic_regression(C: Choice, max_iter: int, task: Task) -> BaseEstimator:  # noqa: N803
+def _logistic_regression(choices: Sequence[float], max_iter: int, task: Task) -> BaseEstimator:
     if not task.folds:
-        return LogisticRegression(C=C, max_iter=max_iter)
+        (only,) = choices
+        return LogisticRegression(C=only, max_iter=max_iter)
     # One path of warm starts along C in each fold. By log loss: accuracies of a small fold have too many ties.
     return LogisticRegressionCV(
-        Cs=list(C),
+        Cs=list(choices),
         cv=task.folds,
         scoring=negative_log_loss,
         max_iter=max_iter,
@@ -138,27 +141,28 @@ def log_loss(labels: NDArray[np.int8], log_odds: NDArray[np.float64]) -> float:
     return surprise(labels, log_odds) * float(np.log(2)) / len(labels)
 
 
-def _ridge(C: Choice, max_iter: int, task: Task) -> BaseEstimator:  # noqa: N803
+def _ridge(choices: Sequence[float], max_iter: int, task: Task) -> BaseEstimator:  # noqa: ARG001 - has a closed form
     if not task.folds:
-        return RidgeClassifier(alpha=1 / (2 * C))
-    return RidgeClassifierCV(alphas=1 / (2 * np.asarray(C)), cv=task.folds, scoring="accuracy")
+        (only,) = choices
+        return RidgeClassifier(alpha=1 / (2 * only))
+    return RidgeClassifierCV(alphas=1 / (2 * np.asarray(choices)), cv=task.folds, scoring="accuracy")
 
 
-def _mass_mean(C: Choice, max_iter: int, task: Task) -> BaseEstimator:  # noqa: N803
+def _mass_mean(choices: Sequence[float], max_iter: int, task: Task) -> BaseEstimator:  # noqa: ARG001 - nothing to set
     return MassMean()
 
 
-def _mlp(C: Choice, max_iter: int, task: Task) -> BaseEstimator:  # noqa: N803
+def _mlp(choices: Sequence[float], max_iter: int, task: Task) -> BaseEstimator:  # noqa: ARG001 - has no penalty of ours
     return MLPClassifier((HIDDEN_UNITS,), max_iter=max_iter, random_state=task.seed)
 
 
-KINDS: dict[str, Callable[[Choice, int, Task], BaseEstimator]] = {
+KINDS: dict[str, Callable[[Sequence[float], int, Task], BaseEstimator]] = {
     "logistic_regression": _logistic_regression,
     "mass_mean": _mass_mean,
     "ridge": _ridge,
     "mlp": _mlp,
 }
-"""Probe -> its last step, for a value of C or those to choose from, most iterations, and the task."""
+"""Probe -> its last step, for the values of C to choose from or the only one, most iterations, and the task."""
 
 PENALISED = ("logistic_regression", "ridge")
 """Probes whose L2 penalty has the strength 1 / C."""
@@ -167,12 +171,12 @@ PROBABILISTIC = ("logistic_regression", "mlp")
 """Probes that are fitted to probabilities and so have a log loss and a description length."""
 
 
-def estimator(kind: str, task: Task, settings: ProbeSettings, C: Choice) -> Pipeline:  # noqa: N803
+def estimator(kind: str, task: Task, settings: ProbeSettings, choices: Sequence[float]) -> Pipeline:
     """Return the probe: scaling, if any, coordinates in which C is chosen fast, if it is, and the classifier."""
     steps: list[BaseEstimator] = [StandardScaler()] if settings.standardize else []
     if kind in PENALISED and task.folds:  # For one fit finding the basis takes longer than it saves.
         steps.append(RowSpace())
-    return make_pipeline(*steps, KINDS[kind](C, settings.max_iter, task))
+    return make_pipeline(*steps, KINDS[kind](choices, settings.max_iter, task))
 
 
 def as_reference(kind: str, settings: ProbeSettings) -> bool:
@@ -186,19 +190,21 @@ def train_layer(features: Features, tasks: Sequence[Task], settings: ProbeSettin
     Controls take the C that was chosen for the concept on the same split: selectivity compares two tasks for one probe.
     """
     for kind in settings.kinds:
-        chosen: dict[int, float] = {}
+        chosen: dict[int, Sequence[float]] = {}
         for task in tasks:
-            probe = train_probe(features, task, kind, settings, chosen.get(task.seed, settings.C))
+            probe = train_probe(features, task, kind, settings, chosen.get(task.seed, settings.choices))
             if task.target == CONCEPT and settings.choose and kind in PENALISED:
-                chosen[task.seed] = probe.scores["C"]
+                chosen[task.seed] = [probe.scores["C"]]
             yield probe
 
 
-def train_probe(features: Features, task: Task, kind: str, settings: ProbeSettings, C: Choice) -> LayerProbe:  # noqa: N803
+def train_probe(
+    features: Features, task: Task, kind: str, settings: ProbeSettings, choices: Sequence[float]
+) -> LayerProbe:
     """Train and test one probe."""
     if not as_reference(kind, settings):
         features = features.astype(np.float64)
-    pipeline = estimator(kind, task, settings, C)
+    pipeline = estimator(kind, task, settings, choices)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         pipeline.fit(features[task.train], task.labels[task.train])
@@ -251,12 +257,12 @@ def description_length(features: Features, task: Task, kind: str, settings: Prob
         return float("nan")
 
     def trained(C: float, seen: Features, labels: NDArray[np.int8], following: Features) -> NDArray[np.float64]:  # noqa: N803
-        probe = estimator(kind, replace(task, folds=()), settings, C)
+        probe = estimator(kind, replace(task, folds=()), settings, [C])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return decide(probe.fit(seen, labels), following)
 
-    choices = settings.C if settings.choose and kind in PENALISED else [settings.C]
+    choices = settings.choices if kind in PENALISED else settings.choices[:1]
     decisions = [partial(trained, C) for C in choices]
     return shortest_code(features, task.labels[task.train], task.groups[task.train], decisions, seed=task.seed)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 QUANTIZATION = "fp32"
 """Weights that the numbers are compared with: the default of the released code (the site does not say)."""
 
+PERTURBATION = "clean"
+"""Texts as they are, what the site shows as far as is known."""
+
 SITE = "mlp_input"
 """Where the released code reads."""
 

@@ -1,17 +1,18 @@
 """How sure is a curve? A bootstrap over groups of statements, and permutations of their labels.
 
 Statements of a group (claims about one city) are no independent draws, so that groups are what is drawn, with all their
-statements (the cluster bootstrap; Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8), and what
-is permuted. Both depend on a seed and on the dataset's groups alone: all cells of a dataset get the same draws, so that
-differences between layers, models, weight formats and perturbations are paired. Probes are not trained again: intervals
-are about statements that are asked of given probes, and splits are averaged.
+statements (the cluster bootstrap; Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8),
+and what is permuted. Both depend on a seed and on the dataset's groups alone: all cells of a dataset get the same
+draws, so that differences between layers, models, weight formats and perturbations are paired. Probes are not trained
+again: intervals are about statements that are asked of given probes, and splits are averaged.
 """
 
 import hashlib
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import false_discovery_control
 
 from conceptdepth.predictions import Curve, Split
 
@@ -23,8 +24,8 @@ Groups = NDArray[np.object_]
 def accuracy(curve: Curve, weights: Values | None = None) -> Values:
     """Return the accuracy of each layer, the mean over splits.
 
-    ``weights`` of groups, shape (n_draws, n_groups) in the order of ``np.unique``, give shape (n_draws, n_layers), NaN where
-    no statement has a weight in any split; without them all count once, shape (n_layers,).
+    ``weights`` of groups, shape (n_draws, n_groups) in the order of ``np.unique``, give shape (n_draws, n_layers), NaN
+    where no statement has a weight in any split; without them all count once, shape (n_layers,).
     """
     of_splits = [_of_split(curve, split, weights) for split in curve.splits]
     known = ~np.isnan(of_splits)
@@ -43,7 +44,7 @@ def _of_split(curve: Curve, split: Split, weights: Values | None) -> Values:
 
 
 def group_weights(groups: Groups, *, draws: int, seed: int) -> Values:
-    """Return how often each group is drawn, with replacement, shape (draws, n_groups), in the order of ``np.unique``."""
+    """Return how often each group is drawn, shape (draws, n_groups), in the order of ``np.unique``."""
     n = len(np.unique(groups.astype(str)))
     return _generator(groups, seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
 
@@ -112,3 +113,12 @@ def interval(draws: Values, level: float) -> tuple[Values, Values]:
     outside = 100 * (1 - level) / 2
     low, high = np.nanpercentile(np.where(some, draws, 0), [outside, 100 - outside], axis=0)
     return np.where(some, low, np.nan)[()], np.where(some, high, np.nan)[()]
+
+
+def adjusted(p_values: ArrayLike, correction: str) -> Values:
+    """Return p values adjusted for their number, ``bh`` or ``by`` as of SciPy; those that are NaN do not count."""
+    given = np.asarray(p_values, dtype=float)
+    found, known = np.full(given.shape, np.nan), ~np.isnan(given)
+    if known.any():
+        found[known] = false_discovery_control(given[known], method=correction)
+    return found

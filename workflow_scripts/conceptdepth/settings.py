@@ -132,6 +132,22 @@ def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     return in_order(chosen)
 
 
+def kinds(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what claims tell cells apart by: domains by dataset, and family and parameters by model, of the run."""
+    run = config["run"]
+    return {
+        "domains": {name: config["datasets"][name]["domain"] for name in run["datasets"]},
+        "models": {
+            name: [config["models"][name].get(key) for key in ("family", "parameters")] for name in run["models"]
+        },
+    }
+
+
+def claims(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the claims that are not left out."""
+    return in_order({name: claim for name, claim in config["claims"].items() if claim})
+
+
 def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
     """Return what a reader calls models and datasets, by registry and name, in the order of the run."""
     run, datasets = config["run"], config["datasets"]
