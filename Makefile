@@ -32,8 +32,8 @@ costs: .venv/installed
 	@$(BIN)/python workflow_scripts/costs.py $(ARGS)
 
 claims: .venv/installed
-	@$(SNAKEMAKE) --quiet all results/tables/claims.csv
-	@cut -d' ' -f4- results/logs/check_claims.log | fold -s
+	@$(SNAKEMAKE) --quiet all -- results/tables/claims.csv
+	@cut -d' ' -f2- results/logs/check_claims.log
 
 audit: .venv/installed
 	@$(BIN)/python workflow_scripts/audit.py --all
@@ -42,7 +42,7 @@ archive: .venv/installed
 	@$(BIN)/python workflow_scripts/archive.py
 
 prompts: .venv/installed
-	@$(SNAKEMAKE) --quiet all show_prompts
+	@$(SNAKEMAKE) --quiet all -- show_prompts
 
 test: .venv/installed-test lint
 	$(BIN)/pytest --ignore tests/slurm

@@ -137,4 +137,7 @@ def test_each_row_is_a_sentence(published):
     assert any(
         "Larger models of a family know a concept better. SUPPORTED (peak_accuracy +0.0" in text for text in said
     )
-    assert any("16-bit weights do not. UNDECIDED (no such cells)" in text for text in said)
+    assert any(
+        "16-bit weights do not make models know a concept in deeper layers. UNDECIDED (no such cells)" in text
+        for text in said
+    )

@@ -117,12 +117,11 @@ def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float) ->
 def sentences(table: pd.DataFrame, level: float) -> Iterator[str]:
     """Yield each row of ``claims.csv`` in words."""
     for row in table.to_dict("records"):
-        numbers = "no such cells"
-        if np.isfinite(row["effect"]):
-            numbers = f"{row['quantity']} {row['effect']:+.3f}, {row['n_datasets']} datasets"
+        numbers = f"{row['n_datasets']} datasets are too few" if row["n_datasets"] else "no such cells"
         if np.isfinite(row["p_adjusted"]):
-            numbers += (
-                f", {level:.0%} interval {row['low']:+.3f} to {row['high']:+.3f}, adjusted p {row['p_adjusted']:.2g}"
+            numbers = (
+                f"{row['quantity']} {row['effect']:+.3f}, {level:.0%} interval {row['low']:+.3f} to {row['high']:+.3f}"
+                f", adjusted p {row['p_adjusted']:.2g}, {row['n_datasets']} datasets"
             )
         yield f"{row['source']}: {row['statement']} {row['verdict'].upper()} ({numbers})"
 
