@@ -11,10 +11,13 @@ from matplotlib.lines import Line2D
 
 POINTS = {
     "jump_point": (">", "jump point (none: no marker)"),
-    "converging_point_published": ("o", "converging point"),
+    "converging_point_published": ("o", "converging point and its interval"),
     "peak_depth": ("x", "peak"),
 }
 """Column -> marker and its name in the legend."""
+
+INTERVAL_OF = "converging_point_published"
+"""Column whose interval is drawn."""
 
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
@@ -56,6 +59,9 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
         axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
         for column, (marker, _) in POINTS.items():
             axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
+        # Of one point: intervals of several on one line could not be told apart.
+        bounds = of_variant[f"{INTERVAL_OF}_low"], of_variant[f"{INTERVAL_OF}_high"]
+        axis.hlines(places, *bounds, color=colour, linewidth=2.5, alpha=0.35)
     names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
     axis.set_yticks(range(len(datasets)), names)
     axis.set_ylim(len(datasets) - 0.5, -0.5)

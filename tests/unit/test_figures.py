@@ -102,9 +102,10 @@ def test_a_depth_that_does_not_exist_has_no_marker():
         "site": "mlp_input",
         "probe": "logistic_regression",
     }
+    interval = {"converging_point_published_low": 0.6, "converging_point_published_high": 0.9}
     depths = pd.DataFrame([
-        row | {"dataset": "x", "jump_point": 0.25, "converging_point_published": 0.75, "peak_depth": 0.5},
-        row | {"dataset": "y", "jump_point": np.nan, "converging_point_published": 1.0, "peak_depth": 0.5},
+        row | {"dataset": "x", "jump_point": 0.25, "converging_point_published": 0.75, "peak_depth": 0.5} | interval,
+        row | {"dataset": "y", "jump_point": np.nan, "converging_point_published": 1.0, "peak_depth": 0.5} | interval,
     ])  # fmt: skip
     figure = plot_depths(depths, LABELS | {"models": {"a": {"label": "Model A"}}})
     jumps = next(line for line in figure.axes[0].lines if line.get_marker() == ">")
