@@ -1,0 +1,103 @@
+"""config/rigorous.yaml end to end on the tiny model: every probe and control, and what is made of them."""
+
+import sys
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
+
+
+def run_rigorous(project):
+    overlays = ["--configfile", "overlay.yaml", "config/rigorous.yaml"]
+    return project.run(sys.executable, "-m", "snakemake", "--cores", "2", *overlays)
+
+
+@pytest.fixture(scope="module")
+def rigorous(finished, tmp_path_factory):
+    project = finished.copy(tmp_path_factory.mktemp("rigorous") / "project")
+    # Four groups are too few for stratified splits, and said to be.
+    few = run_rigorous(project)
+    assert "needs at least 5 groups" in few.stdout + few.stderr
+
+    def enough(config):
+        config["datasets"]["coins"]["source"]["groups"] = 8
+        config["run"]["models"] = ["tiny"]
+
+    project.overlay(enough)
+    result = run_rigorous(project)
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+@pytest.fixture(scope="module")
+def scores(rigorous):
+    return pd.read_csv(rigorous.folder / "results/tables/layer_scores.csv")
+
+
+def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
+    cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"])
+    assert len(scores) == len(cells) * 3 * 5 * 2 * 3  # layers, seeds, probes, targets
+    assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
+    assert set(scores["target"]) == {"concept", "shuffled_labels", "control_task"}
+    assert set(scores.loc[scores["probe"] == "logistic_regression", "C"]) <= {0.00001, 0.0001, 0.001, 0.01, 0.1}
+
+
+def test_selectivity_is_accuracy_above_that_of_the_control_task(scores):
+    accuracy = scores.pivot(index=[*CURVE, "layer", "seed"], columns="target", values="accuracy")
+    of_concept = scores[scores["target"] == "concept"].set_index([*CURVE, "layer", "seed"])["selectivity"]
+    np.testing.assert_allclose(of_concept, (accuracy["concept"] - accuracy["control_task"]).loc[of_concept.index])
+    assert scores.loc[scores["target"] != "concept", "selectivity"].isna().all()
+
+
+def test_depths_are_of_the_concept_with_an_interval_for_each_curve(rigorous, scores):
+    depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv")
+    assert len(depths) == len(depths[CURVE].drop_duplicates()) == len(scores[CURVE].drop_duplicates())
+    assert (depths["n_seeds"] == 5).all()
+    means = scores[scores["target"] == "concept"].groupby(CURVE)["accuracy"].mean()
+    np.testing.assert_allclose(depths.set_index(CURVE)["mean_accuracy"].loc[means.index], means)
+    assert (depths["mean_accuracy_low"] <= depths["mean_accuracy"] + 1e-9).all()
+    assert (depths["mean_accuracy"] <= depths["mean_accuracy_high"] + 1e-9).all()
+    assert depths["p_above_chance"].between(0, 1).all()
+    layers = pd.read_csv(rigorous.folder / "results/tables/layer_intervals.csv")
+    assert len(layers) == 3 * len(depths)
+
+
+def test_draws_of_formats_and_perturbations_are_paired(rigorous):
+    depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv").set_index(CURVE)
+    differences = pd.read_csv(rigorous.folder / "results/tables/depth_differences.csv")
+    assert set(differences["compared"]) == {"quantization", "perturbation"}
+    for row in differences[differences["quantity"] == "peak_accuracy"].to_dict("records"):
+        second = tuple(row[name] for name in CURVE)
+        first = tuple(row["first"] if name == row["compared"] else row[name] for name in CURVE)
+        found = depths.loc[[second], "peak_accuracy"].item() - depths.loc[[first], "peak_accuracy"].item()
+        assert row["difference"] == pytest.approx(found)
+    with h5py.File(rigorous.folder / "results/depth/draws.h5") as file:
+        assert file["tiny/fp32/coins/clean/mlp_input/mass_mean/peak_accuracy"].shape == (2000,)
+
+
+def test_claims_are_held_against_the_run_and_the_published_numbers(rigorous):
+    claims = pd.read_csv(rigorous.folder / "results/tables/claims.csv")
+    assert set(claims["source"]) == {"run", "published"}
+    noise = claims[(claims["source"] == "run") & (claims["claim"] == "noise_lowers_the_peak")]
+    assert noise["n_datasets"].item() == 2
+    assert set(claims["verdict"]) <= {"supported", "contradicted", "undecided"}
+
+
+def test_all_of_it_is_audited(rigorous):
+    result = rigorous.run(sys.executable, "workflow_scripts/audit.py", "--all")
+    assert "intact" in result.stdout
+
+
+def test_without_draws_the_tables_say_that_nothing_was_drawn(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.overlay(lambda config: config.update(intervals={"draws": 0, "permutations": 0}))
+    result = project.snakemake()
+    assert result.returncode == 0, result.stderr
+    before = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
+    depths = pd.read_csv(project.folder / "results/tables/concept_depth.csv")
+    same = ["jump_point", "converging_point_literal", "converging_point_published", "peak_accuracy", "peak_depth"]
+    pd.testing.assert_frame_equal(depths[[*CURVE, *same]], before[[*CURVE, *same]])
+    assert depths[["peak_accuracy_low", "one_se_depth", "p_above_chance", "band_noise"]].isna().all(axis=None)
