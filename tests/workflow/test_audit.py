@@ -114,7 +114,10 @@ def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
     text = Path(SCORES).read_text()
     Path(SCORES).write_text(text.replace("tiny,fp32,coins,clean,mlp_input", "tiny,fp32,coins,clean,mlp_inpux", 1))
     assert found(audit(FIGURE)) == {(CHANGED, SCORES)}
-    assert audit("results/figures/depths.svg").verdict == CHANGED, "by way of concept_depth.csv"
+    depths = "results/figures/depths.svg"
+    assert audit(depths).verdict == INTACT, "it comes from the predictions, not from their scores"
+    flip(f"results/probes/{CELL}.h5")
+    assert audit(depths).verdict == CHANGED, "by way of concept_depth.csv"
 
 
 def test_an_edit_that_later_jobs_were_run_on_is_found(run):
