@@ -456,6 +456,6 @@ def test_a_job_that_failed_is_planned_again(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     replace("workflow_scripts/collect_scores.py", "if __name__", "1 / 0\nif __name__")(project)
     assert project.snakemake("--quiet", "all").returncode != 0
-    assert plan(project, Row(nothing, set())) == reruns(*AFTER_SCORES)
+    assert plan(project, Row(nothing, set())) == reruns(*AFTER["collect_scores"])
     project.git("checkout", "--quiet", ".")
-    assert plan(project, Row(nothing, set())) == reruns(*AFTER_SCORES)
+    assert plan(project, Row(nothing, set())) == reruns(*AFTER["collect_scores"])
