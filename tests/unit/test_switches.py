@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 from tabulate_ablation import NO_SWITCH, tabulate
 
 ROOT = Path(__file__).parents[2]
-DEPTH = {"jump_ratio": 1.1, "plateau_band": 0.03}
+DEPTH = {"jump_ratio": 1.1, "plateau_band": 0.03, "peak_share": 0.95}
 
 
 @pytest.fixture
