@@ -7,7 +7,7 @@ import pandas as pd
 from conceptdepth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.predictions import CELL, read_curves
+from conceptdepth.predictions import read_curves
 from conceptdepth.provenance import PREFIX
 from conceptdepth.resampling import adjusted
 from tqdm import tqdm
@@ -69,4 +69,4 @@ if __name__ == "__main__":
                 table.to_csv(part, index=False, na_rep="NaN")
         write_draws(estimates, snakemake.output.draws, record=record.id)
         above = tables[snakemake.output.depths]["p_above_chance_adjusted"] <= 1 - settings.level
-        log.info("%d curves of %s, %d above chance", len(above), ", ".join(CELL), above.sum())
+        log.info("%d curves, %d above chance", len(above), above.sum())

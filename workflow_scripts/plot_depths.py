@@ -1,5 +1,7 @@
 """Draw the jump and converging points of every dataset."""
 
+from typing import Any
+
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures import COLOURS, STYLE, Labels, save_figure, word
@@ -11,13 +13,16 @@ from matplotlib.lines import Line2D
 
 POINTS = {
     "jump_point": (">", "jump point (none: no marker)"),
-    "converging_point_published": ("o", "converging point and its interval"),
+    "converging_point_published": ("o", "converging point"),
     "peak_depth": ("x", "peak"),
 }
 """Column -> marker and its name in the legend."""
 
 INTERVAL_OF = "converging_point_published"
 """Column whose interval is drawn."""
+
+INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
+"""Look of intervals."""
 
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
@@ -43,6 +48,8 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
         handles += [
             Line2D([], [], color="#444444", linestyle="", marker=marker, label=name) for marker, name in POINTS.values()
         ]
+        if depths[f"{INTERVAL_OF}_low"].notna().any():
+            handles.append(Line2D([], [], color="#444444", **INTERVAL, label="interval of the converging point"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -61,7 +68,7 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
             axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
         # Of one point: intervals of several on one line could not be told apart.
         bounds = of_variant[f"{INTERVAL_OF}_low"], of_variant[f"{INTERVAL_OF}_high"]
-        axis.hlines(places, *bounds, color=colour, linewidth=2.5, alpha=0.35)
+        axis.hlines(places, *bounds, color=colour, **INTERVAL)
     names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
     axis.set_yticks(range(len(datasets)), names)
     axis.set_ylim(len(datasets) - 0.5, -0.5)

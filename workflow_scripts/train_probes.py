@@ -38,6 +38,7 @@ def train_probes(
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
         target.attrs.update(cell)
+        target.attrs["probes"] = list(settings.kinds)  # Groups of HDF5 have no order of their own.
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())

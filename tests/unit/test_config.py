@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conceptdepth.claims import EXPECTED
 from conceptdepth.config import check_config
 from conceptdepth.datasets import PARSERS
+from conceptdepth.depth import describe_curve
 from conceptdepth.errors import UserError
 from conceptdepth.generators import GENERATORS
 from conceptdepth.models import QUANTIZATIONS
+from conceptdepth.probes import KINDS
 from conceptdepth.prompts import INSTRUCTIONS
 from conceptdepth.settings import (
     BYTES_PER_PARAMETER,
@@ -23,6 +26,7 @@ from conceptdepth.settings import (
 )
 from conceptdepth.sites import SITES
 from conceptdepth.splits import SPLITS
+from conceptdepth.tasks import CONTROLS
 from list_data import data_table
 from snakemake.utils import update_config
 
@@ -219,6 +223,12 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
     assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
+    assert schema["probes"]["properties"]["kinds"]["items"]["enum"] == list(KINDS)
+    assert schema["controls"]["properties"]["targets"]["items"]["enum"] == list(CONTROLS)
+    claim = schema["claims"]["additionalProperties"]["properties"]
+    assert claim["expected"]["enum"] == list(EXPECTED)
+    described = describe_curve([0.5, 0.9], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95, standard_error=[0, 0])
+    assert sorted(claim["quantity"]["enum"]) == sorted([*described, "mean_accuracy", "held_out_peak_accuracy"])
     assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)

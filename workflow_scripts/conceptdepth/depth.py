@@ -33,7 +33,7 @@ def variation_rate(accuracy: ArrayLike) -> Values:
 
 def jump_point(accuracy: ArrayLike, *, ratio: float = JUMP_RATIO) -> Values:
     """Return the first i/d with b_i >= ratio, or NaN if accuracy never jumps (arXiv 2404.07066, section 3.3)."""
-    return _first(variation_rate(accuracy) >= ratio, 1) / _layers(accuracy)
+    return first_where(variation_rate(accuracy) >= ratio, 1) / _layers(accuracy)
 
 
 def converging_point_literal(accuracy: ArrayLike, *, band: float = PLATEAU_BAND) -> Values:
@@ -62,13 +62,13 @@ def one_se_depth(accuracy: ArrayLike, standard_error: ArrayLike) -> Values:
     curve = np.asarray(accuracy, dtype=float)
     best = np.argmax(curve, axis=-1, keepdims=True)
     bound = np.take_along_axis(curve, best, -1) - np.asarray(standard_error)[best]
-    return _first(curve >= bound, 0) / _layers(curve)
+    return first_where(curve >= bound) / _layers(curve)
 
 
 def near_peak_depth(accuracy: ArrayLike, *, share: float = PEAK_SHARE) -> Values:
     """Return the first i/d whose accuracy is at least ``share`` of the peak."""
     curve = np.asarray(accuracy, dtype=float)
-    return _first(curve >= share * curve.max(axis=-1, keepdims=True), 0) / _layers(curve)
+    return first_where(curve >= share * curve.max(axis=-1, keepdims=True)) / _layers(curve)
 
 
 def gain_centre(accuracy: ArrayLike) -> Values:
@@ -128,8 +128,8 @@ def _layers(accuracy: ArrayLike) -> int:
     return np.shape(accuracy)[-1]
 
 
-def _first(holds: NDArray[np.bool_], start: int) -> Values:
-    """Return the first place at which a condition holds, counted from ``start``, or NaN."""
+def first_where(holds: NDArray[np.bool_], start: int = 0) -> Values:
+    """Return the first place at which a condition, shape (..., n), holds, counted from ``start``, or NaN."""
     return np.where(holds.any(axis=-1), np.argmax(holds, axis=-1) + start, np.nan)
 
 

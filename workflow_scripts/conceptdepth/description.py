@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.splits import group_numbers
+
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1)
 """Shares of the training part after which the probe is trained anew; the paper's."""
 
@@ -60,7 +62,7 @@ def shortest_code(
 
 def _in_groups(groups: NDArray[np.object_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return statements in random order of their groups, and the position after each group."""
-    numbers = np.unique(groups.astype(str), return_inverse=True)[1]
+    numbers = group_numbers(groups)
     places = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers]
     order = np.argsort(places, kind="stable")
     return order, np.cumsum(np.bincount(places))

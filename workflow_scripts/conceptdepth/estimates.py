@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.depth import describe_curve, held_out_peak, variation_rate
+from conceptdepth.depth import describe_curve, first_where, held_out_peak, variation_rate
 from conceptdepth.predictions import Curve
 from conceptdepth.resampling import accuracy, group_weights, halves, interval, p_above_chance, permuted_labels
 
@@ -112,8 +112,7 @@ def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:
 
 def first_below(p_values: Values, level: float) -> float:
     """Return the relative depth of the first layer whose p value is at most ``level``, or NaN."""
-    layers = np.flatnonzero(p_values <= level)
-    return layers[0] / len(p_values) if len(layers) else np.nan
+    return float(first_where(p_values <= level) / len(p_values))
 
 
 def with_intervals(found: Estimate, level: float) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.splits import Indices, group_numbers
 from conceptdepth.tasks import CONCEPT
 
 CELL = ("model", "quantization", "dataset", "perturbation")
@@ -34,18 +36,23 @@ class Curve:
     groups: NDArray[np.object_]
     """Group of each statement, shape (n_statements,)."""
     splits: tuple[Split, ...]
-    """In the order of their seeds."""
+    """One for each seed."""
+
+    @cached_property
+    def group_numbers(self) -> Indices:
+        """What `conceptdepth.splits.group_numbers` returns of the groups."""
+        return group_numbers(self.groups)
 
 
 def read_curves(path: str) -> Iterator[Curve]:
-    """Yield the curves of a cell from its file of probes."""
+    """Yield the curves of a cell from its file of probes, in the order of configured probes at each site."""
     with h5py.File(path) as file:
         cell = {name: file.attrs[name] for name in CELL}
         labels, groups = file["label"][:], file["group"].asstr()[:]
         for site in (name for name, item in file.items() if isinstance(item, h5py.Group)):
-            for probe, targets in file[site].items():
+            for probe in file.attrs["probes"]:
                 splits = tuple(
                     Split(split["test"][:], (split["decision"][:] > 0).astype(np.int8))
-                    for split in targets[CONCEPT].values()
+                    for split in file[site][probe][CONCEPT].values()
                 )
                 yield Curve(cell | {"site": site, "probe": probe}, labels, groups, splits)

@@ -37,8 +37,7 @@ def _of_split(curve: Curve, split: Split, weights: Values | None) -> Values:
     correct = (split.predicted == curve.labels[split.test]).astype(float)
     if weights is None:
         return correct.mean(axis=1)
-    numbers = np.unique(curve.groups.astype(str), return_inverse=True)[1]
-    of_statements = weights[:, numbers[split.test]]
+    of_statements = weights[:, curve.group_numbers[split.test]]
     with np.errstate(invalid="ignore"):
         return of_statements @ correct.T / of_statements.sum(axis=1, keepdims=True)
 

@@ -79,9 +79,13 @@ def _stratified(
 
 def _folds(labels: NDArray[np.int8], groups: NDArray[np.object_], n: int, seed: int) -> list[Indices]:
     """Return n parts of the statements, whole groups each, with classes in about equal proportions."""
-    numbers = np.unique(groups.astype(str), return_inverse=True)[1]
     splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    return [part for _, part in splitter.split(labels, labels, numbers)]
+    return [part for _, part in splitter.split(labels, labels, group_numbers(groups))]
+
+
+def group_numbers(groups: NDArray[np.object_]) -> Indices:
+    """Return the place of each statement's group in ``np.unique`` of them, shape (n_statements,)."""
+    return np.unique(groups.astype(str), return_inverse=True)[1]
 
 
 def splits_of(labels: NDArray[np.int8], groups: NDArray[np.object_], settings: SplitSettings) -> Iterator[Split]:
