@@ -110,6 +110,11 @@ class Cluster:
         self.command("scancel", "--user", getpass.getuser())
         for name in DAEMONS:
             self._stop(name)
+        # What a lost node left behind: without control groups SLURM does not find all processes of a job.
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        self._wait_for(lambda: not self.processes(), "processes of jobs do not end")
 
     def start_controller(self) -> None:
         """Start slurmctld and wait until it answers."""
@@ -140,6 +145,15 @@ class Cluster:
         """Return what the controller knows of every job, finished ones too, as key and value."""
         lines = self.output("scontrol", "show", "job", "--oneliner").splitlines()
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines if "JobId=" in line]
+
+    def processes(self) -> list[int]:
+        """Return the process ids of all that runs on this cluster or speaks to it: jobs, Snakemake, daemons."""
+        setting = f"SLURM_CONF={self.configuration}".encode()
+        return [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/environ")
+            if setting in _read(path).split(b"\0")
+        ]
 
     def daemons(self) -> list[int]:
         """Return the process ids of all daemons of this cluster that run, whether or not their pid files say so."""

@@ -38,6 +38,7 @@ def cluster(tmp_path_factory):
     with Cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
     assert running.daemons() == []
+    assert running.processes() == []
 
 
 def make(folder: Path, *models: str, gpus: int = 1) -> Project:
