@@ -27,6 +27,7 @@ include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/switches.smk"
 include: "rules/datasets.smk"
+include: "rules/data_audit.smk"
 include: "rules/activations.smk"
 include: "rules/probes.smk"
 include: "rules/depth.smk"
@@ -41,12 +42,15 @@ rule all:
     default_target: True
     input:
         cells("results/datasets/{dataset}.jsonl"),
+        if_audited("results/tables/data_audit.csv"),
         cells("results/prompts/{dataset}.{perturbation}.jsonl"),
         cells("results/models/{model}/model.json"),
         cells("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
         cells("results/activations/{model}/{quantization}/index.csv"),
         cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        if_baselines("results/baselines/{dataset}.{perturbation}.csv"),
         "results/tables/layer_scores.csv",
+        "results/tables/baseline_scores.csv",
         "results/tables/concept_depth.csv",
         "results/tables/layer_intervals.csv",
         "results/tables/depth_differences.csv",

@@ -46,13 +46,24 @@ def sources(pattern):
 
 def figures(pattern):
     """Return the pattern filled in for every figure that the grid allows: comparisons need two of a kind."""
-    comparisons = [name for name in ("perturbations", "quantizations") if len(config["run"][name]) > 1]
+    names = settings.grid(config)
+    comparisons = [f"{name}s" for name in ("perturbation", "quantization") if len(names[name]) > 1]
     return expand(pattern, name=["accuracy", "depths", *comparisons])
 
 
 def if_published(*paths):
     """Return the paths if a cell of the run has numbers that the paper's authors published, else none."""
     return list(paths) if settings.published_cells(config) else []
+
+
+def if_baselines(pattern):
+    """Return the pattern filled in for the texts of every cell if the run has baselines of them, else nothing."""
+    return cells(pattern) if config["controls"]["baselines"] else []
+
+
+def if_audited(pattern):
+    """Return the pattern filled in for every dataset of the run if datasets are audited, else nothing."""
+    return cells(pattern) if config["data_audit"]["policy"] != "off" else []
 
 
 def entry(registry, *keys):
@@ -75,6 +86,11 @@ def extraction_settings(wildcards):
 def answer_settings(wildcards):
     """Return the settings that decide the model's own answers in a cell."""
     return settings.answer_settings(config, wildcards.dataset, wildcards.quantization)
+
+
+def answers_of(wildcards):
+    """Return the words of both classes of a dataset."""
+    return settings.answer_words(config, wildcards.dataset)
 
 
 def cells_of_model(pattern):

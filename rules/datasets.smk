@@ -42,17 +42,7 @@ rule prepare_dataset:
     params:
         code=code_digest("prepare_dataset.py"),
         software=pins("datasets"),
-        dataset=entry(
-            "dataset",
-            "source",
-            "table",
-            "columns",
-            "parser",
-            "classes",
-            "drop",
-            "max_words",
-            "max_per_class",
-        ),
+        dataset=entry("dataset", *settings.STATEMENTS),
     script:
         "../workflow_scripts/prepare_dataset.py"
 

@@ -1,6 +1,7 @@
 """Predictions of probes -> the depths of each concept, with intervals.
 
-reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5
+reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5,
+        results/baselines/{dataset}.{perturbation}.h5
 writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5,
         results/tables/depth_differences.csv, results/tables/claims.csv
 """
@@ -13,10 +14,14 @@ localrules:
 
 
 rule estimate_depth:
-    """Find the depths of every cell, each with an interval, and test whether any layer is above chance."""
+    """Find the depths of every cell, with intervals, and test which layers are above chance and above the baselines."""
     input:
         probes=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5"),
-        records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+        baselines=if_baselines("results/baselines/{dataset}.{perturbation}.h5"),
+        records=[
+            cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            if_baselines("results/provenance/train_baselines/{dataset}.{perturbation}.json"),
+        ],
     output:
         depths=report(
             "results/tables/concept_depth.csv",

@@ -1,8 +1,10 @@
-"""Activations -> one probe per layer -> scores.
+"""Activations -> one probe per layer -> scores, and the same of classifiers that see words alone.
 
-reads   results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5
+reads   results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
+        results/prompts/{dataset}.{perturbation}.jsonl
 writes  results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv (scores) and .h5 (coefficients,
-        held-out predictions), results/tables/layer_scores.csv
+        held-out predictions), results/baselines/{dataset}.{perturbation}.csv and .h5,
+        results/tables/layer_scores.csv, results/tables/baseline_scores.csv
 """
 
 
@@ -33,22 +35,56 @@ rule train_probes:
         code=code_digest("train_probes.py"),
         software=pins("probes"),
         probes=settings.in_order(config["probes"]),
-        controls=settings.in_order(config["controls"]),
+        controls=settings.chosen_keys(config["controls"], ["targets", "embedding_layer"]),
     script:
         "../workflow_scripts/train_probes.py"
 
 
+rule train_baselines:
+    """Train and test classifiers of the words of prompts, without a model, on the splits of the probes."""
+    input:
+        prompts="results/prompts/{dataset}.{perturbation}.jsonl",
+        record="results/provenance/render_prompts/{dataset}.{perturbation}.json",
+    output:
+        scores="results/baselines/{dataset}.{perturbation}.csv",
+        predictions="results/baselines/{dataset}.{perturbation}.h5",
+        record="results/provenance/train_baselines/{dataset}.{perturbation}.json",
+    log:
+        "results/logs/train_baselines/{dataset}.{perturbation}.log",
+    conda:
+        "../envs/probes.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        code=code_digest("train_baselines.py"),
+        software=pins("probes"),
+        split=settings.chosen_keys(config["probes"], ["split", "test_share", "seeds"]),
+        baselines=config["controls"]["baselines"],
+    script:
+        "../workflow_scripts/train_baselines.py"
+
+
 rule collect_scores:
-    """Put the scores of all cells into one long table."""
+    """Put the scores of all cells into one long table, and those of all baselines into another."""
     input:
         scores=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
-        records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+        baselines=if_baselines("results/baselines/{dataset}.{perturbation}.csv"),
+        records=[
+            cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            if_baselines("results/provenance/train_baselines/{dataset}.{perturbation}.json"),
+        ],
     output:
         scores=report(
             "results/tables/layer_scores.csv",
             caption="../report/layer_scores.rst",
             category="Tables",
             labels={"table": "Scores of every probe"},
+        ),
+        baselines=report(
+            "results/tables/baseline_scores.csv",
+            caption="../report/baseline_scores.rst",
+            category="Tables",
+            labels={"table": "Scores of words alone"},
         ),
         record="results/provenance/collect_scores.json",
     log:

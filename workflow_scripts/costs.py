@@ -115,8 +115,9 @@ class Estimator:
 
     def costs(self, cells: Sequence[Mapping[str, str]]) -> Iterator[Cost]:
         """Give the cost of each model and weight format, in the order of the run."""
-        for model in self.config["run"]["models"]:
-            for quantization in self.config["run"]["quantizations"]:
+        grid = settings.grid(self.config)
+        for model in grid["model"]:
+            for quantization in grid["quantization"]:
                 chosen = [cell for cell in cells if (cell["model"], cell["quantization"]) == (model, quantization)]
                 if chosen:
                     known = [self.size(model, cell["dataset"], cell["perturbation"]) for cell in chosen]

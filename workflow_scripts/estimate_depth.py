@@ -1,4 +1,4 @@
-"""Find the depths of every cell, each with an interval, and test whether any layer is above chance."""
+"""Find the depths of every cell, with intervals, and test which layers are above chance and above the baselines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,32 +7,68 @@ import pandas as pd
 from conceptdepth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.predictions import read_curves
+from conceptdepth.models import RANDOM
+from conceptdepth.predictions import Curve, read_curves
 from conceptdepth.provenance import PREFIX
 from conceptdepth.resampling import adjusted
+from conceptdepth.sites import EMBEDDING
 from tqdm import tqdm
 
 
 def estimate_all(
-    probes: Sequence[str], *, depth: Mapping[str, float], settings: IntervalSettings
+    probes: Sequence[str], baselines: Sequence[str], *, depth: Mapping[str, float], settings: IntervalSettings
 ) -> Iterator[Estimate]:
     """Yield the estimates of every curve. Cells of a dataset share its draws, so that they are paired."""
     of_dataset = {}
+    controls = Controls(probes, baselines)
     for path in tqdm(probes, unit="cell", mininterval=5):
         for curve in read_curves(path):
+            if curve.names["site"] == EMBEDDING:
+                continue
             dataset = curve.names["dataset"]
             if dataset not in of_dataset:
                 of_dataset[dataset] = resamples(curve, settings)
-            yield estimate(curve, of_dataset[dataset], depth=dict(depth), settings=settings)
+            yield estimate(
+                curve, of_dataset[dataset], baselines=controls.of(curve), depth=dict(depth), settings=settings
+            )
+
+
+class Controls:
+    """The curves that a curve is held against, by what names it."""
+
+    def __init__(self, probes: Sequence[str], baselines: Sequence[str]) -> None:
+        self._texts = [curve for path in baselines for curve in read_curves(path)]
+        self._untrained = {
+            tuple(curve.names.values()): curve
+            for path in probes
+            for curve in read_curves(path)
+            if curve.names["quantization"] == RANDOM or curve.names["site"] == EMBEDDING
+        }
+
+    def of(self, curve: Curve) -> dict[str, Curve]:
+        """Return the baselines of a curve by name: of the same texts, and of the same probe of what was not trained."""
+        names = curve.names
+        found = {
+            text.names["site"]: text
+            for text in self._texts
+            if all(text.names[key] == names[key] for key in ("dataset", "perturbation"))
+        }
+        wanted = {"embedding_layer": names | {"site": EMBEDDING}}
+        if names["quantization"] != RANDOM:
+            wanted["random_weights"] = names | {"quantization": RANDOM}
+        return found | {
+            name: self._untrained[key]
+            for name, key in ((name, tuple(names.values())) for name, names in wanted.items())
+            if key in self._untrained
+        }
 
 
 def depth_table(estimates: Sequence[Estimate], settings: IntervalSettings) -> pd.DataFrame:
     """Return a row for each curve, with p values adjusted for the number of curves."""
     table = pd.DataFrame([with_intervals(found, settings.level) for found in estimates])
-    p_values = table["p_above_chance"]
-    table.insert(
-        table.columns.get_loc("p_above_chance") + 1, "p_above_chance_adjusted", adjusted(p_values, settings.correction)
-    )
+    for tested in ("p_above_chance", "p_above_baseline"):
+        place = table.columns.get_loc(tested) + 1
+        table.insert(place, f"{tested}_adjusted", adjusted(table[tested], settings.correction))
     return table
 
 
@@ -58,7 +94,14 @@ def write_draws(estimates: Sequence[Estimate], destination: str, *, record: str)
 if __name__ == "__main__":
     with job(snakemake) as record:
         settings = IntervalSettings(**snakemake.params.intervals)
-        estimates = list(estimate_all(snakemake.input.probes, depth=snakemake.params.depth, settings=settings))
+        estimates = list(
+            estimate_all(
+                snakemake.input.probes,
+                snakemake.input.baselines,
+                depth=snakemake.params.depth,
+                settings=settings,
+            )
+        )
         tables = {
             snakemake.output.depths: depth_table(estimates, settings),
             snakemake.output.layers: layer_table(estimates),

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
+from conceptdepth.predictions import split_group
 from conceptdepth.probes import LayerProbe, ProbeSettings, train_layer
 from conceptdepth.provenance import PREFIX
+from conceptdepth.sites import EMBEDDING
 from conceptdepth.splits import splits_of
 from conceptdepth.store import Labels, open_activations, read_labels
 from conceptdepth.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of
@@ -26,7 +28,7 @@ def train_probes(
     *,
     cell: Mapping[str, str],
     settings: ProbeSettings,
-    controls: Sequence[str] = (),
+    controls: Mapping[str, Any],
     threads: int,
     scores: str,
     probes: str,
@@ -42,8 +44,8 @@ def train_probes(
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())
-        tasks = tasks_of_cell(held, settings, controls)
-        for site, vectors in source["activations"].items():
+        tasks = tasks_of_cell(held, settings, controls["targets"])
+        for site, vectors in sites_of(source, embedding=controls["embedding_layer"]).items():
             fitted = train_layers(vectors, tasks, settings, threads, site)
             for layers in zip(*fitted):  # All layers of one probe, target and split.
                 name = {"site": site, "probe": layers[0].kind, "target": layers[0].task.target}
@@ -52,11 +54,16 @@ def train_probes(
                     {**cell, **name, "layer": layer, "n_layers": len(layers), "seed": seed, **probe.scores}
                     for layer, probe in enumerate(layers)
                 ]
-                keep(target.create_group("/".join([*name.values(), f"seed_{seed}"])), layers)
+                keep(target.create_group(split_group(**name, seed=seed)), layers)
     table = with_selectivity(pd.DataFrame(rows))
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
     log.info("%d of %d probes converged", table["converged"].sum(), len(table))
+
+
+def sites_of(source: h5py.File, *, embedding: bool) -> dict[str, h5py.Dataset]:
+    """Return the vectors of each site, (n_layers, n_statements, d_model), last those of the embedding if wanted."""
+    return {**source["activations"], **({EMBEDDING: source[EMBEDDING]} if embedding else {})}
 
 
 def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]) -> list[Task]:
@@ -120,7 +127,7 @@ if __name__ == "__main__":
             snakemake.input.activations,
             cell=dict(snakemake.wildcards.items()),
             settings=ProbeSettings(**snakemake.params.probes),
-            controls=snakemake.params.controls["targets"],
+            controls=snakemake.params.controls,
             threads=snakemake.threads,
             scores=snakemake.output.scores,
             probes=snakemake.output.probes,

@@ -14,7 +14,7 @@ from conceptdepth.loaded import LoadedModels
 from conceptdepth.models import device_name, tokens_of_a_pass
 from conceptdepth.provenance import PREFIX
 from conceptdepth.records import read_jsonl
-from conceptdepth.store import new_activations
+from conceptdepth.store import destinations, new_activations
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def extract_cell(cell: Cell, models: LoadedModels, wanted: Callable[[], bool] = 
             work = extract(
                 body,
                 tokens,
-                into=file["activations"],
+                into=destinations(file),
                 batch_tokens=cell.batch_tokens or tokens_of_a_pass(body),
                 fixed=cell.fixed_batch_tokens,
                 name=cell.name,

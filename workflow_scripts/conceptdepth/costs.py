@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from conceptdepth.models import RANDOM
 from conceptdepth.packing import ROW_TOKENS, pack, split_prefix
 from conceptdepth.prompts import fill
 from conceptdepth.settings import memory_mb
 
-WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5}
+WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, RANDOM: 4}
 """Bytes of a parameter once the model is loaded, as if every one were quantized; embeddings and norms are not."""
 
 ACTIVATION_BYTES = 4
@@ -161,12 +162,13 @@ def activation_bytes(model: Mapping[str, Any], sites: int) -> int | None:
     """Return the bytes on disk of a statement's vectors, or None if the registry does not give their shape."""
     if "layers" not in model or "d_model" not in model:
         return None
-    return sites * model["layers"] * model["d_model"] * ACTIVATION_BYTES
+    vectors = sites * model["layers"] + 1  # The embedding.
+    return vectors * model["d_model"] * ACTIVATION_BYTES
 
 
 def gpu_hours(parameters: int, quantization: str, tokens: float, loads: int, assumptions: Assumptions) -> float:
     """Return the hours of one GPU: 2 operations for each parameter and token, and reading the weights."""
-    peak = assumptions.teraflops_fp32 if quantization == "fp32" else assumptions.teraflops
+    peak = assumptions.teraflops_fp32 if quantization in ("fp32", RANDOM) else assumptions.teraflops
     computing = 2 * parameters * tokens / (assumptions.share * peak * 1e12)
     loading = loads * parameters * READ_BYTES / (assumptions.read_gb_per_second * 1e9)
     return (computing + loading) / 3600

@@ -1,11 +1,16 @@
-"""The depths of a curve as estimates: each with an interval, and tests of whether anything is known at all."""
+"""The depths of a curve as estimates: each with an interval, and tests of whether anything is known at all.
 
+Known means more than chance, and more than what needs no trained layer: see `conceptdepth.above`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.above import above_baselines
 from conceptdepth.depth import describe_curve, first_where, held_out_peak, variation_rate
 from conceptdepth.predictions import Curve
 from conceptdepth.resampling import accuracy, group_weights, halves, interval, p_above_chance, permuted_labels
@@ -66,8 +71,18 @@ def resamples(curve: Curve, settings: IntervalSettings) -> Resamples:
     )
 
 
-def estimate(curve: Curve, taken: Resamples, *, depth: dict[str, float], settings: IntervalSettings) -> Estimate:
-    """Return the estimates of a curve; what was not resampled is NaN."""
+def estimate(
+    curve: Curve,
+    taken: Resamples,
+    *,
+    baselines: Mapping[str, Curve] | None = None,
+    depth: dict[str, float],
+    settings: IntervalSettings,
+) -> Estimate:
+    """Return the estimates of a curve; what was not resampled is NaN.
+
+    ``baselines`` are curves of the same statements by name, of one layer or as many as the curve has.
+    """
     whole, drawn = accuracy(curve), accuracy(curve, taken.weights)
     error = np.nanstd(drawn, axis=0, ddof=1) if settings.draws > 1 else np.full(len(whole), np.nan)
     once = np.ones((1, len(taken.half)))
@@ -79,6 +94,9 @@ def estimate(curve: Curve, taken: Resamples, *, depth: dict[str, float], setting
         "held_out_peak_accuracy": _held_out(curve, taken.weights, taken.half),
     }
     chance = p_above_chance(curve, taken.permuted) if settings.permutations else np.full(len(whole), np.nan)
+    above = above_baselines(curve, baselines or {}, taken.weights, settings.level)
+    values |= above.values
+    draws |= above.draws
     low, high = interval(drawn, settings.level)
     facts = {
         "n_seeds": len(curve.splits),
@@ -87,8 +105,12 @@ def estimate(curve: Curve, taken: Resamples, *, depth: dict[str, float], setting
         **band_noise(whole, drawn, depth["plateau_band"]),
         "p_above_chance": chance.min(),
         "first_above_chance": first_below(chance, 1 - settings.level),
+        "baseline": above.name,
+        "baseline_accuracy": above.accuracy.max(),
+        "p_above_baseline": above.p_values.min(),
     }
     layers = {"accuracy": whole, "low": low, "high": high, "standard_error": error, "p_above_chance": chance}
+    layers |= {"baseline_accuracy": above.accuracy, "p_above_baseline": above.p_values}
     return Estimate(curve.names, facts, values, draws, layers)
 
 

@@ -22,7 +22,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from conceptdepth.errors import NotWanted, UserError
 from conceptdepth.models import input_device
 from conceptdepth.packing import ROW_TOKENS, Batch, batches, pack, split_prefix
-from conceptdepth.sites import blocks, site_module
+from conceptdepth.sites import EMBEDDING, blocks, site_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -105,7 +105,7 @@ def extract(
     name: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Work:
-    """Put the activations at each prompt's last token into a destination for each site.
+    """Put the activations at each prompt's last token into a destination for each site, or `EMBEDDING`.
 
     ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
     ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``name`` is
@@ -214,9 +214,10 @@ class _Collector:
     def __init__(self, body: "PreTrainedModel", sites: Sequence[str], name: str) -> None:
         self._body = body
         self._blocks = blocks(body, name)
-        self._paths = site_modules(body, sites, name)
+        self._sites = sites
+        self._paths = site_modules(body, [site for site in sites if site != EMBEDDING], name)
         # A block's own output comes after every output inside it.
-        self._last_site = max(sites, key=lambda site: self._paths[site] == "")
+        self._last_site = max(self._paths, key=lambda site: self._paths[site] == "")
         self._thread = threading.get_ident()
         self._last_tokens = torch.empty(0, dtype=torch.long)
         self._found: dict[str, list[torch.Tensor]] = {}
@@ -227,6 +228,8 @@ class _Collector:
             for layer, block in enumerate(self._blocks)
             for site, path in self._paths.items()
         ]
+        if EMBEDDING in self._sites:
+            self._handles.append(self._blocks[0].register_forward_pre_hook(self._keep_embedding, with_kwargs=True))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -237,18 +240,24 @@ class _Collector:
         def keep(module: Any, arguments: Any, output: Any) -> None:
             if threading.get_ident() != self._thread:
                 return
-            output = output[0] if isinstance(output, tuple) else output
-            vectors = output.reshape(-1, output.shape[-1])
-            self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
+            self._keep(site, output[0] if isinstance(output, tuple) else output)
             if layer == len(self._blocks) - 1 and site == self._last_site:
                 raise _Finished
 
         return keep
 
+    def _keep_embedding(self, _module: Any, arguments: Any, named: dict[str, Any]) -> None:
+        if threading.get_ident() == self._thread:
+            self._keep(EMBEDDING, arguments[0] if arguments else named["hidden_states"])
+
+    def _keep(self, site: str, states: torch.Tensor) -> None:
+        vectors = states.reshape(-1, states.shape[-1])
+        self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
+
     def run(self, batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
         """Return the vectors of a batch's last tokens for each site, (n_layers, n_prompts, d_model)."""
         self._last_tokens = torch.from_numpy(batch.last)
-        self._found = {site: [] for site in self._paths}
+        self._found = {site: [] for site in self._sites}
         forward(self._body, batch, cache)
         # Only here, since each copy from a GPU waits for it.
         return {site: torch.stack([v.float().cpu() for v in found]).numpy() for site, found in self._found.items()}

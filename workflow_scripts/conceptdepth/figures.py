@@ -43,6 +43,7 @@ WORDS = {
     "bf16": "bfloat16",
     "int8": "8-bit integer",
     "nf4": "4-bit NormalFloat",
+    "random": "random weights",
     "mlp_input": "MLP input",
     "residual": "residual stream",
 }

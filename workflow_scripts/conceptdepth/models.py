@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 QUANTIZATIONS = ("fp32", "bf16", "int8", "nf4")
 """Weight formats: 32-bit, bfloat16, LLM.int8() and 4-bit NormalFloat (both by bitsandbytes)."""
 
+RANDOM = "random"
+"""Stands in the place of a weight format for a model of the same architecture that was never trained, a control."""
+
+RANDOM_SEED = 0
+"""Seed of random weights."""
+
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
     """Open the tokenizer of a model folder."""
@@ -44,6 +50,8 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM
 
+    if quantization == RANDOM:
+        return _random_model(folder, device, trust_remote_code=trust_remote_code)
     # bitsandbytes announces on the CPU, once per layer and call, that it casts its input to float16.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     limits = {int(key) if key.isdigit() else key: value for key, value in (max_memory or {}).items()}
@@ -64,6 +72,18 @@ def load_model(
             raise
         raise UserError(f"as {quantization} the model does not fit: its weights must stay on the GPUs.") from None
     return model.eval()
+
+
+def _random_model(folder: Path, device: "torch.device", *, trust_remote_code: bool) -> "PreTrainedModel":
+    """Return a model of the architecture in a folder, in float32, with weights as its training would start with."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(RANDOM_SEED)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=trust_remote_code)
+    return model.to(device).eval()
 
 
 def input_device(body: "PreTrainedModel") -> "torch.device":

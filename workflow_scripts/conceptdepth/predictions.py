@@ -12,7 +12,15 @@ from conceptdepth.splits import Indices, group_numbers
 from conceptdepth.tasks import CONCEPT
 
 CELL = ("model", "quantization", "dataset", "perturbation")
-"""Attributes of a file of probes."""
+"""Attributes of a file of probes, of which one of baselines has the last two."""
+
+LOGISTIC_REGRESSION = "logistic_regression"
+"""The classifier of every baseline."""
+
+
+def split_group(site: str, probe: str, target: str, seed: int) -> str:
+    """Return the path of the group of one split in a file of probes or baselines."""
+    return f"{site}/{probe}/{target}/seed_{seed}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,8 @@ class Curve:
     """One curve of a cell: a probe of each layer, trained for the concept on each of the splits."""
 
     names: dict[str, str]
-    """Model, quantization, dataset, perturbation, site and probe, by these names."""
+    """Model, quantization, dataset, perturbation, site and probe, by these names; a baseline has no model, and its name
+    in the place of a site."""
     labels: NDArray[np.int8]
     """Class of each statement of the dataset, shape (n_statements,)."""
     groups: NDArray[np.object_]
@@ -45,9 +54,12 @@ class Curve:
 
 
 def read_curves(path: str) -> Iterator[Curve]:
-    """Yield the curves of a cell from its file of probes, in the order of configured probes at each site."""
+    """Yield the curves of a cell from its file of probes, in the order of configured probes at each site.
+
+    That of the embedding has one layer, and so have those of a file of baselines.
+    """
     with h5py.File(path) as file:
-        cell = {name: file.attrs[name] for name in CELL}
+        cell = {name: file.attrs[name] for name in CELL if name in file.attrs}
         labels, groups = file["label"][:], file["group"].asstr()[:]
         for site in (name for name, item in file.items() if isinstance(item, h5py.Group)):
             for probe in file.attrs["probes"]:

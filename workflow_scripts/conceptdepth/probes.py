@@ -225,7 +225,7 @@ def train_probe(
     return LayerProbe(kind, task, scores, coefficients(pipeline), decision)
 
 
-def decide(pipeline: Pipeline, features: Features) -> NDArray[np.float64]:
+def decide(pipeline: Pipeline, features: NDArray[Any]) -> NDArray[np.float64]:
     """Return the decision for each statement, shape (n,), above 0 for class 1."""
     if hasattr(pipeline, "decision_function"):
         return pipeline.decision_function(features)

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from conceptdepth.files import file_sha256
+from conceptdepth.models import RANDOM
 from conceptdepth.published import QUANTIZATION, SITE
 from conceptdepth.sources import file_name
 
@@ -55,6 +56,10 @@ SAMPLE = 1 << 16
 """Bytes of a sample."""
 
 
+STATEMENTS = ("source", "table", "columns", "parser", "classes", "drop", "max_words", "max_per_class")
+"""Keys of a dataset's entry that decide its statements."""
+
+
 def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Return what the named keys of a registry entry decide, as far as it has them; null is as good as absent."""
     return {key: DECISIVE.get(key, in_order)(entry[key]) for key in keys if entry.get(key) is not None}
@@ -75,9 +80,14 @@ def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[st
     return in_order(settings | {"fixed_batch_tokens": settings["fixed_batch_tokens"].get(quantization)})
 
 
+def answer_words(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """Return what a model would say for class 0 and for class 1."""
+    return [cls.get("answer", cls["name"]) for cls in config["datasets"][dataset]["classes"]]
+
+
 def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) -> dict[str, Any]:
     """Return the settings that decide a model's own answers: the words of class 0 and 1, the cue, tokens of a pass."""
-    words = [cls.get("answer", cls["name"]) for cls in config["datasets"][dataset]["classes"]]
+    words = answer_words(config, dataset)
     fixed = config["activations"]["fixed_batch_tokens"].get(quantization)
     return in_order(config["answers"] | {"words": words, "fixed_batch_tokens": fixed})
 
@@ -104,18 +114,22 @@ def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str
 
 
 def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the values of each wildcard that names a cell."""
+    """Return the values of each wildcard that names a cell; random weights are one more weight format."""
     keys = {"model": "models", "quantization": "quantizations", "dataset": "datasets", "perturbation": "perturbations"}
-    return {wildcard: config["run"][key] for wildcard, key in keys.items()}
+    names = {wildcard: list(config["run"][key]) for wildcard, key in keys.items()}
+    if config["controls"]["random_weights"]:
+        names["quantization"].append(RANDOM)
+    return names
 
 
 def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
     """Return the place of a model in a weight format in the order of the run."""
-    run = config["run"]
-    return run["models"].index(model) * len(run["quantizations"]) + run["quantizations"].index(quantization)
+    names = grid(config)
+    formats = names["quantization"]
+    return names["model"].index(model) * len(formats) + formats.index(quantization)
 
 
-BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5}
+BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, RANDOM: 4}
 """Memory of the weights at its peak, which for int8 and nf4 is while float32 weights are quantized."""
 
 

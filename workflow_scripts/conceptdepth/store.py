@@ -1,13 +1,15 @@
 """The activation file: one HDF5 file per cell of the grid.
 
-Layout, version 1::
+Layout, version 2::
 
     /activations/<site>   float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
+    /embedding            float32 (1, n_statements, d_model), what the first block gets at the last token: no
+                          block has read it yet, so that a probe of it is a control
     /id                   UTF-8 strings (n_statements,), in prompt-file order, as all that follows
     /label                int8    (n_statements,), 0 or 1
     /group                UTF-8 strings (n_statements,)
     /n_tokens             int32   (n_statements,), tokens of each prompt
-    attributes            format = "conceptdepth-activations", format_version = 1, and facts about the
+    attributes            format = "conceptdepth-activations", format_version = 2, and facts about the
                           extraction (model, revision, quantization, library versions, seconds, ...)
 
 float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual stream passes 30,000.
@@ -26,9 +28,10 @@ from numpy.typing import NDArray
 
 from conceptdepth.errors import UserError
 from conceptdepth.files import complete_file
+from conceptdepth.sites import EMBEDDING
 
 FORMAT = "conceptdepth-activations"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def new_activations(
         with h5py.File(part, "w") as file:
             for site in sites:
                 file.create_dataset(f"activations/{site}", size, dtype="f4", fillvalue=np.nan)
+            file.create_dataset(EMBEDDING, (1, *size[1:]), dtype="f4", fillvalue=np.nan)
             file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
             file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
             file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
@@ -86,10 +90,15 @@ def read_labels(file: h5py.File) -> Labels:
     return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
 
 
+def destinations(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Return where vectors of each site and of the embedding go, by name."""
+    return {**file["activations"], EMBEDDING: file[EMBEDDING]}
+
+
 def _check(path: Path) -> None:
     """Read the file back before it gets its name: a vector that was not written is not a number."""
     with open_activations(path) as file:
-        for site, values in file["activations"].items():
+        for site, values in destinations(file).items():
             for layer, vectors in enumerate(values):
                 if np.isnan(vectors[:, 0]).any():
                     raise ValueError(f"layer {layer} of {site} lacks vectors")

@@ -1,0 +1,66 @@
+"""Train and test classifiers of the words of prompts, without a model, on the splits of the probes."""
+
+from collections.abc import Mapping, Sequence
+
+import h5py
+import numpy as np
+import pandas as pd
+from conceptdepth.baselines import train_baseline
+from conceptdepth.files import complete_file
+from conceptdepth.job import job, log
+from conceptdepth.predictions import LOGISTIC_REGRESSION, split_group
+from conceptdepth.provenance import PREFIX
+from conceptdepth.records import read_jsonl
+from conceptdepth.splits import SplitSettings, splits_of
+from conceptdepth.tasks import CONCEPT, tasks_of
+from threadpoolctl import threadpool_limits
+
+
+def train_baselines(
+    prompts: str,
+    *,
+    names: Mapping[str, str],
+    baselines: Sequence[str],
+    settings: SplitSettings,
+    scores: str,
+    predictions: str,
+    record: str,
+) -> pd.DataFrame:
+    """Write the scores of each baseline and split as CSV and predictions as HDF5, laid out as those of probes."""
+    rows = read_jsonl(prompts)
+    texts, groups = (np.array([row[key] for row in rows], dtype=object) for key in ("prompt", "group"))
+    labels = np.array([row["label"] for row in rows], dtype=np.int8)
+    splits = splits_of(labels, groups, settings)
+    tasks = list(tasks_of(labels, groups, splits, controls=[], test_share=settings.test_share, choose=True))
+    found = []
+    with complete_file(predictions) as part, h5py.File(part, "w") as file:
+        file.attrs.update({"record": PREFIX + record, **names, "probes": [LOGISTIC_REGRESSION]})
+        file.create_dataset("label", data=labels)
+        file.create_dataset("group", data=groups, dtype=h5py.string_dtype())
+        for name in baselines:
+            for probe in train_baseline(name, texts, tasks):
+                seed = probe.task.seed
+                group = file.create_group(split_group(name, LOGISTIC_REGRESSION, CONCEPT, seed))
+                group.create_dataset("test", data=probe.task.test)
+                group.create_dataset("decision", data=probe.decision[np.newaxis])
+                found.append({**names, "baseline": name, "seed": seed, **probe.scores})
+    table = pd.DataFrame(found)
+    with complete_file(scores) as part:
+        table.to_csv(part, index=False)
+    return table
+
+
+if __name__ == "__main__":
+    with job(snakemake) as record:
+        with threadpool_limits(1):
+            table = train_baselines(
+                snakemake.input.prompts,
+                names=dict(snakemake.wildcards.items()),
+                baselines=snakemake.params.baselines,
+                settings=SplitSettings(**snakemake.params.split),
+                scores=snakemake.output.scores,
+                predictions=snakemake.output.predictions,
+                record=record.id,
+            )
+        for name, accuracy in table.groupby("baseline", sort=False)["accuracy"].mean().items():
+            log.info("%s: accuracy %.3f", name, accuracy)
