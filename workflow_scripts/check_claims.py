@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 from conceptdepth.claims import Claim, as_claims, effect_of, sentences, verdict
+from conceptdepth.controls import RANDOM
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
-from conceptdepth.models import RANDOM
 from conceptdepth.published import PERTURBATION, QUANTIZATION
 from conceptdepth.resampling import adjusted
 

@@ -6,12 +6,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from conceptdepth.controls import EMBEDDING
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
 from conceptdepth.predictions import split_group
 from conceptdepth.probes import LayerProbe, ProbeSettings, train_layer
 from conceptdepth.provenance import PREFIX
-from conceptdepth.sites import EMBEDDING
 from conceptdepth.splits import splits_of
 from conceptdepth.store import Labels, open_activations, read_labels
 from conceptdepth.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conceptdepth.baselines import FEATURES
 from conceptdepth.claims import EXPECTED
 from conceptdepth.config import check_config
+from conceptdepth.controls import RANDOM
+from conceptdepth.data_audit import LIMITED
 from conceptdepth.datasets import PARSERS
 from conceptdepth.depth import describe_curve
 from conceptdepth.errors import UserError
@@ -80,6 +83,10 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "probes.C": (1.0, [0.00001, 0.0001, 0.001, 0.01, 0.1]),
         "probes.max_iter": (100, 1000),
         "controls.targets": ([], ["shuffled_labels", "control_task"]),
+        "controls.baselines": ([], ["bag_of_words", "tf_idf", "text_length"]),
+        "controls.embedding_layer": (False, True),
+        "controls.random_weights": (False, True),
+        "data_audit.policy": ("off", "warn"),
         "intervals.draws": (0, 2000),
         "intervals.permutations": (0, 2000),
         "intervals.correction": ("bh", "by"),
@@ -215,20 +222,26 @@ def test_every_schema_key_is_described():
         assert schema["additionalProperties"] is False
 
 
+MEASURES = ["mean_accuracy", "held_out_peak_accuracy", "peak_above_baseline", "first_above_baseline"]
+
+
 def test_what_the_schemas_allow_is_what_the_code_knows():
     schema = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())["properties"]
     datasets = yaml.safe_load((ROOT / "config/schemas/datasets.schema.yaml").read_text())
     formats = schema["run"]["properties"]["quantizations"]["items"]["enum"]
-    assert formats == list(QUANTIZATIONS) == list(BYTES_PER_PARAMETER)
+    assert formats == list(QUANTIZATIONS)
+    assert [*QUANTIZATIONS, RANDOM] == list(BYTES_PER_PARAMETER)
     assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
     assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
     assert schema["probes"]["properties"]["kinds"]["items"]["enum"] == list(KINDS)
     assert schema["controls"]["properties"]["targets"]["items"]["enum"] == list(CONTROLS)
+    assert schema["controls"]["properties"]["baselines"]["items"]["enum"] == list(FEATURES)
+    assert list(schema["data_audit"]["properties"]["limits"]["properties"]) == list(LIMITED)
     claim = schema["claims"]["additionalProperties"]["properties"]
     assert claim["expected"]["enum"] == list(EXPECTED)
     described = describe_curve([0.5, 0.9], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95, standard_error=[0, 0])
-    assert sorted(claim["quantity"]["enum"]) == sorted([*described, "mean_accuracy", "held_out_peak_accuracy"])
+    assert sorted(claim["quantity"]["enum"]) == sorted([*described, *MEASURES])
     assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)

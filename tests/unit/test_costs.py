@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from conceptdepth.controls import RANDOM
 from conceptdepth.costs import (
     Assumptions,
     Texts,
@@ -83,7 +84,7 @@ def test_the_cost_of_a_model_in_a_weight_format():
     assert row.weights_bytes == 2 * 10**9
     assert row.memory_mb == memory_mb(10**9, "bf16")
     assert (row.statements, row.characters, row.tokens_in_prompts, row.tokens_computed) == (100, 8000, 2000, 1600)
-    assert row.activation_bytes == 2 * 100 * 10 * 100 * 4  # sites, statements, layers, width, bytes
+    assert row.activation_bytes == (2 * 10 + 1) * 100 * 100 * 4  # sites, layers, embedding, statements, width, bytes
     # 2 x 10^9 x 1600 operations at 50 TFLOP/s, and 4 GB at 2 GB/s.
     assert row.gpu_hours == pytest.approx((0.064 + 2) / 3600)
 
@@ -94,7 +95,7 @@ def test_fp32_has_its_own_peak_and_every_load_is_counted():
     assert cost(cold, "big", "bf16", [CELL, CELL], PLAIN).loads == 2
 
 
-@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize("quantization", [*QUANTIZATIONS, RANDOM])
 def test_every_weight_format_has_a_cost(quantization):
     assert 0 < cost(CONFIG, "big", quantization, [CELL], PLAIN).weights_bytes <= 4 * 10**9
 

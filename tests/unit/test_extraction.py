@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from conceptdepth.controls import EMBEDDING
 from conceptdepth.environment import begin_peak_memory, peak_memory_mb
 from conceptdepth.errors import NotWanted, UserError
 from conceptdepth.extraction import Work, extract, shape
 from conceptdepth.sites import blocks, site_module
-from conceptdepth.store import new_activations
+from conceptdepth.store import destinations, new_activations
 
 TOLERANCE = 2e-5
 """Absolute, in float32, for activations of order one: another order of additions gives up to 5e-6."""
@@ -172,6 +173,18 @@ def test_residual_equals_output_hidden_states(body):
             np.testing.assert_allclose(vectors[layer, number], states[layer + 1][0, -1], atol=TOLERANCE, rtol=0)
 
 
+def test_the_embedding_is_what_the_first_block_gets(body):
+    """The first of the hidden states, of each prompt's last token."""
+    tokens = prompts(3)
+    found = np.empty((1, len(tokens), body.config.get_text_config().hidden_size), np.float32)
+    layers = np.empty((len(blocks(body, "tiny")), *found.shape[1:]), np.float32)
+    extract(body, tokens, into={"residual": layers, EMBEDDING: found}, batch_tokens=40, name="tiny")
+    for number, prompt in enumerate(tokens):
+        with torch.inference_mode():
+            states = body(torch.tensor([prompt]), output_hidden_states=True, use_cache=False).hidden_states
+        np.testing.assert_allclose(found[0, number], states[0][0, -1], atol=TOLERANCE, rtol=0)
+
+
 def test_mlp_input_is_what_the_mlp_receives(body):
     """The site's meaning, checked without the table of module names."""
     if sites_of(body) == ["residual"]:
@@ -312,7 +325,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
         size = {"n_layers": 10, "d_model": 2048, "prompts": rows, "n_tokens": [2] * number}
         begin_peak_memory()
         with new_activations(tmp_path / "file.h5", sites=["residual"], **size) as file:
-            extract(body, tokens, into=file["activations"], batch_tokens=64, name="wide")
+            extract(body, tokens, into=destinations(file), batch_tokens=64, name="wide")
         return peak_memory_mb()
 
     few, many = peak_mb(300), peak_mb(3000)

@@ -11,6 +11,7 @@ import torch
 import transformers as hf
 from conceptdepth import model_files
 from conceptdepth.cell import Cell, extract_cell
+from conceptdepth.controls import RANDOM
 from conceptdepth.errors import UserError
 from conceptdepth.extraction import extract, shape, tokenize
 from conceptdepth.loaded import LoadedModels
@@ -221,6 +222,17 @@ def test_every_linear_layer_is_quantized(folder, quantization, kind):
     linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear)]
     assert len(linear) == 7 * body.config.num_hidden_layers
     assert {type(module).__name__ for module in linear} == {kind}
+
+
+def test_random_weights_are_of_the_same_architecture_the_same_in_each_run_and_not_the_trained_ones(folder, exact):
+    tokens = tokenize(load_tokenizer(folder), PROMPTS)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second = (residuals(load_body(folder, quantization=RANDOM, device=CPU), tokens) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert torch.equal(torch.random.get_rng_state(), before), "nobody else's random numbers change"
+    assert first.shape == exact.shape
+    assert np.linalg.norm(first - exact) > 0.1 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize("memory", ["40KB", "150KB"])

@@ -21,12 +21,13 @@ def cell(tmp_path_factory):
     size = {"n_layers": 2, "d_model": 4, "prompts": prompts, "n_tokens": [1] * 80}
     with new_activations(folder / "cell.h5", sites=["mlp_input"], **size) as file:
         noise = np.random.default_rng(0).normal(size=(2, 80, 4))
+        file["embedding"][:] = noise[:1]
         file["activations/mlp_input"][:] = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
     train_probes(
         str(folder / "cell.h5"),
         cell=CELL,
         settings=ProbeSettings(split="grouped", test_share=0.4, seeds=[9, 10], C=1.0, max_iter=100, kinds=KINDS),
-        controls=["shuffled_labels"],
+        controls={"targets": ["shuffled_labels"], "embedding_layer": True},
         threads=1,
         scores=str(folder / "scores.csv"),
         probes=str(folder / "probes.h5"),
@@ -37,18 +38,25 @@ def cell(tmp_path_factory):
 
 def test_curves_have_the_order_of_the_configuration_as_scores_do(cell):
     scores, curves, _ = cell
-    assert [curve.names["probe"] for curve in curves] == list(scores["probe"].unique()) == KINDS
-    assert all(curve.names == {**CELL, "site": "mlp_input", "probe": probe} for curve, probe in zip(curves, KINDS))
+    assert list(scores["probe"].unique()) == KINDS
+    expected = [{**CELL, "site": site, "probe": probe} for site in ("embedding", "mlp_input") for probe in KINDS]
+    assert [curve.names for curve in curves] == expected
+
+
+def test_scores_begin_with_the_site_that_figures_show(cell):
+    scores, _, _ = cell
+    assert list(scores["site"].unique()) == ["mlp_input", "embedding"]
+    assert set(scores.loc[scores["site"] == "embedding", "n_layers"]) == {1}
 
 
 def test_accuracies_of_predictions_are_the_scores_of_the_concept(cell):
     scores, curves, _ = cell
-    concept = scores[scores["target"] == "concept"].set_index(["probe", "seed", "layer"])["accuracy"]
+    concept = scores[scores["target"] == "concept"].set_index(["site", "probe", "seed", "layer"])["accuracy"].sort_index()
     for curve in curves:
         found = sorted(
             tuple((split.predicted == curve.labels[split.test]).mean(axis=1).tolist()) for split in curve.splits
         )
-        expected = sorted(tuple(concept[curve.names["probe"], seed].tolist()) for seed in (9, 10))
+        expected = sorted(tuple(concept[curve.names["site"], curve.names["probe"], seed].tolist()) for seed in (9, 10))
         assert found == expected
 
 

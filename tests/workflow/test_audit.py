@@ -74,7 +74,7 @@ def test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code(run):
     figure = audit(FIGURE)
     assert figure.verdict == INTACT
     assert {record["rule"] for record in figure.records.values()} == {
-        "plot_accuracy", "collect_scores", "train_probes", "extract_activations", "fetch_model", "render_prompts",
+        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "fetch_model", "render_prompts",
         "prepare_dataset", "fetch_source",
     }  # fmt: skip
     assert {"results/sources/claims/claims.csv", "data/tiny/config.json", SCORES, FIGURE} <= figure.files
@@ -333,7 +333,7 @@ def test_the_command_prints_the_chain_and_one_verdict(run):
     assert (result.returncode, result.stderr) == (0, "")
     rules = [line.split()[0] for line in result.stdout.splitlines() if " job" in line]
     assert rules == [
-        "plot_accuracy", "collect_scores", "train_probes", "extract_activations", "fetch_model", "render_prompts",
+        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "fetch_model", "render_prompts",
         "prepare_dataset", "fetch_source",
     ]  # fmt: skip
     assert "tiny: path data/tiny" in result.stdout

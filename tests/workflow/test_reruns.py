@@ -48,8 +48,10 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"render_prompts/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
         *(f"fetch_model/{m}" for m in grid["models"]),
         *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
+        *(f"audit_data/{d}" for d in grid["datasets"]),
+        *(f"train_baselines/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
-        *("collect_scores", *DEPTHS, "record_configuration", "audit_results"),
+        *("collect_data_audit", "collect_scores", *DEPTHS, "record_configuration", "audit_results"),
         *("plot_accuracy", "plot_depths", *comparisons, *more),
     }
 
@@ -61,17 +63,21 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
     return found
 
 
+AUDITS = ["audit_data/*", "collect_data_audit", "audit_results"]
 AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_*", "audit_results"]
 SETTINGS = ["record_configuration", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {
-    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "render_prompts/claims.*", "*/claims.*", INDEX, *AFTER_SCORES],
-    "prepare_dataset": ["prepare_dataset/*", "render_prompts/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
-    "render_prompts": ["render_prompts/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "audit_data/claims", AUDITS[1], "*/claims.*", INDEX, *AFTER_SCORES],
+    "prepare_dataset": ["prepare_dataset/*", *AUDITS, "render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "audit_data": AUDITS,
+    "collect_data_audit": AUDITS[1:],
+    "render_prompts": ["render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
     "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
     "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
     "index_activations": [INDEX, "audit_results"],
     "train_probes": ["train_probes/*", *AFTER_SCORES],
+    "train_baselines": ["train_baselines/*", *AFTER_SCORES],
     "collect_scores": ["collect_scores", *PLOTS[:3], "audit_results"],
     "estimate_depth": [*DEPTHS, "plot_depths", "audit_results"],
     "compare_depths": ["compare_depths", "audit_results"],
@@ -94,7 +100,7 @@ FROM_EXTRACTION = AFTER["extract_activations"]
 MODULES = {
     **dict.fromkeys(["digest", "environment", "errors", "files", "job", "provenance"], EVERYTHING),
     "records": AFTER["prepare_dataset"],
-    "datasets": AFTER["prepare_dataset"],
+    "datasets": [*AFTER["prepare_dataset"], *AUDITS],
     "generators": AFTER["prepare_dataset"],
     "prompts": AFTER["render_prompts"],
     "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
@@ -102,8 +108,12 @@ MODULES = {
     "weights": FROM_EXTRACTION,
     "kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
     **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
-    **dict.fromkeys(["probes", "splits", "tasks", "description"], SCORES_ON),
-    **dict.fromkeys(["depth", "estimates", "predictions", "resampling"], AFTER["estimate_depth"]),
+    "controls": FROM_EXTRACTION,
+    **dict.fromkeys(["probes", "splits", "tasks", "description"], [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
+    "predictions": [*SCORES_ON, *AFTER["train_baselines"]],
+    "baselines": [*AFTER["train_baselines"], *AUDITS],
+    "data_audit": AUDITS,
+    **dict.fromkeys(["depth", "above", "estimates", "resampling"], AFTER["estimate_depth"]),
     "claims": AFTER["check_claims"],
     "figures": ["plot_*", "audit_results"],
     "published": ["plot_accuracy", "check_claims", "audit_results"],
@@ -252,8 +262,8 @@ def new_perturbation(project):
 
 TABLES = [*AFTER_SCORES, "record_configuration"]
 ONE_CELL = "tiny/fp32/coins.clean"
-COINS = ["render_prompts/coins.*", "extract_activations/*/coins.*", INDEX, "train_probes/*/coins.*"]
-CLAIMS = ["prepare_dataset/claims", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise", INDEX]
+COINS = ["render_prompts/coins.*", "train_baselines/coins.*", "extract_activations/*/coins.*", INDEX, "train_probes/*/coins.*"]
+CLAIMS = ["prepare_dataset/claims", "audit_data/claims", "collect_data_audit", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise", INDEX]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -297,7 +307,7 @@ ROWS = {
     ),
     "which labels make a class": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
-        reruns("prepare_dataset/coins", *COINS, *TABLES),
+        reruns("prepare_dataset/coins", "audit_data/coins", "collect_data_audit", *COINS, *TABLES),
     ),
     "an accepted licence": Row(setting("datasets", "claims", "accept_licence", True), reruns(*SETTINGS)),
     "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
@@ -311,16 +321,30 @@ ROWS = {
     ),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
-        reruns("render_prompts/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *TABLES),
+        reruns("render_prompts/*.noise", "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *TABLES),
     ),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "tokens of an int8 pass": Row(
         setting("activations", "fixed_batch_tokens", "int8", 64),
         reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *TABLES),
     ),
+    "a split": Row(
+        setting("probes", "test_share", 0.5), reruns(*SCORES_ON, *AFTER["train_baselines"], *AUDITS, *SETTINGS)
+    ),
     "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
     "draws of intervals": Row(setting("intervals", "draws", 9), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
     "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *SETTINGS)),
+    "a baseline less": Row(
+        setting("controls", "baselines", ["bag_of_words"]), reruns(*AFTER["train_baselines"], "record_configuration")
+    ),
+    "the embedding": Row(
+        setting("controls", "embedding_layer", True), reruns(*AFTER["train_probes"], "record_configuration")
+    ),
+    "random weights": Row(
+        setting("controls", "random_weights", True),
+        reruns("*/random/*", "index_activations/*/random", *TABLES, among=among(quantizations=["fp32", "int8", "random"])),
+    ),
+    "a limit of the data audit": Row(setting("data_audit", "limits", "bag_of_words", 0.9), reruns(*AUDITS, *SETTINGS)),
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
     "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
@@ -331,7 +355,7 @@ ROWS = {
     # The grid.
     "a dataset more": Row(
         new_dataset,
-        reruns("fetch_source/more/*", "prepare_dataset/more", "*/more.clean", "*/more.noise", INDEX, *TABLES, among=MORE),
+        reruns("fetch_source/more/*", "*/more", "*/more.clean", "*/more.noise", "collect_data_audit", INDEX, *TABLES, among=MORE),
     ),
     "a model more": Row(
         new_model,
@@ -345,7 +369,7 @@ ROWS = {
         new_perturbation,
         reruns("*.caps", INDEX, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
     ),
-    "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, *TABLES)),
+    "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, "collect_data_audit", *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
     "a quantization less": Row(
         with_run(quantizations=["fp32"]), reruns(*TABLES, among=among(quantizations=["fp32"]))
@@ -363,7 +387,7 @@ ROWS = {
     ),
     "an edited prompt file": Row(
         replace("results/prompts/coins.clean.jsonl", "heads", "tails"),
-        reruns("extract_activations/*/coins.clean", INDEX, "train_probes/*/coins.clean", *AFTER_SCORES),
+        reruns("train_baselines/coins.clean", "*/tiny/*/coins.clean", "*/cached/*/coins.clean", INDEX, *AFTER_SCORES),
     ),
     "a deleted activation file": Row(
         lambda project: (project.folder / f"results/activations/{ONE_CELL}.h5").unlink(),
@@ -376,7 +400,8 @@ ROWS = {
     "a deleted source": Row(lambda project: shutil.rmtree(project.folder / "results/sources"), set()),
     # Software.
     "a library version": Row(
-        replace("envs/probes.yaml", "scikit-learn=1.9.1", "scikit-learn=1.9.2"), reruns(*SCORES_ON)
+        replace("envs/probes.yaml", "scikit-learn=1.9.1", "scikit-learn=1.9.2"),
+        reruns(*SCORES_ON, *AFTER["train_baselines"]),
     ),
     "a library version of the figures": Row(
         replace("envs/figures.yaml", "matplotlib-base=3.11.2", "matplotlib-base=3.11.3"),

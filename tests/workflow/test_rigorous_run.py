@@ -39,7 +39,8 @@ def scores(rigorous):
 
 def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
     cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"])
-    assert len(scores) == len(cells) * 3 * 5 * 2 * 3  # layers, seeds, probes, targets
+    assert len(scores) == len(cells) * (3 + 1) * 5 * 2 * 3  # layers and the embedding, seeds, probes, targets
+    assert set(scores["quantization"]) == {"fp32", "int8", "random"}
     assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
     assert set(scores["target"]) == {"concept", "shuffled_labels", "control_task"}
     assert set(scores.loc[scores["probe"] == "logistic_regression", "C"]) <= {0.00001, 0.0001, 0.001, 0.01, 0.1}
@@ -54,6 +55,7 @@ def test_selectivity_is_accuracy_above_that_of_the_control_task(scores):
 
 def test_depths_are_of_the_concept_with_an_interval_for_each_curve(rigorous, scores):
     depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv")
+    scores = scores[scores["site"] != "embedding"]
     assert len(depths) == len(depths[CURVE].drop_duplicates()) == len(scores[CURVE].drop_duplicates())
     assert (depths["n_seeds"] == 5).all()
     means = scores[scores["target"] == "concept"].groupby(CURVE)["accuracy"].mean()
@@ -63,6 +65,32 @@ def test_depths_are_of_the_concept_with_an_interval_for_each_curve(rigorous, sco
     assert depths["p_above_chance"].between(0, 1).all()
     layers = pd.read_csv(rigorous.folder / "results/tables/layer_intervals.csv")
     assert len(layers) == 3 * len(depths)
+
+
+def test_each_curve_is_held_against_the_best_of_its_baselines(rigorous, scores):
+    depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv")
+    texts = pd.read_csv(rigorous.folder / "results/tables/baseline_scores.csv")
+    assert set(texts["baseline"]) == {"bag_of_words", "tf_idf", "text_length"}
+    best_text = texts.groupby(["dataset", "perturbation", "baseline"])["accuracy"].mean().groupby(level=[0, 1]).max()
+    concept = scores[scores["target"] == "concept"].groupby([*CURVE, "layer"])["accuracy"].mean()
+    for row in depths.to_dict("records"):
+        names = [row[name] for name in CURVE]
+        own = concept[tuple(names)]
+        embedding = concept[*names[:4], "embedding", names[5], 0]
+        best = np.maximum(best_text[row["dataset"], row["perturbation"]], embedding)
+        if row["quantization"] != "random":
+            best = np.maximum(best, concept[names[0], "random", *names[2:]])
+        assert row["baseline_accuracy"] >= np.max(best) - 1e-9
+        if row["baseline"] != "majority":
+            assert row["baseline_accuracy"] == pytest.approx(np.max(best))
+        assert row["peak_above_baseline"] <= (own - best).max() + 1e-9
+
+
+def test_the_data_audit_has_every_check_of_every_dataset(rigorous):
+    table = pd.read_csv(rigorous.folder / "results/tables/data_audit.csv")
+    assert set(table["dataset"]) == {"coins", "claims"}
+    assert table.groupby("dataset").size().nunique() == 1
+    assert set(table["verdict"]) <= {"ok", "warning", "fact"}
 
 
 def test_draws_of_formats_and_perturbations_are_paired(rigorous):

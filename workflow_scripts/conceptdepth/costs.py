@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conceptdepth.models import RANDOM
+from conceptdepth.controls import RANDOM
 from conceptdepth.packing import ROW_TOKENS, pack, split_prefix
 from conceptdepth.prompts import fill
 from conceptdepth.settings import memory_mb

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
+from conceptdepth.controls import EMBEDDING
 from conceptdepth.errors import NotWanted, UserError
 from conceptdepth.models import input_device
 from conceptdepth.packing import ROW_TOKENS, Batch, batches, pack, split_prefix
-from conceptdepth.sites import EMBEDDING, blocks, site_module
+from conceptdepth.sites import blocks, site_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conceptdepth.controls import RANDOM
 from conceptdepth.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("fp32", "bf16", "int8", "nf4")
 """Weight formats: 32-bit, bfloat16, LLM.int8() and 4-bit NormalFloat (both by bitsandbytes)."""
-
-RANDOM = "random"
-"""Stands in the place of a weight format for a model of the same architecture that was never trained, a control."""
 
 RANDOM_SEED = 0
 """Seed of random weights."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from conceptdepth.controls import RANDOM
 from conceptdepth.files import file_sha256
-from conceptdepth.models import RANDOM
 from conceptdepth.published import QUANTIZATION, SITE
 from conceptdepth.sources import file_name
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 SITES = ("mlp_input", "residual")
 """Sites that a configuration may name."""
 
-EMBEDDING = "embedding"
-"""The input of the first block, which is read beside the sites, as a control."""
-
 BLOCKS = {
     "llama": "layers",
     "mistral": "layers",

@@ -26,9 +26,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.controls import EMBEDDING
 from conceptdepth.errors import UserError
 from conceptdepth.files import complete_file
-from conceptdepth.sites import EMBEDDING
 
 FORMAT = "conceptdepth-activations"
 FORMAT_VERSION = 2
