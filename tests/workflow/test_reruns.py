@@ -303,7 +303,7 @@ ROWS = {
     "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"][0].update(name="heads")),
-        reruns(*SETTINGS),
+        reruns("audit_data/coins", "collect_data_audit", *SETTINGS),
     ),
     "which labels make a class": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
