@@ -51,7 +51,9 @@ def test_scores_begin_with_the_site_that_figures_show(cell):
 
 def test_accuracies_of_predictions_are_the_scores_of_the_concept(cell):
     scores, curves, _ = cell
-    concept = scores[scores["target"] == "concept"].set_index(["site", "probe", "seed", "layer"])["accuracy"].sort_index()
+    concept = (
+        scores[scores["target"] == "concept"].set_index(["site", "probe", "seed", "layer"])["accuracy"].sort_index()
+    )
     for curve in curves:
         found = sorted(
             tuple((split.predicted == curve.labels[split.test]).mean(axis=1).tolist()) for split in curve.splits

@@ -262,8 +262,22 @@ def new_perturbation(project):
 
 TABLES = [*AFTER_SCORES, "record_configuration"]
 ONE_CELL = "tiny/fp32/coins.clean"
-COINS = ["render_prompts/coins.*", "train_baselines/coins.*", "extract_activations/*/coins.*", INDEX, "train_probes/*/coins.*"]
-CLAIMS = ["prepare_dataset/claims", "audit_data/claims", "collect_data_audit", "render_prompts/claims.*", "*/claims.clean", "*/claims.noise", INDEX]
+COINS = [
+    "render_prompts/coins.*",
+    "train_baselines/coins.*",
+    "extract_activations/*/coins.*",
+    INDEX,
+    "train_probes/*/coins.*",
+]
+CLAIMS = [
+    "prepare_dataset/claims",
+    "audit_data/claims",
+    "collect_data_audit",
+    "render_prompts/claims.*",
+    "*/claims.clean",
+    "*/claims.noise",
+    INDEX,
+]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 

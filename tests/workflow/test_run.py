@@ -99,7 +99,13 @@ def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, t
     html = (tmp_path / "report.html").read_text()
     for name in ("accuracy", "perturbations", "quantizations", "depths"):
         assert f"{name}.svg" in html
-    for name in ("layer_scores.csv", "concept_depth.csv", "baseline_scores.csv", "data_audit.csv", "configuration.yaml"):
+    for name in (
+        "layer_scores.csv",
+        "concept_depth.csv",
+        "baseline_scores.csv",
+        "data_audit.csv",
+        "configuration.yaml",
+    ):
         assert name in html
     assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
 
