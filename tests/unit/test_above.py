@@ -19,7 +19,8 @@ def curve(accuracies, seed=0, labels=None):
 
 
 def compare(probe, baselines, level=0.95):
-    return above_baselines(probe, baselines, group_weights(probe.groups, draws=400, seed=0), level)
+    unknown = np.full(len(probe.splits[0].predicted), np.nan)
+    return above_baselines(probe, baselines, group_weights(probe.groups, draws=400, seed=0), level, p_chance=unknown)
 
 
 def exact(accuracy, labels, n_layers=1):
@@ -71,10 +72,20 @@ def test_a_curve_that_is_one_of_its_baselines_is_not_above_it():
 
 def test_without_draws_nothing_is_said_of_chance():
     probe = curve([0.5, 0.9])
-    found = above_baselines(probe, {}, np.empty((0, N)), 0.95)
+    found = above_baselines(probe, {}, np.empty((0, N)), 0.95, p_chance=np.full(2, np.nan))
     assert found.values["peak_above_baseline"] > 0.3
     assert np.isnan(found.values["first_above_baseline"])
     assert np.isnan(found.p_values).all()
+
+
+def test_what_is_not_above_chance_is_not_above_a_baseline():
+    probe = curve([0.95, 0.95, 0.95])
+    weights = group_weights(probe.groups, draws=400, seed=0)
+    found = above_baselines(probe, {}, weights, 0.95, p_chance=np.array([0.2, 0.05, 0.01]))
+    np.testing.assert_allclose(found.p_values, [0.2, 0.05, 0.01])
+    assert found.values["first_above_baseline"] == pytest.approx(1 / 3)
+    nowhere = above_baselines(probe, {}, weights, 0.95, p_chance=np.array([0.2, 0.3, 0.4]))
+    assert np.isnan(nowhere.values["first_above_baseline"])
 
 
 def test_layers_as_good_as_a_baseline_are_called_above_it_as_seldom_as_the_level_says():

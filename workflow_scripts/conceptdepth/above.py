@@ -34,7 +34,9 @@ class Above:
     """The same of each draw, shape (draws,)."""
 
 
-def above_baselines(curve: Curve, baselines: Mapping[str, Curve], weights: Values, level: float) -> Above:
+def above_baselines(
+    curve: Curve, baselines: Mapping[str, Curve], weights: Values, level: float, *, p_chance: Values
+) -> Above:
     """Compare a curve with the best of its baselines at each layer, on the same statements in each draw.
 
     ``baselines`` have one layer, or as many as the curve, and are compared layer by layer. ``weights`` are draws of
@@ -43,6 +45,10 @@ def above_baselines(curve: Curve, baselines: Mapping[str, Curve], weights: Value
     once by the bootstrap (single-step max T of Westfall and Young 1993, *Resampling-Based Multiple Testing*). The
     best of several is taken on the tested statements, and so is a little too good: depths come rather late than
     early.
+
+    What is not above chance is not above a baseline: ``p_chance``, shape (n_layers,), are p values of a test that is
+    exact, and the larger p value of both counts (an intersection-union test; Berger 1982, Technometrics 24, 295-300).
+    Of few groups the bootstrap alone is too sure. Where they are NaN, it stands alone.
     """
     every = {MAJORITY: majority(curve), **baselines}
     of_each = {name: accuracy(one) for name, one in every.items()}
@@ -52,11 +58,12 @@ def above_baselines(curve: Curve, baselines: Mapping[str, Curve], weights: Value
     error = _errors(drawn)
     largest = _largest(drawn - excess, error)
     bound = error * (np.quantile(largest, level) if len(largest) else np.nan)
+    bound = np.where(p_chance > 1 - level, np.inf, bound)
     reached = (largest[:, np.newaxis] >= excess / error).sum(axis=0)
     return Above(
         name=max(of_each, key=lambda name: of_each[name].max()),
         accuracy=best,
-        p_values=np.where(np.isnan(error), np.nan, (1 + reached) / (1 + len(largest))),
+        p_values=np.where(np.isnan(error), np.nan, np.fmax((1 + reached) / (1 + len(largest)), p_chance)),
         values=_quantities(excess, bound),
         draws=_quantities(drawn, bound),
     )
@@ -90,5 +97,5 @@ def _largest(deviations: Values, error: Values) -> Values:
 
 def _quantities(excess: Values, bound: Values) -> dict[str, Any]:
     """Return what describes excesses, shape (..., n_layers), by the names of ``concept_depth.csv``."""
-    known = np.where(np.isnan(bound).all(), np.nan, first_where(excess > bound) / excess.shape[-1])
-    return {"peak_above_baseline": excess.max(axis=-1), "first_above_baseline": known[()]}
+    first = first_where(excess > bound) / excess.shape[-1]
+    return {"peak_above_baseline": excess.max(axis=-1), "first_above_baseline": first[()]}

@@ -94,7 +94,7 @@ def estimate(
         "held_out_peak_accuracy": _held_out(curve, taken.weights, taken.half),
     }
     chance = p_above_chance(curve, taken.permuted) if settings.permutations else np.full(len(whole), np.nan)
-    above = above_baselines(curve, baselines or {}, taken.weights, settings.level)
+    above = above_baselines(curve, baselines or {}, taken.weights, settings.level, p_chance=chance)
     values |= above.values
     draws |= above.draws
     low, high = interval(drawn, settings.level)
