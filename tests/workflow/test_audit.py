@@ -74,8 +74,8 @@ def test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code(run):
     figure = audit(FIGURE)
     assert figure.verdict == INTACT
     assert {record["rule"] for record in figure.records.values()} == {
-        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "fetch_model", "render_prompts",
-        "prepare_dataset", "fetch_source",
+        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "render_prompts",
+        "fetch_model", "prepare_dataset", "fetch_source",
     }  # fmt: skip
     assert {"results/sources/claims/claims.csv", "data/tiny/config.json", SCORES, FIGURE} <= figure.files
     assert "workflow_scripts/conceptdepth/probes.py" in figure.code
@@ -333,8 +333,8 @@ def test_the_command_prints_the_chain_and_one_verdict(run):
     assert (result.returncode, result.stderr) == (0, "")
     rules = [line.split()[0] for line in result.stdout.splitlines() if " job" in line]
     assert rules == [
-        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "fetch_model", "render_prompts",
-        "prepare_dataset", "fetch_source",
+        "plot_accuracy", "collect_scores", "train_probes", "train_baselines", "extract_activations", "render_prompts",
+        "fetch_model", "prepare_dataset", "fetch_source",
     ]  # fmt: skip
     assert "tiny: path data/tiny" in result.stdout
     assert "cached: hf tests/cached, revision 0123456789abcdef" in result.stdout

@@ -84,7 +84,8 @@ def test_why_names_what_is_missing_and_what_is_new(run):
     reasons = why(run)
     new = [path for path in reasons["not made yet"] if path.startswith("results/activations/")]
     assert (len(new), len([path for path in new if path.endswith("/index.csv")])) == (10, 2)
-    assert reasons[f"missing: {SCORES}"] == [SCORES]
+    made_together = ["results/tables/baseline_scores.csv", SCORES]
+    assert reasons[f"missing: {SCORES}"] == made_together
 
 
 def test_why_knows_until(run):
@@ -134,7 +135,7 @@ def test_costs_of_the_whole_grid_are_what_it_took(run):
             took["tokens_in_prompts"] += file.attrs["tokens_in_prompts"]
             took["tokens_computed"] += file.attrs["tokens_computed"]
             took["statements"] += len(file["id"])
-            took["activation_bytes"] += file["activations/mlp_input"].nbytes
+            took["activation_bytes"] += file["activations/mlp_input"].nbytes + file["embedding"].nbytes
     row = rows["tiny", "fp32"]
     assert {key: row[key] for key in took} == took
     assert row["tokens_exact"]
@@ -254,9 +255,9 @@ def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypat
     shutil.unpack_archive(tmp_path / "run.zip", tmp_path / "crate")
     monkeypatch.chdir(tmp_path / "crate")
     audit = Auditor(".").audit_file("results/figures/accuracy.svg")
-    assert audit.verdict == "incomplete", "texts, weights and probes are not archived"
+    assert audit.verdict == "incomplete", "texts, weights, probes and baselines are not archived"
     assert {finding.path.split("/")[1] for finding in audit.findings} == {
-        "sources", "datasets", "prompts", "models", "probes",
+        "sources", "datasets", "prompts", "models", "probes", "baselines",
     }  # fmt: skip
 
 
