@@ -31,6 +31,8 @@ include: "rules/data_audit.smk"
 include: "rules/activations.smk"
 include: "rules/probes.smk"
 include: "rules/depth.smk"
+include: "rules/drift.smk"
+include: "rules/simulation.smk"
 include: "rules/figures.smk"
 include: "rules/published.smk"
 include: "rules/answers.smk"
@@ -55,6 +57,8 @@ rule all:
         "results/tables/layer_intervals.csv",
         "results/tables/depth_differences.csv",
         "results/tables/claims.csv",
+        if_compared("results/tables/activation_drift.csv"),
+        if_simulated("results/tables/coverage.csv"),
         "results/tables/configuration.yaml",
         if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),

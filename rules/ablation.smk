@@ -81,9 +81,9 @@ use rule train_probes as train_probes__ablated with:
 rule tabulate_ablation:
     """Put accuracy and depths of every cell beside those under each switch alone, and under all."""
     input:
-        own=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        own=chosen_cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
         switched=switched("results/ablation/{switch}/probes/{model}/{quantization}/{dataset}.{perturbation}.csv"),
-        own_records=cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+        own_records=chosen_cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
         switched_records=switched(
             "results/provenance/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.json"
         ),

@@ -49,8 +49,8 @@ rule score_answers:
 rule collect_answers:
     """Put the models' own answers in all cells into one table of rates."""
     input:
-        answers=cells("results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv"),
-        records=cells("results/provenance/score_answers/{model}/{quantization}/{dataset}.{perturbation}.json"),
+        answers=chosen_cells("results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        records=chosen_cells("results/provenance/score_answers/{model}/{quantization}/{dataset}.{perturbation}.json"),
     output:
         answers=report(
             "results/tables/direct_answers.csv",

@@ -39,6 +39,11 @@ def cells(pattern):
     return list(dict.fromkeys(expand(pattern, **settings.grid(config))))
 
 
+def chosen_cells(pattern):
+    """Return the pattern filled in for every cell of the grid that is no control."""
+    return list(dict.fromkeys(expand(pattern, **settings.chosen_grid(config))))
+
+
 def sources(pattern):
     """Return the pattern filled in for every file that the run fetches."""
     return [path for dataset in config["run"]["datasets"] for path in settings.of_source(config, dataset, pattern)]
@@ -64,6 +69,16 @@ def if_baselines(pattern):
 def if_audited(pattern):
     """Return the pattern filled in for every dataset of the run if datasets are audited, else nothing."""
     return cells(pattern) if config["data_audit"]["policy"] != "off" else []
+
+
+def if_compared(pattern):
+    """Return the pattern filled in for every model and dataset if their activations are compared, else nothing."""
+    return cells(pattern) if settings.compares(config) else []
+
+
+def if_simulated(*paths):
+    """Return the paths if the run holds its estimators against known truth, else none."""
+    return list(paths) if config["simulation"]["repetitions"] else []
 
 
 def entry(registry, *keys):
@@ -97,3 +112,8 @@ def cells_of_model(pattern):
     """Return the pattern filled in for every dataset and perturbation of the grid; the rest stays as wildcards."""
     names = {"model": "{model}", "quantization": "{quantization}"}
     return expand(pattern, **(settings.grid(config) | names))
+
+
+def compared_cells(pattern):
+    """Return the pattern filled in for all cells that are compared with each other; the rest stays as wildcards."""
+    return expand(pattern, **settings.compared(config), allow_missing=True)

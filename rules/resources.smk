@@ -5,7 +5,8 @@ from conceptdepth.costs import extraction_time
 
 def extraction_memory(wildcards, attempt):
     """Return the memory of an extraction job in MB; each attempt asks for more."""
-    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], wildcards.quantization)
+    weights = settings.weight_format(config, wildcards.quantization)
+    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], weights)
 
 
 def extraction_minutes(wildcards, attempt):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 from conceptdepth.claims import Claim, as_claims, effect_of, sentences, verdict
-from conceptdepth.controls import RANDOM
+from conceptdepth.controls import CONTROL_FORMATS
 from conceptdepth.files import complete_file
 from conceptdepth.job import job, log
 from conceptdepth.published import PERTURBATION, QUANTIZATION
@@ -16,9 +16,9 @@ from conceptdepth.resampling import adjusted
 def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the cells of a run at its first site and probe with family and size of their models, and domains.
 
-    Without those of random weights, of which no claim speaks.
+    Without controls, of which no claim speaks.
     """
-    depths = depths[depths["quantization"] != RANDOM]
+    depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     table = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
     models = pd.DataFrame.from_dict(kinds["models"], orient="index", columns=["family", "parameters"])
     return table.join(models, on="model").assign(domain=table["dataset"].map(kinds["domains"]))

@@ -18,7 +18,7 @@ if __name__ == "__main__":
         cell = Cell(
             model=snakemake.input.model,
             name=snakemake.wildcards.model,
-            quantization=snakemake.wildcards.quantization,
+            quantization=settings["weights"],
             prompts=snakemake.input.prompts,
             sites=list(settings["sites"]),
             batch_tokens=fixed or (None if execution["batch_tokens"] == "auto" else execution["batch_tokens"]),

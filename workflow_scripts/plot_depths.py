@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from conceptdepth.controls import CONTROL_FORMATS
 from conceptdepth.figures import COLOURS, STYLE, Labels, save_figure, word
 from conceptdepth.job import job
 from matplotlib import pyplot as plt
@@ -26,8 +27,9 @@ INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
 
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw a panel for each model, a row for each dataset and in it a line for each variant of the cell."""
+    """Draw a panel for each model, a row for each dataset in it a line for each variant that is no control."""
     depths = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
+    depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
     models = list(labels["models"])
     with mpl.rc_context(STYLE):

@@ -90,6 +90,9 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "intervals.draws": (0, 2000),
         "intervals.permutations": (0, 2000),
         "intervals.correction": ("bh", "by"),
+        "drift.measured": (False, True),
+        "drift.rerun": (False, True),
+        "simulation.repetitions": (0, 100),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 

@@ -50,8 +50,9 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in cells),
         *(f"audit_data/{d}" for d in grid["datasets"]),
         *(f"train_baselines/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
+        *(f"measure_drift/{m}/{d}" for m in grid["models"] for d in grid["datasets"]),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
-        *("collect_data_audit", "collect_scores", *DEPTHS, "record_configuration", "audit_results"),
+        *("collect_data_audit", "collect_scores", "collect_drift", *DEPTHS, "record_configuration", "audit_results"),
         *("plot_accuracy", "plot_depths", *comparisons, *more),
     }
 
@@ -65,19 +66,23 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
 
 AUDITS = ["audit_data/*", "collect_data_audit", "audit_results"]
 AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_*", "audit_results"]
+DRIFT = ["measure_drift/*", "collect_drift"]
+AFTER_PROBES = [*AFTER_SCORES, "collect_drift"]
 SETTINGS = ["record_configuration", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {
-    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "audit_data/claims", AUDITS[1], "*/claims.*", INDEX, *AFTER_SCORES],
-    "prepare_dataset": ["prepare_dataset/*", *AUDITS, "render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "audit_data/claims", AUDITS[1], "*/claims.*", INDEX, "measure_drift/*/claims", *AFTER_PROBES],
+    "prepare_dataset": ["prepare_dataset/*", *AUDITS, "render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "audit_data": AUDITS,
     "collect_data_audit": AUDITS[1:],
-    "render_prompts": ["render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
-    "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
-    "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *AFTER_SCORES],
+    "render_prompts": ["render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
+    "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
+    "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "index_activations": [INDEX, "audit_results"],
-    "train_probes": ["train_probes/*", *AFTER_SCORES],
+    "train_probes": ["train_probes/*", *DRIFT, *AFTER_SCORES],
     "train_baselines": ["train_baselines/*", *AFTER_SCORES],
+    "measure_drift": [*DRIFT, "audit_results"],
+    "collect_drift": [*DRIFT[1:], "audit_results"],
     "collect_scores": ["collect_scores", *PLOTS[:3], "audit_results"],
     "estimate_depth": [*DEPTHS, "plot_depths", "audit_results"],
     "compare_depths": ["compare_depths", "audit_results"],
@@ -87,6 +92,8 @@ AFTER = {
     **{plot: [plot, "audit_results"] for plot in PLOTS},
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
+    # Only where known truth is simulated.
+    "simulate_coverage": [],
     # Only for those who ask the models themselves: test_answers_run.py.
     **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
     # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
@@ -113,7 +120,10 @@ MODULES = {
     "predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "baselines": [*AFTER["train_baselines"], *AUDITS],
     "data_audit": AUDITS,
-    **dict.fromkeys(["depth", "above", "estimates", "resampling"], AFTER["estimate_depth"]),
+    **dict.fromkeys(["depth", "above", "estimates"], AFTER["estimate_depth"]),
+    "resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
+    "drift": AFTER["measure_drift"],
+    "simulation": [],  # As its rule.
     "claims": AFTER["check_claims"],
     "figures": ["plot_*", "audit_results"],
     "published": ["plot_accuracy", "check_claims", "audit_results"],
@@ -260,7 +270,7 @@ def new_perturbation(project):
     with_run(perturbations=["clean", "noise", "caps"])(project)
 
 
-TABLES = [*AFTER_SCORES, "record_configuration"]
+TABLES = [*AFTER_PROBES, "record_configuration"]
 ONE_CELL = "tiny/fp32/coins.clean"
 COINS = [
     "render_prompts/coins.*",
@@ -268,6 +278,7 @@ COINS = [
     "extract_activations/*/coins.*",
     INDEX,
     "train_probes/*/coins.*",
+    "measure_drift/*/coins",
 ]
 CLAIMS = [
     "prepare_dataset/claims",
@@ -277,6 +288,7 @@ CLAIMS = [
     "*/claims.clean",
     "*/claims.noise",
     INDEX,
+    "measure_drift/*/claims",
 ]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
@@ -307,7 +319,7 @@ ROWS = {
     # Settings.
     "a model's revision": Row(
         setting("models", "cached", "source", "revision", REVISION[::-1]),
-        reruns("fetch_model/cached", "extract_activations/cached/*", "index_activations/cached/*", "train_probes/cached/*", *TABLES),
+        reruns("fetch_model/cached", "extract_activations/cached/*", "index_activations/cached/*", "train_probes/cached/*", "measure_drift/cached/*", *TABLES),
     ),
     "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *SETTINGS)),
     "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
@@ -335,18 +347,31 @@ ROWS = {
     ),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
-        reruns("render_prompts/*.noise", "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *TABLES),
+        reruns("render_prompts/*.noise", "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
     ),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "tokens of an int8 pass": Row(
         setting("activations", "fixed_batch_tokens", "int8", 64),
-        reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *TABLES),
+        reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *DRIFT, *TABLES),
     ),
     "a split": Row(
         setting("probes", "test_share", 0.5), reruns(*SCORES_ON, *AFTER["train_baselines"], *AUDITS, *SETTINGS)
     ),
     "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
-    "draws of intervals": Row(setting("intervals", "draws", 9), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
+    "draws of intervals": Row(setting("intervals", "draws", 9), reruns(*DEPTHS, *DRIFT, "plot_depths", *SETTINGS)),
+    "permutations of labels": Row(setting("intervals", "permutations", 9), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
+    "an outlier's size": Row(setting("drift", "outlier", 3.0), reruns(*DRIFT, *SETTINGS)),
+    "no drift": Row(
+        setting("drift", "measured", False), reruns(*SETTINGS)
+    ),
+    "a rerun": Row(
+        setting("drift", "rerun", True),
+        reruns("*/rerun/*", "index_activations/*/rerun", *DRIFT, *TABLES, among=among(quantizations=["fp32", "rerun", "int8"])),
+    ),
+    "a simulation": Row(
+        setting("simulation", "repetitions", 2),
+        reruns("simulate_coverage", *SETTINGS, among=jobs(more=["simulate_coverage"])),
+    ),
     "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *SETTINGS)),
     "a baseline less": Row(
         setting("controls", "baselines", ["bag_of_words"]), reruns(*AFTER["train_baselines"], "record_configuration")
@@ -356,7 +381,7 @@ ROWS = {
     ),
     "random weights": Row(
         setting("controls", "random_weights", True),
-        reruns("*/random/*", "index_activations/*/random", *TABLES, among=among(quantizations=["fp32", "int8", "random"])),
+        reruns("*/random/*", "index_activations/*/random", *AFTER_SCORES, "record_configuration", among=among(quantizations=["fp32", "int8", "random"])),
     ),
     "a limit of the data audit": Row(setting("data_audit", "limits", "bag_of_words", 0.9), reruns(*AUDITS, *SETTINGS)),
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
@@ -377,39 +402,39 @@ ROWS = {
     ),
     "a quantization more": Row(
         with_run(quantizations=["fp32", "int8", "nf4"]),
-        reruns("*/nf4/*", "index_activations/*/nf4", *TABLES, among=among(quantizations=["fp32", "int8", "nf4"])),
+        reruns("*/nf4/*", "index_activations/*/nf4", *DRIFT, *TABLES, among=among(quantizations=["fp32", "int8", "nf4"])),
     ),
     "a perturbation more": Row(
         new_perturbation,
-        reruns("*.caps", INDEX, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
+        reruns("*.caps", INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
     ),
     "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, "collect_data_audit", *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
     "a quantization less": Row(
-        with_run(quantizations=["fp32"]), reruns(*TABLES, among=among(quantizations=["fp32"]))
+        with_run(quantizations=["fp32"]), reruns(*DRIFT, *TABLES, among=among(quantizations=["fp32"]))
     ),
     "a perturbation less": Row(
-        with_run(perturbations=["noise"]), reruns(INDEX, *TABLES, among=among(perturbations=["noise"]))
+        with_run(perturbations=["noise"]), reruns(INDEX, *DRIFT, *TABLES, among=among(perturbations=["noise"]))
     ),
     # Bytes.
     "source bytes, at the same size and time": Row(
-        same_size_and_time("data/claims.csv"), reruns("fetch_source/*", *CLAIMS, *AFTER_SCORES)
+        same_size_and_time("data/claims.csv"), reruns("fetch_source/*", *CLAIMS, *AFTER_PROBES)
     ),
     "weights, at the same size and time": Row(
         same_size_and_time("data/tiny/model.safetensors"),
-        reruns("fetch_model/tiny", "extract_activations/tiny/*", "index_activations/tiny/*", "train_probes/tiny/*", *AFTER_SCORES),
+        reruns("fetch_model/tiny", "extract_activations/tiny/*", "index_activations/tiny/*", "train_probes/tiny/*", "measure_drift/tiny/*", *AFTER_PROBES),
     ),
     "an edited prompt file": Row(
         replace("results/prompts/coins.clean.jsonl", "heads", "tails"),
-        reruns("train_baselines/coins.clean", "*/tiny/*/coins.clean", "*/cached/*/coins.clean", INDEX, *AFTER_SCORES),
+        reruns("train_baselines/coins.clean", "*/tiny/*/coins.clean", "*/cached/*/coins.clean", INDEX, "measure_drift/*/coins", *AFTER_PROBES),
     ),
     "a deleted activation file": Row(
         lambda project: (project.folder / f"results/activations/{ONE_CELL}.h5").unlink(),
-        reruns(f"extract_activations/{ONE_CELL}", "index_activations/tiny/fp32", f"train_probes/{ONE_CELL}", *AFTER_SCORES),
+        reruns(f"extract_activations/{ONE_CELL}", "index_activations/tiny/fp32", f"train_probes/{ONE_CELL}", "measure_drift/tiny/coins", *AFTER_PROBES),
     ),
     "a deleted record": Row(
         lambda project: (project.folder / f"results/provenance/train_probes/{ONE_CELL}.json").unlink(),
-        reruns(f"train_probes/{ONE_CELL}", *AFTER_SCORES),
+        reruns(f"train_probes/{ONE_CELL}", "measure_drift/tiny/coins", *AFTER_PROBES),
     ),
     "a deleted source": Row(lambda project: shutil.rmtree(project.folder / "results/sources"), set()),
     # Software.

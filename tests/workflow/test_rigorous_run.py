@@ -11,7 +11,8 @@ CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
 
 
 def run_rigorous(project):
-    overlays = ["--configfile", "overlay.yaml", "config/rigorous.yaml"]
+    (project.folder / "quick.yaml").write_text("simulation: {repetitions: 2, pairs: 30, draws: 20, permutations: 19}\n")
+    overlays = ["--configfile", "overlay.yaml", "config/rigorous.yaml", "quick.yaml"]
     return project.run(sys.executable, "-m", "snakemake", "--cores", "2", *overlays)
 
 
@@ -40,7 +41,7 @@ def scores(rigorous):
 def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
     cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"])
     assert len(scores) == len(cells) * (3 + 1) * 5 * 2 * 3  # layers and the embedding, seeds, probes, targets
-    assert set(scores["quantization"]) == {"fp32", "int8", "random"}
+    assert set(scores["quantization"]) == {"fp32", "rerun", "int8", "random"}
     assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
     assert set(scores["target"]) == {"concept", "shuffled_labels", "control_task"}
     assert set(scores.loc[scores["probe"] == "logistic_regression", "C"]) <= {0.00001, 0.0001, 0.001, 0.01, 0.1}

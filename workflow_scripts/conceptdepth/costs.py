@@ -13,7 +13,7 @@ from typing import Any
 from conceptdepth.controls import RANDOM
 from conceptdepth.packing import ROW_TOKENS, pack, split_prefix
 from conceptdepth.prompts import fill
-from conceptdepth.settings import memory_mb
+from conceptdepth.settings import memory_mb, weight_format
 
 WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, RANDOM: 4}
 """Bytes of a parameter once the model is loaded, as if every one were quantized; embeddings and norms are not."""
@@ -134,7 +134,7 @@ def cost(
     assumptions: Assumptions,
 ) -> Cost:
     """Return what the given cells of a model in a weight format cost; None is a cell of which nothing is known."""
-    entry = config["models"][model]
+    entry, weights = config["models"][model], weight_format(config, quantization)
     known = [cell for cell in cells if cell is not None]
     statements = sum(texts.statements for texts, _ in known)
     computed = sum(tokens.computed for _, tokens in known)
@@ -145,8 +145,8 @@ def cost(
         quantization=quantization,
         cells=len(cells),
         unknown_cells=len(cells) - len(known),
-        weights_bytes=entry["parameters"] * WEIGHT_BYTES[quantization],
-        memory_mb=memory_mb(entry["parameters"], quantization),
+        weights_bytes=entry["parameters"] * WEIGHT_BYTES[weights],
+        memory_mb=memory_mb(entry["parameters"], weights),
         statements=statements,
         characters=sum(texts.characters for texts, _ in known),
         tokens_in_prompts=sum(tokens.in_prompts for _, tokens in known),
@@ -154,7 +154,7 @@ def cost(
         tokens_exact=all(tokens.exact for _, tokens in known),
         loads=loads,
         activation_bytes=per_statement * statements if known and per_statement is not None else None,
-        gpu_hours=gpu_hours(entry["parameters"], quantization, computed, loads, assumptions) if known else None,
+        gpu_hours=gpu_hours(entry["parameters"], weights, computed, loads, assumptions) if known else None,
     )
 
 
@@ -193,7 +193,8 @@ def extraction_time(
         return MINUTES_OF_UNKNOWN
     assumed = Assumptions()
     tokens = estimated_tokens(texts, assumed.characters_per_token).computed
-    hours = gpu_hours(config["models"][model]["parameters"], quantization, tokens, 1, assumed)
+    weights = weight_format(config, quantization)
+    hours = gpu_hours(config["models"][model]["parameters"], weights, tokens, 1, assumed)
     return MINUTES_OF_A_CELL + math.ceil(60 * hours * SLOWER)
 
 

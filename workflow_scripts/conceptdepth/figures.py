@@ -44,6 +44,7 @@ WORDS = {
     "int8": "8-bit integer",
     "nf4": "4-bit NormalFloat",
     "random": "random weights",
+    "rerun": "first format, run again",
     "mlp_input": "MLP input",
     "residual": "residual stream",
 }

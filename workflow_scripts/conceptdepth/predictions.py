@@ -23,6 +23,11 @@ def split_group(site: str, probe: str, target: str, seed: int) -> str:
     return f"{site}/{probe}/{target}/seed_{seed}"
 
 
+def splits_of_curve(file: h5py.File, site: str, probe: str) -> list[h5py.Group]:
+    """Return the groups of a probe that was trained for the concept, in the order of `Curve.splits`."""
+    return list(file[site][probe][CONCEPT].values())
+
+
 @dataclass(frozen=True)
 class Split:
     """The held-out statements of one split and what the probe of each layer makes of them."""
@@ -65,6 +70,6 @@ def read_curves(path: str) -> Iterator[Curve]:
             for probe in file.attrs["probes"]:
                 splits = tuple(
                     Split(split["test"][:], (split["decision"][:] > 0).astype(np.int8))
-                    for split in file[site][probe][CONCEPT].values()
+                    for split in splits_of_curve(file, site, probe)
                 )
                 yield Curve(cell | {"site": site, "probe": probe}, labels, groups, splits)

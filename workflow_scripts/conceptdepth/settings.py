@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from conceptdepth.controls import RANDOM
+from conceptdepth.controls import RANDOM, RERUN
 from conceptdepth.files import file_sha256
 from conceptdepth.published import QUANTIZATION, SITE
 from conceptdepth.sources import file_name
@@ -77,7 +77,20 @@ DECISIVE: dict[str, Callable[[Any], Any]] = {"source": pinned, "classes": unname
 def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[str, Any]:
     """Return the settings that decide the activations of a weight format."""
     settings = config["activations"]
-    return in_order(settings | {"fixed_batch_tokens": settings["fixed_batch_tokens"].get(quantization)})
+    weights = weight_format(config, quantization)
+    fixed = settings["fixed_batch_tokens"].get(weights)
+    if quantization == RERUN:
+        fixed = max(1, fixed // 2) if fixed else RERUN_TOKENS
+    return in_order(settings | {"fixed_batch_tokens": fixed, "weights": weights})
+
+
+RERUN_TOKENS = 64
+"""Most tokens of a pass of a rerun, unless the weight format has tokens of its own, of which it takes half."""
+
+
+def weight_format(config: Mapping[str, Any], quantization: str) -> str:
+    """Return the weight format that a cell's model is loaded in, `RANDOM` for none."""
+    return config["run"]["quantizations"][0] if quantization == RERUN else quantization
 
 
 def answer_words(config: Mapping[str, Any], dataset: str) -> list[str]:
@@ -113,13 +126,33 @@ def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str
     return [] if "generator" in source else [pattern.format(dataset=dataset, file=file_name(source))]
 
 
-def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the values of each wildcard that names a cell; random weights are one more weight format."""
+def chosen_grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the values of each wildcard that names a cell, as the section ``run`` has them."""
     keys = {"model": "models", "quantization": "quantizations", "dataset": "datasets", "perturbation": "perturbations"}
-    names = {wildcard: list(config["run"][key]) for wildcard, key in keys.items()}
-    if config["controls"]["random_weights"]:
-        names["quantization"].append(RANDOM)
-    return names
+    return {wildcard: list(config["run"][key]) for wildcard, key in keys.items()}
+
+
+def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return `chosen_grid` with the controls that stand in the place of weight formats."""
+    names = chosen_grid(config)
+    first, *others = names["quantization"]
+    rerun = [RERUN] if config["drift"]["rerun"] else []  # Behind its format, of which the model is still loaded.
+    untrained = [RANDOM] if config["controls"]["random_weights"] else []
+    return names | {"quantization": [first, *rerun, *others, *untrained]}
+
+
+def compared(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the weight formats and perturbations that are compared: random weights are like nothing else."""
+    names = grid(config)
+    return {
+        "quantization": [name for name in names["quantization"] if name != RANDOM],
+        "perturbation": names["perturbation"],
+    }
+
+
+def compares(config: Mapping[str, Any]) -> bool:
+    """Tell whether activations are compared: it takes two weight formats or two perturbations."""
+    return config["drift"]["measured"] and max(map(len, compared(config).values())) > 1
 
 
 def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from conceptdepth.settings import extraction_settings, grid
+from conceptdepth.settings import chosen_grid, extraction_settings
 
 ALL = "all"
 """The switch that is all others together."""
@@ -62,7 +62,7 @@ def _settings_until(stage: str, config: Mapping[str, Any], cell: Mapping[str, st
 
 def switched_cells(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the wildcards of every switch on every cell of the run that it touches."""
-    names = {"switch": list(switches(config))} | grid(config)
+    names = {"switch": list(switches(config))} | chosen_grid(config)
     cells = [dict(zip(names, values)) for values in itertools.product(*names.values())]
     return [cell for cell in cells if touched(config, cell, STAGES[-1])]
 

@@ -1,0 +1,21 @@
+"""Put the drift of all models and datasets into one table, and log each comparison in a sentence."""
+
+import pandas as pd
+from conceptdepth.files import complete_file
+from conceptdepth.job import job, log
+
+PAIR = ["model", "dataset", "compared", "first", "second", "quantization", "perturbation"]
+"""Columns that name two cells that were compared."""
+
+if __name__ == "__main__":
+    with job(snakemake):
+        table = pd.concat([pd.read_csv(path) for path in snakemake.input.drift], ignore_index=True)
+        with complete_file(snakemake.output.drift) as part:
+            table.to_csv(part, index=False, na_rep="NaN")
+        measured = table.groupby(PAIR, sort=False)[["relative_change", "cka", "transfer_change"]].mean()
+        for pair, means in measured.iterrows():
+            model, dataset, _, first, second, *cell = pair
+            log.info(
+                "%s, %s: %s to %s (%s, %s): vectors change by %.2g of their length, CKA %.4f, probes lose %.3f",
+                *(model, dataset, first, second, *cell, *means[:2], -means["transfer_change"]),
+            )

@@ -1,0 +1,134 @@
+"""Compare the activations of a model on one dataset between weight formats and between perturbations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from conceptdepth.drift import measures
+from conceptdepth.files import complete_file
+from conceptdepth.job import job
+from conceptdepth.predictions import CELL, Curve, Split, read_curves, splits_of_curve
+from conceptdepth.resampling import accuracy, group_weights, interval
+from conceptdepth.store import open_activations
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+CELLS = ("quantization", "perturbation")
+"""Columns of whose values the first of the run is compared with each other one."""
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Files:
+    """The activations and the probes of one cell."""
+
+    def __init__(self, activations: str, probes: str) -> None:
+        self.activations, self.probes = activations, probes
+        with h5py.File(probes) as file:
+            self.names = {name: file.attrs[name] for name in CELL}
+
+    def differs_only_in(self, column: str, other: "Files") -> bool:
+        """Tell whether two cells are alike in all but a column."""
+        return all((self.names[name] == other.names[name]) == (name != column) for name in CELL)
+
+
+def pairs(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:
+    """Yield each column with two cells that differ in it alone, of which one has the first value of the run."""
+    for column in CELLS:
+        for first in files:
+            for second in files:
+                if first.names[column] == order[column][0] and first.differs_only_in(column, second):
+                    yield column, first, second
+
+
+def drift(
+    first: Files, second: Files, *, outlier: float, draws: int, seed: int, level: float
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each site, probe and layer."""
+    with open_activations(first.activations) as one, open_activations(second.activations) as other:
+        if not np.array_equal(one["id"][:], other["id"][:]):
+            raise ValueError(f"{first.activations} and {second.activations} are of other statements")
+        moved = {
+            site: [
+                measures(vectors, became, outlier=outlier)
+                for vectors, became in zip(one["activations"][site], other["activations"][site])
+            ]
+            for site in one["activations"]
+        }
+        own = {(curve.names["site"], curve.names["probe"]): curve for curve in read_curves(second.probes)}
+        for curve in read_curves(first.probes):
+            site, probe = curve.names["site"], curve.names["probe"]
+            if site not in moved:
+                continue
+            weights = group_weights(curve.groups, draws=draws, seed=seed)
+            tested = transferred(curve, first.probes, other["activations"][site])
+            columns = transfer(curve, tested, own[site, probe], weights, level)
+            for layer, measured in enumerate(moved[site]):
+                scores = {name: values[layer] for name, values in columns.items()}
+                yield {"site": site, "probe": probe, "layer": layer, **measured, **scores}
+
+
+def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | None:
+    """Return a curve with what its probes make of other vectors of its statements, (n_layers, n_statements, d_model).
+
+    None if the probes are not linear, so that no coefficients are kept.
+    """
+    with h5py.File(probes) as file:
+        kept = [split.get("coefficients") for split in splits_of_curve(file, curve.names["site"], curve.names["probe"])]
+        if None in kept:
+            return None
+        coefficients = [values[:] for values in kept]
+    predicted = [np.empty_like(split.predicted) for split in curve.splits]
+    for layer, all_vectors in enumerate(vectors):
+        for number, split in enumerate(curve.splits):
+            *weights, intercept = coefficients[number][layer]
+            predicted[number][layer] = all_vectors[split.test] @ np.array(weights) + intercept > 0
+    splits = tuple(Split(split.test, found) for split, found in zip(curve.splits, predicted))
+    return replace(curve, splits=splits)
+
+
+def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values, level: float) -> dict[str, Values]:
+    """Return accuracies of each layer: of each cell's own probe, and of the first cell's on the second.
+
+    ``transfer_change`` is what the first's loses or gains on the second, with a paired bootstrap interval over groups.
+    """
+    unknown = np.full(len(accuracy(first)), np.nan)
+    columns = {"accuracy_first": accuracy(first), "accuracy_second": accuracy(second)}
+    if tested is None:
+        names = ("accuracy_transferred", "transfer_change", "transfer_change_low", "transfer_change_high")
+        return columns | dict.fromkeys(names, unknown)
+    low, high = interval(accuracy(tested, weights) - accuracy(first, weights), level)
+    return columns | {
+        "accuracy_transferred": accuracy(tested),
+        "transfer_change": accuracy(tested) - accuracy(first),
+        "transfer_change_low": low,
+        "transfer_change_high": high,
+    }
+
+
+def measure_drift(
+    files: Sequence[Files], *, order: Mapping[str, Sequence[str]], outlier: float, intervals: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return a row for each layer of each pair of cells, named by the second of the pair."""
+    chosen = {key: intervals[key] for key in ("draws", "seed", "level")}
+    rows = [
+        {**second.names, "compared": column, "first": first.names[column], "second": second.names[column], **row}
+        for column, first, second in tqdm(list(pairs(files, order)), unit="pair", mininterval=5)
+        for row in drift(first, second, outlier=outlier, **chosen)
+    ]
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    with job(snakemake), threadpool_limits(snakemake.threads):
+        table = measure_drift(
+            [Files(*paths) for paths in zip(snakemake.input.activations, snakemake.input.probes)],
+            order=snakemake.params.order,
+            outlier=snakemake.params.drift["outlier"],
+            intervals=snakemake.params.intervals,
+        )
+        with complete_file(snakemake.output.drift) as part:
+            table.to_csv(part, index=False, na_rep="NaN")
