@@ -3,7 +3,7 @@
 # make why      why, in words                           make test     lint and tests
 # make costs    memory, disk, tokens and GPU hours      make lint     lint alone
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
-# make clean    remove .venv and results
+# make items    test statements that a depth takes      make clean    remove .venv and results
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +11,7 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why costs claims prompts audit archive test test-slurm bench lint clean
+.PHONY: run plan why costs claims items prompts audit archive test test-slurm bench lint clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -40,6 +40,9 @@ audit: .venv/installed
 
 archive: .venv/installed
 	@$(BIN)/python workflow_scripts/archive.py
+
+items: .venv/installed
+	@$(BIN)/python workflow_scripts/sample_size.py $(ARGS)
 
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- show_prompts

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import pandas as pd
 import pytest
 import yaml
 from conceptdepth.audit import Auditor
@@ -18,6 +19,8 @@ from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"
 
+CELL = ["model", "quantization", "dataset", "perturbation"]
+
 
 @pytest.fixture
 def run(finished, tmp_path):
@@ -27,6 +30,42 @@ def run(finished, tmp_path):
 
 def script(project: Project, name: str, *arguments: str):
     return project.run(sys.executable, f"workflow_scripts/{name}.py", *arguments)
+
+
+# --- sample sizes -----------------------------------------------------------------------------------------
+
+
+def test_sample_sizes_are_said_for_every_cell_and_depth(run):
+    result = script(run, "sample_size", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "peak_depth")
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)
+    depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index([*CELL, "site", "probe"])
+    assert len(rows) == len(depths)
+    for row in rows:
+        assert row["n_test"] == depths.loc[tuple(row[name] for name in depths.index.names), "n_test"]
+        assert row["needed"] is None or row["needed"] <= row["largest_tried"]
+    table = script(run, "sample_size", "--draws", "50").stdout.splitlines()
+    assert table[0].split() == [
+        "model",
+        "format",
+        "dataset",
+        "perturbation",
+        "depth",
+        "tested",
+        "interval",
+        "to",
+        "test",
+    ]
+    assert sum("gain_centre" in line for line in table) == len(depths)
+
+
+def test_sample_sizes_need_a_run(project):
+    result = script(project, "sample_size")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "Error: there is no results/tables/configuration.yaml: this needs the results of a run"
+    )
+    assert "is not between 0 and 1" in script(project, "sample_size", "--resolution", "2").stderr
 
 
 # --- why --------------------------------------------------------------------------------------------------

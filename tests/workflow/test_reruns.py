@@ -130,7 +130,7 @@ MODULES = {
     **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
     "answers": [],  # Its jobs have to be asked for.
     # Not code of any job: what they decide reaches jobs as params.
-    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "settings", "switches"], []),
+    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "sample_size", "settings", "switches"], []),
 }
 
 

@@ -42,10 +42,14 @@ def _of_split(curve: Curve, split: Split, weights: Values | None) -> Values:
         return of_statements @ correct.T / of_statements.sum(axis=1, keepdims=True)
 
 
-def group_weights(groups: Groups, *, draws: int, seed: int) -> Values:
-    """Return how often each group is drawn, shape (draws, n_groups), in the order of ``np.unique``."""
+def group_weights(groups: Groups, *, draws: int, seed: int, n_drawn: int | None = None) -> Values:
+    """Return how often each group is drawn, shape (draws, n_groups), in the order of ``np.unique``.
+
+    As many groups are drawn as there are, or ``n_drawn``, as if the dataset were of that size.
+    """
     n = len(np.unique(groups.astype(str)))
-    return _generator(groups, seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
+    drawn = n if n_drawn is None else n_drawn
+    return _generator(groups, seed).multinomial(drawn, np.full(n, 1 / n), size=draws).astype(float)
 
 
 def halves(groups: Groups, *, seed: int) -> NDArray[np.bool_]:
