@@ -53,7 +53,8 @@ def figures(pattern):
     """Return the pattern filled in for every figure that the grid allows: comparisons need two of a kind."""
     names = settings.grid(config)
     comparisons = [f"{name}s" for name in ("perturbation", "quantization") if len(names[name]) > 1]
-    return expand(pattern, name=["accuracy", "depths", *comparisons])
+    drift = ["drift"] if settings.compares(config) else []
+    return expand(pattern, name=["accuracy", "depths", *comparisons, *drift])
 
 
 def if_published(*paths):

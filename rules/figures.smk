@@ -1,8 +1,8 @@
 """Tables -> figures, each as SVG and PNG.
 
-reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv,
+reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv, results/tables/activation_drift.csv,
         resources/published/site_curves_7B.csv where the run has a cell with published numbers
-writes  results/figures/{accuracy,perturbations,quantizations,depths}.{svg,png}
+writes  results/figures/{accuracy,perturbations,quantizations,depths,drift}.{svg,png}
 """
 
 
@@ -11,6 +11,7 @@ localrules:
     plot_perturbations,
     plot_quantizations,
     plot_depths,
+    plot_drift,
 
 
 rule plot_accuracy:
@@ -121,3 +122,30 @@ rule plot_depths:
         figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_depths.py"
+
+
+rule plot_drift:
+    """Draw what weight formats and perturbations do to activations, and to probes that are transferred."""
+    input:
+        drift="results/tables/activation_drift.csv",
+        record="results/provenance/collect_drift.json",
+    output:
+        svg=report(
+            "results/figures/drift.svg",
+            caption="../report/drift.rst",
+            category="Figures",
+            labels={"figure": "7. Drift of activations"},
+        ),
+        png="results/figures/drift.png",
+        record="results/provenance/plot_drift.json",
+    log:
+        "results/logs/plot_drift.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_drift.py"),
+        software=pins("figures"),
+        labels=settings.figure_labels(config),
+        figures=settings.in_order(config["figures"]),
+    script:
+        "../workflow_scripts/plot_drift.py"

@@ -30,7 +30,8 @@ rule train_probes:
         "../envs/probes.yaml"
     threads: config["execution"]["probe_threads"]
     resources:
-        mem_mb=1000,
+        # A process for each thread.
+        mem_mb=700 + 300 * config["execution"]["probe_threads"],
     params:
         code=code_digest("train_probes.py"),
         software=pins("probes"),

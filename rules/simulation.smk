@@ -23,7 +23,7 @@ rule simulate_coverage:
         "../envs/simulation.yaml"
     threads: config["execution"]["probe_threads"]
     resources:
-        mem_mb=1000,
+        mem_mb=700 + 300 * config["execution"]["probe_threads"],
     params:
         code=code_digest("simulate_coverage.py"),
         software=pins("simulation"),

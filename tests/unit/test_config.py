@@ -9,7 +9,7 @@ import yaml
 from conceptdepth.baselines import FEATURES
 from conceptdepth.claims import EXPECTED
 from conceptdepth.config import check_config
-from conceptdepth.controls import RANDOM
+from conceptdepth.controls import CONTROL_FORMATS, RANDOM, RERUN
 from conceptdepth.data_audit import LIMITED
 from conceptdepth.datasets import PARSERS
 from conceptdepth.depth import describe_curve
@@ -21,11 +21,17 @@ from conceptdepth.prompts import INSTRUCTIONS
 from conceptdepth.settings import (
     BYTES_PER_PARAMETER,
     answer_settings,
+    chosen_grid,
     chosen_keys,
+    compared,
+    compares,
+    extraction_settings,
     figure_labels,
+    grid,
     in_order,
     pinned,
     selected_configuration,
+    weight_format,
 )
 from conceptdepth.sites import SITES
 from conceptdepth.splits import SPLITS
@@ -121,6 +127,13 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["run", "perturbations"], ["typos"], r"run.perturbations: 'typos' does not exist; perturbations has clean, noise"),
         (["run", "quantizations"], ["fp61"], r"run.quantizations\[0\]: 'fp61' does not exist.*allowed are fp32, bf16, int8, nf4"),
         (["prompts", "instruction"], "released", r"prompts.instruction: 'released' does not exist.*allowed are declared, released_code"),
+        (
+            ["claims", "mine"],
+            {"statement": "?", "quantity": "peak_depth", "compare": "domain", "expected": "higher", "of": "factual"},
+            r"claims.mine: 'than' is missing",
+        ),
+        (["drift", "outlier"], 0, r"drift.outlier: 0 is less than or equal to the minimum of 0"),
+        (["simulation", "pairs"], 5, r"simulation.pairs: 5 is less than the minimum of 20"),
         (["ablation", "run"], ["pair_split"], r"ablation.run: 'pair_split' does not exist \(did you mean 'pairs_split'\?\)"),
         (["ablation", "switches", "x"], {"probes": {"splt": 1}}, r"ablation.switches.x.probes: unknown key 'splt' \(did you mean"),
         (["ablation", "switches", "x"], {"depth": {}}, r"ablation.switches.x: unknown key 'depth'; allowed are perturb"),
@@ -248,6 +261,37 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)
     assert datasets["properties"]["parser"]["properties"]["name"]["enum"] == list(PARSERS)
+
+
+def test_controls_stand_among_the_weight_formats_and_are_none(config):
+    assert grid(config) == chosen_grid(config)
+    config["drift"]["rerun"] = config["controls"]["random_weights"] = True
+    assert grid(config)["quantization"] == ["fp32", RERUN, "int8", RANDOM]
+    assert compared(config)["quantization"] == ["fp32", RERUN, "int8"]
+    assert set(grid(config)["quantization"]) - set(chosen_grid(config)["quantization"]) == set(CONTROL_FORMATS)
+
+
+def test_it_takes_two_of_a_kind_to_compare(config):
+    assert compares(config)
+    config["run"] |= {"quantizations": ["fp32"], "perturbations": ["clean"]}
+    assert not compares(config)
+    config["controls"]["random_weights"] = True
+    assert not compares(config), "random weights are like nothing else"
+    config["drift"]["rerun"] = True
+    assert compares(config)
+    config["drift"]["measured"] = False
+    assert not compares(config)
+
+
+def test_a_rerun_is_the_first_format_with_other_tokens_in_a_pass(config):
+    first, again = (extraction_settings(config, name) for name in ("fp32", RERUN))
+    assert (first["fixed_batch_tokens"], again["fixed_batch_tokens"]) == (None, 64)
+    assert first | {"fixed_batch_tokens": 64} == again
+    config["run"]["quantizations"].reverse()
+    first, again = (extraction_settings(config, name) for name in ("int8", RERUN))
+    assert (first["fixed_batch_tokens"], again["fixed_batch_tokens"]) == (256, 128)
+    assert again["weights"] == weight_format(config, RERUN) == "int8"
+    assert extraction_settings(config, RANDOM)["weights"] == RANDOM
 
 
 def test_a_cap_of_null_is_none_at_all(config):

@@ -1,9 +1,10 @@
 """Costs are those of closed forms computed by hand, and what is not known is not guessed."""
 
 import math
+from dataclasses import asdict
 
 import pytest
-from conceptdepth.controls import RANDOM
+from conceptdepth.controls import RANDOM, RERUN
 from conceptdepth.costs import (
     Assumptions,
     Texts,
@@ -98,6 +99,12 @@ def test_fp32_has_its_own_peak_and_every_load_is_counted():
 @pytest.mark.parametrize("quantization", [*QUANTIZATIONS, RANDOM])
 def test_every_weight_format_has_a_cost(quantization):
     assert 0 < cost(CONFIG, "big", quantization, [CELL], PLAIN).weights_bytes <= 4 * 10**9
+
+
+def test_a_rerun_costs_what_its_weight_format_costs():
+    config = CONFIG | {"run": {"quantizations": ["bf16", "int8"]}}
+    first, again = (asdict(cost(config, "big", name, [CELL], PLAIN)) for name in ("bf16", RERUN))
+    assert first | {"quantization": RERUN} == again
 
 
 def test_what_is_unknown_stays_unknown():

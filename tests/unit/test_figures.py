@@ -6,6 +6,7 @@ import pytest
 from conceptdepth.figures import draw_curves, save_figure
 from plot_answers import plot_answers
 from plot_depths import plot_depths
+from plot_drift import plot_drift
 
 LABELS = {
     "models": {"a": {"label": "Model A"}, "b": {"label": "Model B"}},
@@ -150,3 +151,26 @@ def test_answers_stand_beside_the_best_and_the_last_layer_of_their_model(scores)
     assert all(axis.get_xlim()[0] < 0.1 for axis in figure.axes), (
         "panels share their scale, the lowest point is in view"
     )
+
+
+def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():
+    pairs = [
+        ("quantization", "fp32", "rerun", "clean"), ("quantization", "fp32", "int8", "clean"), ("quantization", "fp32", "int8", "noise"),
+        ("perturbation", "clean", "noise", "fp32"), ("perturbation", "clean", "noise", "int8"),
+    ]  # fmt: skip
+    rows = [
+        {"model": m, "dataset": d, "site": "mlp_input", "probe": "logistic_regression", "layer": layer, "compared": compared,
+         "first": first, "second": second, "quantization": second if compared == "quantization" else other,
+         "perturbation": second if compared == "perturbation" else other, "relative_change": 0.01 * (layer + number),
+         "transfer_change": -0.1 * number, "transfer_change_low": -0.1 * number - 0.05, "transfer_change_high": -0.1 * number + 0.05}
+        for m in "ab" for d in "xy" for number, (compared, first, second, other) in enumerate(pairs) for layer in range(4)
+    ]  # fmt: skip
+    figure = plot_drift(pd.DataFrame(rows), LABELS)
+    assert len(figure.axes) == 2 * 2 * 2, "models, rows, datasets"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["32-bit float to first format, run again", "32-bit float to 8-bit integer", "clean to noise"]
+    changes, transfers = figure.axes[0], figure.axes[2]
+    assert [list(line.get_ydata()) for line in lines_of(transfers)] == [[-0.1 * n] * 4 for n in (0, 1, 3)]
+    assert changes.get_yscale() == "log"
+    # A change of nothing has no place on a logarithmic axis.
+    assert np.isnan(lines_of(changes)[0].get_ydata()[0])

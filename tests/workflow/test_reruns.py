@@ -27,7 +27,7 @@ GRID = {
     "perturbations": ["clean", "noise"],
 }
 
-PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths"]
+PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths", "plot_drift"]
 
 DEPTHS = ["estimate_depth", "compare_depths", "check_claims"]
 
@@ -53,7 +53,7 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"measure_drift/{m}/{d}" for m in grid["models"] for d in grid["datasets"]),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
         *("collect_data_audit", "collect_scores", "collect_drift", *DEPTHS, "record_configuration", "audit_results"),
-        *("plot_accuracy", "plot_depths", *comparisons, *more),
+        *("plot_accuracy", "plot_depths", "plot_drift", *comparisons, *more),
     }
 
 
@@ -65,9 +65,9 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
 
 
 AUDITS = ["audit_data/*", "collect_data_audit", "audit_results"]
-AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_*", "audit_results"]
-DRIFT = ["measure_drift/*", "collect_drift"]
-AFTER_PROBES = [*AFTER_SCORES, "collect_drift"]
+AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_[!d]*", "plot_depths", "audit_results"]
+DRIFT = ["measure_drift/*", "collect_drift", "plot_drift"]
+AFTER_PROBES = [*AFTER_SCORES, *DRIFT[1:]]
 SETTINGS = ["record_configuration", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {

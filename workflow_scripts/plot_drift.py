@@ -1,0 +1,88 @@
+"""Draw what weight formats and perturbations do to activations, and to probes that are transferred, layer by layer."""
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import pandas as pd
+from conceptdepth.figures import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.job import job
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+TITLES = {
+    "relative_change": "Change of vectors\n(share of their length)",
+    "transfer_change": "Change of accuracy\nof the first's probe",
+}
+"""Column -> what its row of panels shows."""
+
+
+def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw two rows of panels for each model, a panel for each dataset, a line for each comparison.
+
+    ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value, as are site and probe.
+    """
+    drift = drift[(drift["site"] == drift["site"].iloc[0]) & (drift["probe"] == drift["probe"].iloc[0])]
+    lines = list(comparisons(drift))
+    models, datasets = list(labels["models"]), list(labels["datasets"])
+    panels = [(model, column) for model in models for column in TITLES]
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(panels),
+            len(datasets),
+            figsize=(0.9 + 2.6 * len(datasets), 0.9 + 2.0 * len(panels)),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
+        )
+        for row, (model, column) in zip(axes, panels):
+            for axis, dataset in zip(row, datasets):
+                for number, (_, shown) in enumerate(lines):
+                    cell = shown[(shown["model"] == model) & (shown["dataset"] == dataset)]
+                    draw_line(axis, cell.sort_values("layer"), column, COLOURS[number % len(COLOURS)])
+                axis.set_xlim(0, 1)
+            row[0].set_ylabel((f"{labels['models'][model]['label']}\n" if len(models) > 1 else "") + TITLES[column])
+        for axis, dataset in zip(axes[0], datasets):
+            axis.set_title(labels["datasets"][dataset]["label"])
+        for axis in axes[-1]:
+            axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
+        handles = [
+            Line2D([], [], color=COLOURS[number % len(COLOURS)], label=name) for number, (name, _) in enumerate(lines)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
+    return figure
+
+
+def comparisons(drift: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield what is compared, in words, and its rows: those in which nothing else differs from the first of the run."""
+    firsts = {column: rows["first"].iloc[0] for column, rows in drift.groupby("compared", sort=False)}
+    for column, rows in drift.groupby("compared", sort=False):
+        for other, first in firsts.items():
+            if other != column:
+                rows = rows[rows[other] == first]
+        for second, shown in rows.groupby("second", sort=False):
+            yield f"{word(firsts[column])} to {word(str(second))}", shown
+
+
+def draw_line(axis: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
+    """Draw one comparison: relative changes on a logarithmic axis, changes of accuracy with their interval."""
+    depth = rows["layer"] / (rows["layer"].max() + 1)
+    if column == "relative_change":
+        axis.plot(depth, rows[column].where(rows[column] > 0), color=colour)
+        axis.set_yscale("log")
+        return
+    axis.axhline(0, **CHANCE)
+    axis.fill_between(depth, rows[f"{column}_low"], rows[f"{column}_high"], color=colour, alpha=0.15, linewidth=0)
+    axis.plot(depth, rows[column], color=colour)
+
+
+if __name__ == "__main__":
+    with job(snakemake) as record:
+        save_figure(
+            plot_drift(pd.read_csv(snakemake.input.drift), snakemake.params.labels),
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            record=record.id,
+            **snakemake.params.figures,
+        )
