@@ -10,12 +10,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 TITLES = {
     "relative_change": "Change of vectors\n(share of their length)",
     "transfer_change": "Change of accuracy\nof the first's probe",
 }
 """Column -> what its row of panels shows."""
+
+WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
+"""Axes from one labelled tick to another: a logarithmic one within a decade would have a single label."""
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
@@ -27,7 +31,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
     lines = list(comparisons(drift))
     models, datasets = list(labels["models"]), list(labels["datasets"])
     panels = [(model, column) for model in models for column in TITLES]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | WHOLE_TICKS):
         figure, axes = plt.subplots(
             len(panels),
             len(datasets),
@@ -71,6 +75,7 @@ def draw_line(axis: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
     if column == "relative_change":
         axis.plot(depth, rows[column].where(rows[column] > 0), color=colour)
         axis.set_yscale("log")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         return
     axis.axhline(0, **CHANCE)
     axis.fill_between(depth, rows[f"{column}_low"], rows[f"{column}_high"], color=colour, alpha=0.15, linewidth=0)
