@@ -16,9 +16,6 @@ from conceptdepth.store import open_activations
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-CELLS = ("quantization", "perturbation")
-"""Columns of whose values the first of the run is compared with each other one."""
-
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -36,8 +33,8 @@ class Files:
 
 
 def pairs(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:
-    """Yield each column with two cells that differ in it alone, of which one has the first value of the run."""
-    for column in CELLS:
+    """Yield each column of ``order`` with two cells that differ in it alone, of which one has its first value."""
+    for column in order:
         for first in files:
             for second in files:
                 if first.names[column] == order[column][0] and first.differs_only_in(column, second):
@@ -84,8 +81,8 @@ def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | Non
     predicted = [np.empty_like(split.predicted) for split in curve.splits]
     for layer, all_vectors in enumerate(vectors):
         for number, split in enumerate(curve.splits):
-            *weights, intercept = coefficients[number][layer]
-            predicted[number][layer] = all_vectors[split.test] @ np.array(weights) + intercept > 0
+            weights = coefficients[number][layer]
+            predicted[number][layer] = all_vectors[split.test] @ weights[:-1] + weights[-1] > 0
     splits = tuple(Split(split.test, found) for split, found in zip(curve.splits, predicted))
     return replace(curve, splits=splits)
 
