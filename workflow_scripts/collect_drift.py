@@ -17,5 +17,6 @@ if __name__ == "__main__":
             model, dataset, _, first, second, *cell = pair
             log.info(
                 "%s, %s: %s to %s (%s, %s): vectors change by %.2g of their length, CKA %.4f, probes lose %.3f",
-                *(model, dataset, first, second, *cell, *means[:2], -means["transfer_change"]),
+                *(model, dataset, first, second, *cell),
+                *(means["relative_change"], means["cka"], -means["transfer_change"]),
             )
