@@ -92,15 +92,16 @@ def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values,
 
     ``transfer_change`` is what the first's loses or gains on the second, with a paired bootstrap interval over groups.
     """
-    unknown = np.full(len(accuracy(first)), np.nan)
-    columns = {"accuracy_first": accuracy(first), "accuracy_second": accuracy(second)}
+    own = accuracy(first)
+    columns = {"accuracy_first": own, "accuracy_second": accuracy(second)}
     if tested is None:
         names = ("accuracy_transferred", "transfer_change", "transfer_change_low", "transfer_change_high")
-        return columns | dict.fromkeys(names, unknown)
+        return columns | dict.fromkeys(names, np.full(len(own), np.nan))
+    moved = accuracy(tested)
     low, high = interval(accuracy(tested, weights) - accuracy(first, weights), level)
     return columns | {
-        "accuracy_transferred": accuracy(tested),
-        "transfer_change": accuracy(tested) - accuracy(first),
+        "accuracy_transferred": moved,
+        "transfer_change": moved - own,
         "transfer_change_low": low,
         "transfer_change_high": high,
     }
