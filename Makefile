@@ -64,6 +64,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
+	PYTHONPATH=workflow_scripts $(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
 .venv/installed: requirements.txt

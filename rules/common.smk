@@ -8,13 +8,13 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from conceptdepth import settings, switches
-from conceptdepth.config import check_config
-from conceptdepth.digest import code_digest
-from conceptdepth.errors import UserError
-from conceptdepth.job import RUN_VARIABLE
-from conceptdepth.memory import keep_memory_in_results
-from conceptdepth.settings import pins
+from conceptdepth.configuration import settings, switches
+from conceptdepth.configuration.check import check_config
+from conceptdepth.provenance.digest import code_digest
+from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.job import RUN_VARIABLE
+from conceptdepth.provenance.memory import keep_memory_in_results
+from conceptdepth.configuration.settings import pins
 
 # A graph of a thousand jobs is many objects and no garbage: looking for it less often saves a tenth of a dry run.
 gc.set_threshold(100_000)

@@ -1,6 +1,6 @@
 """Helpers of the rules that run a model: what a job asks for, of this machine or of a cluster."""
 
-from conceptdepth.costs import extraction_time
+from conceptdepth.configuration.costs import extraction_time
 
 
 def extraction_memory(wildcards, attempt):

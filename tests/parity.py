@@ -18,14 +18,16 @@ import pandas as pd
 import released_code
 import torch
 import yaml
-from conceptdepth.datasets import load_statements
-from conceptdepth.extraction import extract, shape, tokenize
-from conceptdepth.models import load_tokenizer
-from conceptdepth.probes import ProbeSettings, train_layer
-from conceptdepth.prompts import instructed, render
-from conceptdepth.sources import file_name
-from conceptdepth.splits import splits_of
-from conceptdepth.tasks import tasks_of
+from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.datasets.prompts import instructed, render
+from conceptdepth.datasets.sources import file_name
+from conceptdepth.datasets.statements import load_statements
+from conceptdepth.models.loading import load_tokenizer
+from conceptdepth.models.tokens import tokenize
+from conceptdepth.probes.estimators import ProbeSettings
+from conceptdepth.probes.splits import splits_of
+from conceptdepth.probes.tasks import tasks_of
+from conceptdepth.probes.training import train_layer
 from snakemake.utils import update_config
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 

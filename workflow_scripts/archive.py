@@ -13,11 +13,12 @@ import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from conceptdepth.audit import INTACT, Audit, Auditor
-from conceptdepth.chain import counts, machine_and_code
-from conceptdepth.environment import ROOT
-from conceptdepth.errors import UserError
-from conceptdepth.files import complete_file, file_sha256
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import ROOT, complete_file, file_sha256
+from conceptdepth.models.weights import weight_files
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.chain import counts, machine_and_code
+from conceptdepth.provenance.findings import INTACT, Audit
 from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
@@ -99,7 +100,7 @@ def write_archive(destination: str, *, results: Collection[str]) -> None:
 
 def audited_run() -> Audit:
     """Audit what belongs to the last run. Raises `UserError` unless it is intact."""
-    auditor = Auditor(".")
+    auditor = Auditor(".", weight_files)
     audit = auditor.audit_file("results/audit.html")
     if Path("results/report.html").exists():
         audit.include(auditor.audit_file("results/report.html"))

@@ -13,9 +13,11 @@ import sys
 import time
 from dataclasses import asdict
 
-from conceptdepth.audit import EXIT_CODES, INCOMPLETE, Audit, Auditor
-from conceptdepth.chain import counted, counts, machine_and_code, stages
-from conceptdepth.errors import UserError
+from conceptdepth.ground.errors import UserError
+from conceptdepth.models.weights import weight_files
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.chain import counted, counts, machine_and_code, stages
+from conceptdepth.provenance.findings import EXIT_CODES, INCOMPLETE, Audit
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -29,7 +31,7 @@ def main() -> int:
     arguments = parse_arguments()
     started = time.perf_counter()
     try:
-        auditor = Auditor(arguments.directory)
+        auditor = Auditor(arguments.directory, weight_files)
         audit = auditor.audit_all() if arguments.all else auditor.audit_file(arguments.file)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from conceptdepth.data_audit import audit_data, data_of, problems
-from conceptdepth.datasets import load_statements
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.records import read_jsonl
-from conceptdepth.splits import SplitSettings
+from conceptdepth.datasets.audit import Data, audit_data, problems
+from conceptdepth.datasets.statements import Statement, load_statements
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.probes.baselines import words_alone
+from conceptdepth.probes.splits import SplitSettings, splits_of
+from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
 
 
@@ -27,7 +29,7 @@ def audit_dataset(
 ) -> None:
     """Write a row for each check. Raises `UserError` for a warning if the policy is to stop."""
     every = load_statements(dataset, {**entry, "max_per_class": None}, source)
-    data = data_of(read_jsonl(statements), every, answers=answers, settings=split)
+    data = data_of(read_jsonl(statements), every, answers=answers, split=split)
     findings = list(audit_data(data, settings["limits"]))
     for finding in findings:
         (log.warning if finding.verdict == "warning" else log.info)("%s: %s", finding.check, finding.finding)
@@ -36,6 +38,25 @@ def audit_dataset(
     table = pd.DataFrame([{"dataset": dataset, **asdict(finding)} for finding in findings])
     with complete_file(destination) as part:
         table.to_csv(part, index=False, na_rep="NaN")
+
+
+def data_of(
+    kept: Sequence[Statement], every: Sequence[Statement], *, answers: Sequence[str], split: SplitSettings
+) -> Data:
+    """Return a dataset as it is probed, from its statements and those that there would be without a cap."""
+    texts, groups = (np.array([statement[key] for statement in kept], dtype=object) for key in ("text", "group"))
+    labels = np.array([statement["label"] for statement in kept], dtype=np.int8)
+    splits = list(splits_of(labels, groups, split))
+    ids = {statement["id"] for statement in kept}
+    return Data(
+        texts=texts,
+        labels=labels,
+        groups=groups,
+        splits=splits,
+        words_alone=words_alone(texts, labels, groups, splits),
+        left_out=[statement for statement in every if statement["id"] not in ids],
+        answers=answers,
+    )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from conceptdepth.audit import Audit, Auditor
-from conceptdepth.chain import counts, machine_and_code, readable, stages
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.provenance import PREFIX, now
+from conceptdepth.ground.files import complete_file
+from conceptdepth.models.weights import weight_files
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.chain import counts, machine_and_code, readable, stages
+from conceptdepth.provenance.findings import Audit
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.record import PREFIX, now
 from jinja2 import Environment
 
 PAGE = """<!doctype html>
@@ -48,7 +50,7 @@ record <code>{{ record.id }}</code>{% endif %}{% endfor %}</small></p>
 
 def audit_results(targets: list[str], *, record: str, destination: str) -> Audit:
     """Write a page with the audit of the targets, each with its chain, and return their common audit."""
-    auditor = Auditor(".")
+    auditor = Auditor(".", weight_files)
     audits = {target: auditor.audit_file(target) for target in targets}
     whole = Audit()
     for audit in audits.values():

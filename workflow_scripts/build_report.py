@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conceptdepth.errors import UserError
-from conceptdepth.files import complete_file
-from conceptdepth.provenance import PREFIX, RECORDS, JobRecord, read_record
-from conceptdepth.settings import pins
+from conceptdepth.configuration.settings import pins
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
 REPORT = "results/report.html"
 AUDIT = "results/audit.html"

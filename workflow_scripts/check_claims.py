@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
-from conceptdepth.claims import Claim, as_claims, effect_of, sentences, verdict
-from conceptdepth.controls import CONTROL_FORMATS
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.published import PERTURBATION, QUANTIZATION
-from conceptdepth.resampling import adjusted
+from conceptdepth.depth.claims import Claim, as_claims, effect_of, sentences, verdict
+from conceptdepth.depth.published import PERTURBATION, QUANTIZATION
+from conceptdepth.depth.resampling import adjusted
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import CONTROL_FORMATS
+from conceptdepth.provenance.job import job, log
 
 
 def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job
 from sklearn.metrics import roc_auc_score
 
 CELL = ["model", "quantization", "dataset", "perturbation"]

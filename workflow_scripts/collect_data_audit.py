@@ -1,8 +1,8 @@
 """Put what was found of all datasets into one table."""
 
 import pandas as pd
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job, log
 
 if __name__ == "__main__":
     with job(snakemake):

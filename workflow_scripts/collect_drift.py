@@ -1,8 +1,8 @@
 """Put the drift of all models and datasets into one table, and log each comparison in a sentence."""
 
 import pandas as pd
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job, log
 
 PAIR = ["model", "dataset", "compared", "first", "second", "quantization", "perturbation"]
 """Columns that name two cells that were compared."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job
 
 BASELINE = ["dataset", "perturbation", "baseline", "seed"]
 """Columns that name a row of the table of baselines, which is empty if the run has none."""

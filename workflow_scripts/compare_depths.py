@@ -6,10 +6,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.estimates import IntervalSettings
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.resampling import Values, adjusted, interval
+from conceptdepth.depth.estimates import IntervalSettings
+from conceptdepth.depth.resampling import Values, adjusted, interval
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job, log
 
 COMPARED = ("quantization", "perturbation")
 """Columns of whose values the first of the run is compared with each other one."""

@@ -1,9 +1,9 @@
 """Compare computed depths and curves with those that the paper's authors published."""
 
 import pandas as pd
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
-from conceptdepth.published import PublishedCells, in_our_words, with_published_names
+from conceptdepth.depth.published import PublishedCells, in_our_words, with_published_names
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job
 
 CELL = ["model", "published_model", "dataset", "published_dataset", "quantization", "perturbation"]
 """Columns that name a compared cell."""

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from conceptdepth import settings
-from conceptdepth.chain import counted
-from conceptdepth.costs import (
+from conceptdepth.configuration import settings
+from conceptdepth.configuration.costs import (
     READ_BYTES,
     Assumptions,
     Cost,
@@ -28,10 +27,11 @@ from conceptdepth.costs import (
     rendered_texts,
     total,
 )
-from conceptdepth.errors import UserError
-from conceptdepth.plan import Plan, planned
-from conceptdepth.records import read_jsonl
-from conceptdepth.weights import model_folder
+from conceptdepth.configuration.plan import Plan, planned
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.weights import model_folder
+from conceptdepth.provenance.chain import counted
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -152,8 +152,8 @@ class Estimator:
         if stale or own_code or not description.is_file():
             return estimated_tokens(rendered_texts(prompts), self.assumptions.characters_per_token)
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from conceptdepth.extraction import tokenize  # Not at the top: it imports torch.
-        from conceptdepth.models import load_tokenizer
+        from conceptdepth.models.loading import load_tokenizer
+        from conceptdepth.models.tokens import tokenize
 
         return counted_tokens(tokenize(load_tokenizer(model_folder(description)), prompts))
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import h5py
 import pandas as pd
-from conceptdepth.controls import EMBEDDING, RANDOM
-from conceptdepth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.predictions import Curve, read_curves
-from conceptdepth.provenance import PREFIX
-from conceptdepth.resampling import adjusted
+from conceptdepth.depth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
+from conceptdepth.depth.resampling import adjusted
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import EMBEDDING, RANDOM
+from conceptdepth.probes.predictions import Curve, read_curves
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.record import PREFIX
 from tqdm import tqdm
 
 

@@ -2,12 +2,12 @@
 
 import os
 
-from conceptdepth.cell import Cell, extract_cell
-from conceptdepth.digest import code_digest
-from conceptdepth.job import job, log
-from conceptdepth.kept import keep, take_back
-from conceptdepth.loaded import LoadedModels
-from conceptdepth.worker import extract_in_worker
+from conceptdepth.activations.cell import Cell, extract_cell
+from conceptdepth.activations.worker import extract_in_worker
+from conceptdepth.models.loaded import LoadedModels
+from conceptdepth.provenance.digest import code_digest
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.kept import keep, take_back
 
 if __name__ == "__main__":
     os.environ["HF_HUB_OFFLINE"] = "1"

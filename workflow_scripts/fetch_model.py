@@ -1,7 +1,7 @@
 """Bring a model's weights to this machine and say what they are."""
 
-from conceptdepth.job import job
-from conceptdepth.model_files import fetch_model
+from conceptdepth.models.fetch import fetch_model
+from conceptdepth.provenance.job import job
 
 if __name__ == "__main__":
     with job(snakemake) as record:

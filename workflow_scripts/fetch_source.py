@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conceptdepth.errors import UserError
-from conceptdepth.job import job
-from conceptdepth.sources import fetch_file
+from conceptdepth.datasets.sources import fetch_file
+from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.job import job
 
 
 def check_licence(name: str, entry: Mapping[str, Any]) -> None:

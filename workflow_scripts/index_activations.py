@@ -4,10 +4,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
-from conceptdepth.kept import release
-from conceptdepth.provenance import read_record
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job
+from conceptdepth.provenance.kept import release
+from conceptdepth.provenance.record import read_record
 
 
 def index_activations(records: Sequence[str], destination: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conceptdepth.sources import download_name
+from conceptdepth.datasets.sources import download_name
 
 REGISTRY = Path(__file__).resolve().parents[1] / "config" / "datasets.yaml"
 

@@ -7,12 +7,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.drift import measures
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
-from conceptdepth.predictions import CELL, Curve, Split, read_curves, splits_of_curve
-from conceptdepth.resampling import accuracy, group_weights, interval
-from conceptdepth.store import open_activations
+from conceptdepth.activations.store import open_activations
+from conceptdepth.depth.drift import measures
+from conceptdepth.depth.resampling import accuracy, group_weights, interval
+from conceptdepth.ground.files import complete_file
+from conceptdepth.probes.predictions import CELL, Curve, Split, read_curves, splits_of_curve
+from conceptdepth.provenance.job import job
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 

@@ -1,9 +1,10 @@
 """Draw accuracy against relative depth, a panel for each dataset and a line for each model."""
 
 import pandas as pd
-from conceptdepth.figures import draw_curves, held_at_first, save_figure
-from conceptdepth.job import job
-from conceptdepth.published import PublishedCells, published_curves
+from conceptdepth.depth.published import PublishedCells, published_curves
+from conceptdepth.figures.curves import draw_curves, held_at_first
+from conceptdepth.figures.style import save_figure
+from conceptdepth.provenance.job import job
 
 
 def curves_beside(scores: pd.DataFrame, cells: PublishedCells, paths: list[str]) -> pd.DataFrame | None:

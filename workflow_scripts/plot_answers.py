@@ -2,8 +2,9 @@
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures import CHANCE, COLOURS, STYLE, Labels, held_at_first, save_figure, word
-from conceptdepth.job import job
+from conceptdepth.figures.curves import held_at_first
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

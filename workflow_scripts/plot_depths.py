@@ -4,9 +4,9 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.controls import CONTROL_FORMATS
-from conceptdepth.figures import COLOURS, STYLE, Labels, save_figure, word
-from conceptdepth.job import job
+from conceptdepth.figures.style import COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.ground.names import CONTROL_FORMATS
+from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

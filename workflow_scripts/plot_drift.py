@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures import CHANCE, COLOURS, STYLE, Labels, save_figure, word
-from conceptdepth.job import job
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -2,8 +2,8 @@
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures import CHANCE, COLOURS, STYLE, save_figure
-from conceptdepth.job import job
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, save_figure
+from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure

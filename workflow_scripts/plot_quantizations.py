@@ -1,8 +1,9 @@
 """Draw the accuracy of the weight formats against each other."""
 
 import pandas as pd
-from conceptdepth.figures import draw_curves, save_figure
-from conceptdepth.job import job
+from conceptdepth.figures.curves import draw_curves
+from conceptdepth.figures.style import save_figure
+from conceptdepth.provenance.job import job
 
 if __name__ == "__main__":
     with job(snakemake) as record:

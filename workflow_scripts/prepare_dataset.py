@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from conceptdepth.datasets import load_statements
-from conceptdepth.job import job, log
-from conceptdepth.records import write_jsonl
+from conceptdepth.datasets.statements import load_statements
+from conceptdepth.ground.jsonl import write_jsonl
+from conceptdepth.provenance.job import job, log
 
 
 def prepare_dataset(dataset: str, *, entry: Mapping[str, Any], source: str | None, destination: str) -> None:

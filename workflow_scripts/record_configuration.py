@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from conceptdepth.files import complete_file
-from conceptdepth.job import job
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job
 
 
 def record_configuration(configuration: Mapping[str, Any], destination: str) -> None:

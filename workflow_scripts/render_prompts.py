@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conceptdepth.job import job, log
-from conceptdepth.prompts import instructed, render
-from conceptdepth.records import read_jsonl, write_jsonl
+from conceptdepth.datasets.prompts import instructed, render
+from conceptdepth.ground.jsonl import read_jsonl, write_jsonl
+from conceptdepth.provenance.job import job, log
 
 
 def render_prompts(

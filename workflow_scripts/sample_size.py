@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from conceptdepth.controls import EMBEDDING
-from conceptdepth.errors import UserError
-from conceptdepth.predictions import Curve, read_curves
-from conceptdepth.sample_size import QUANTITIES, interval_widths, needed
-from conceptdepth.settings import chosen_grid
+from conceptdepth.configuration.settings import chosen_grid
+from conceptdepth.depth.sample_size import QUANTITIES, interval_widths, needed
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.probes.predictions import Curve, read_curves
 from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table

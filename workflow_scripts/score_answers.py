@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from conceptdepth.answers import answer_tokens, asked, score
-from conceptdepth.extraction import tokenize
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.models import device_name, load_model, load_tokenizer, resolve_device, tokens_of_a_pass
-from conceptdepth.records import read_jsonl
-from conceptdepth.weights import check_weights, model_folder
+from conceptdepth.activations.answers import answer_tokens, asked, score
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.loading import device_name, load_model, load_tokenizer, resolve_device, tokens_of_a_pass
+from conceptdepth.models.tokens import tokenize
+from conceptdepth.models.weights import check_weights, model_folder
+from conceptdepth.provenance.job import job, log
 
 
 def score_answers(
@@ -30,8 +30,8 @@ def score_answers(
 
     Returns what the device calls itself.
 
-    ``model`` is the path of ``model.json``, ``answers`` what `conceptdepth.settings.answer_settings` returns and
-    ``execution`` the config section.
+    ``model`` is the path of ``model.json``, ``answers`` what
+    `conceptdepth.configuration.settings.answer_settings` returns and ``execution`` the config section.
     """
     check_weights(model, ".")
     folder, memory, name = model_folder(model), execution.get("max_memory"), cell["model"]

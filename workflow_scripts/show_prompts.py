@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from conceptdepth.extraction import tokenize
-from conceptdepth.models import load_tokenizer
-from conceptdepth.records import read_jsonl
-from conceptdepth.weights import model_folder
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.loading import load_tokenizer
+from conceptdepth.models.tokens import tokenize
+from conceptdepth.models.weights import model_folder
 
 
 def show_prompts(prompt_files: Sequence[str], model: str) -> None:

@@ -1,11 +1,11 @@
 """Hold the depth estimators against synthetic activations whose truth is known."""
 
 import pandas as pd
-from conceptdepth.errors import UserError
-from conceptdepth.estimates import IntervalSettings
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.simulation import Simulation, coverage, onset, signals, simulate
+from conceptdepth.depth.estimates import IntervalSettings
+from conceptdepth.depth.simulation import Simulation, coverage, onset, signals, simulate
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job, log
 
 
 def simulate_coverage(simulation: Simulation, *, repetitions: int, threads: int) -> pd.DataFrame:

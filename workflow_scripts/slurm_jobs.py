@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from conceptdepth.chain import counted
-from conceptdepth.errors import UserError
+from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.chain import counted
 from rich.console import Console
 from rich.table import Table
 

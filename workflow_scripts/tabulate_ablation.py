@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from conceptdepth.depth import describe_curve
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.kept import release
+from conceptdepth.depth.definitions import describe_curve
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.kept import release
 
 CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target"]
 """Columns that name a curve, whatever the switch."""

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.baselines import train_baseline
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.predictions import LOGISTIC_REGRESSION, split_group
-from conceptdepth.provenance import PREFIX
-from conceptdepth.records import read_jsonl
-from conceptdepth.splits import SplitSettings, splits_of
-from conceptdepth.tasks import CONCEPT, tasks_of
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.probes.baselines import train_baseline
+from conceptdepth.probes.predictions import LOGISTIC_REGRESSION, split_group
+from conceptdepth.probes.splits import SplitSettings, splits_of
+from conceptdepth.probes.tasks import CONCEPT, tasks_of
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.record import PREFIX
 from threadpoolctl import threadpool_limits
 
 

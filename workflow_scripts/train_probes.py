@@ -6,15 +6,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.controls import EMBEDDING
-from conceptdepth.files import complete_file
-from conceptdepth.job import job, log
-from conceptdepth.predictions import split_group
-from conceptdepth.probes import LayerProbe, ProbeSettings, train_layer
-from conceptdepth.provenance import PREFIX
-from conceptdepth.splits import splits_of
-from conceptdepth.store import Labels, open_activations, read_labels
-from conceptdepth.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of
+from conceptdepth.activations.store import Labels, open_activations, read_labels
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.probes.estimators import ProbeSettings
+from conceptdepth.probes.predictions import split_group
+from conceptdepth.probes.splits import splits_of
+from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of
+from conceptdepth.probes.training import LayerProbe, train_layer
+from conceptdepth.provenance.job import job, log
+from conceptdepth.provenance.record import PREFIX
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.chain import counted
-from conceptdepth.changes import changes, first_of
-from conceptdepth.errors import UserError
-from conceptdepth.plan import planned
-from conceptdepth.provenance import read_record
+from conceptdepth.configuration.changes import changes, first_of
+from conceptdepth.configuration.plan import planned
+from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.chain import counted
+from conceptdepth.provenance.record import read_record
 from rich.console import Console
 
 MADE_AGAIN = "what they read will be made again"

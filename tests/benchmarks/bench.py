@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conceptdepth.records import read_jsonl
+from conceptdepth.ground.jsonl import read_jsonl
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -115,8 +115,9 @@ def transformer_lens(folder: str) -> Tool:
 def concept_depth(folder: str) -> Tool:
     """Run this workflow's extraction."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "workflow_scripts"))
-    from conceptdepth.extraction import extract, shape, tokenize
-    from conceptdepth.models import load_body, load_tokenizer, tokens_of_a_pass
+    from conceptdepth.activations.extraction import extract, shape
+    from conceptdepth.models.loading import load_body, load_tokenizer, tokens_of_a_pass
+    from conceptdepth.models.tokens import tokenize
 
     body = load_body(Path(folder), quantization="fp32", device=torch.device("cpu"))
     tokenizer = load_tokenizer(Path(folder))

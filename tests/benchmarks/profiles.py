@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import torch
-from conceptdepth.extraction import extract, shape, tokenize
-from conceptdepth.models import load_body, load_tokenizer
-from conceptdepth.probes import ProbeSettings
-from conceptdepth.records import read_jsonl
-from conceptdepth.store import new_activations
+from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.store import new_activations
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.loading import load_body, load_tokenizer
+from conceptdepth.models.tokens import tokenize
+from conceptdepth.probes.estimators import ProbeSettings
 from torch.profiler import profile
 from train_probes import train_probes
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conceptdepth.audit import CHANGED, INCOMPLETE, INTACT, Auditor
-from conceptdepth.metadata import embedded_id
-from conceptdepth.provenance import read_record, record_id, sealed
+from conceptdepth.models.weights import weight_files
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.findings import CHANGED, INCOMPLETE, INTACT
+from conceptdepth.provenance.metadata import embedded_id
+from conceptdepth.provenance.record import read_record, record_id, sealed
 from project import Project
 
 FIGURE = "results/figures/accuracy.png"
@@ -28,11 +30,11 @@ def run(finished, tmp_path, monkeypatch):
 
 
 def audit_all():
-    return Auditor(".").audit_all()
+    return Auditor(".", weight_files).audit_all()
 
 
 def audit(path):
-    return Auditor(".").audit_file(path)
+    return Auditor(".", weight_files).audit_file(path)
 
 
 def found(audit) -> set[tuple[str, str]]:
@@ -78,7 +80,7 @@ def test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code(run):
         "fetch_model", "prepare_dataset", "fetch_source",
     }  # fmt: skip
     assert {"results/sources/claims/claims.csv", "data/tiny/config.json", SCORES, FIGURE} <= figure.files
-    assert "workflow_scripts/conceptdepth/probes.py" in figure.code
+    assert "workflow_scripts/conceptdepth/probes/training.py" in figure.code
     assert "workflow_scripts/estimate_depth.py" not in figure.code
 
 
@@ -167,7 +169,7 @@ def test_a_record_with_the_hash_of_a_forged_file_is_found(run):
     """Someone edits a table and its record, seal included: the figure was made from other bytes."""
     flip(SCORES)
     path = "results/provenance/collect_scores.json"
-    now = Auditor(".").sha256(SCORES)
+    now = Auditor(".", weight_files).sha256(SCORES)
     edit_record(path, lambda record: record["outputs"][0].update(sha256=now), reseal=True)
     assert {(CHANGED, SCORES), (CHANGED, path)} <= found(audit(FIGURE))
 
@@ -183,7 +185,7 @@ def test_a_forged_record_at_the_end_is_contradicted_by_the_job_that_read_its_out
     """A figure with other colours, and its own record forged to fit; the id does not depend on outputs."""
     figure, path = Path("results/figures/depths.svg"), "results/provenance/plot_depths.json"
     figure.write_text(figure.read_text().replace("#0072b2", "#ff0000"))
-    outputs = {"results/figures/depths.svg": Auditor(".").sha256(str(figure))}
+    outputs = {"results/figures/depths.svg": Auditor(".", weight_files).sha256(str(figure))}
 
     def forge(record):
         for output in record["outputs"]:
@@ -197,7 +199,7 @@ def test_a_file_that_two_records_claim_is_found(run):
     table, path = "results/tables/concept_depth.csv", "results/provenance/zz.json"
     flip(table)
     record = read_record("results/provenance/estimate_depth.json") | {"inputs": [], "upstream": []}
-    record["outputs"] = [{"path": table, "bytes": 1, "sha256": Auditor(".").sha256(table)}]
+    record["outputs"] = [{"path": table, "bytes": 1, "sha256": Auditor(".", weight_files).sha256(table)}]
     Path(path).write_text(json.dumps(sealed(record | {"id": record_id(record)})))
     assert audit(table).verdict == audit_all().verdict == CHANGED
 
@@ -238,10 +240,10 @@ def test_results_may_be_a_link_to_another_disk(run, tmp_path):
 
 
 def test_the_same_job_made_again_gives_the_same_bytes_and_ids(run):
-    before = {path: Auditor(".").sha256(path) for path in outputs()}
+    before = {path: Auditor(".", weight_files).sha256(path) for path in outputs()}
     shutil.rmtree("results/activations")
     assert run.snakemake("--quiet", "all").returncode == 0
-    auditor = Auditor(".")
+    auditor = Auditor(".", weight_files)
     changed = {path for path, sha256 in before.items() if auditor.sha256(path) != sha256}
     assert changed == {"results/audit.html"}, "which says when"
 
@@ -307,17 +309,17 @@ def test_a_file_that_no_job_wrote_is_found(run):
 
 @pytest.mark.parametrize("text", ["\nEXTRA = 1\n", "\n) is being edited\n"])
 def test_other_code_is_found(run, monkeypatch, text):
-    code = run.folder / "workflow_scripts/conceptdepth/probes.py"
-    monkeypatch.setattr("conceptdepth.audit.ROOT", run.folder)
+    code = run.folder / "workflow_scripts/conceptdepth/probes/training.py"
+    monkeypatch.setattr("conceptdepth.provenance.audit.ROOT", run.folder)
     assert audit(FIGURE).verdict == INTACT
     with code.open("a") as stream:
         stream.write(text)
-    from conceptdepth import digest
+    from conceptdepth.provenance import digest
 
     for cached in (digest._parse, digest.syntax_sha256):
         cached.cache_clear()
     (finding,) = audit(FIGURE).findings
-    assert (finding.verdict, finding.path) == (CHANGED, "workflow_scripts/conceptdepth/probes.py")
+    assert (finding.verdict, finding.path) == (CHANGED, "workflow_scripts/conceptdepth/probes/training.py")
     assert "is not the code that ran (commit " in finding.text
 
 

@@ -11,9 +11,10 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
-from conceptdepth.audit import Auditor
-from conceptdepth.metadata import embedded_id
-from conceptdepth.provenance import read_record
+from conceptdepth.models.weights import weight_files
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.metadata import embedded_id
+from conceptdepth.provenance.record import read_record
 from project import Project
 from rocrate.rocrate import ROCrate
 
@@ -102,7 +103,7 @@ def test_why_names_each_stale_output_once_with_its_reason(run):
 
 
 def test_why_names_code_software_and_bytes(run):
-    with (run.folder / "workflow_scripts/conceptdepth/store.py").open("a") as stream:
+    with (run.folder / "workflow_scripts/conceptdepth/activations/store.py").open("a") as stream:
         stream.write("\nEXTRA = 1\n")
     environment = run.folder / "envs/figures.yaml"
     environment.write_text(environment.read_text().replace("matplotlib-base=3.11.2", "matplotlib-base=3.11.3"))
@@ -110,8 +111,8 @@ def test_why_names_code_software_and_bytes(run):
     prompts.write_text(prompts.read_text().replace("city", "town"))
     reasons = why(run)
     cell = "results/activations/tiny/fp32/claims"
-    assert f"{cell}.clean.h5" in reasons["`conceptdepth/store.py` changed"]
-    edited = "`conceptdepth/store.py` changed; the bytes of results/prompts/claims.noise.jsonl changed"
+    assert f"{cell}.clean.h5" in reasons["`conceptdepth/activations/store.py` changed"]
+    edited = "`conceptdepth/activations/store.py` changed; the bytes of results/prompts/claims.noise.jsonl changed"
     assert f"{cell}.noise.h5" in reasons[edited]
     figures = reasons["`matplotlib` changed from 3.11.2 to 3.11.3 in envs/figures.yaml"]
     assert "results/figures/depths.png" in figures
@@ -284,7 +285,7 @@ def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, 
     records = {str(path) for path in Path("results/provenance").rglob("*.json")}
     assert records <= {entity.id for entity in action["object"]}
     names = {str(path.relative_to(tmp_path / "crate")) for path in (tmp_path / "crate").rglob("*") if path.is_file()}
-    assert {"config/config.yaml", "rules/probes.smk", "workflow_scripts/conceptdepth/store.py"} <= names
+    assert {"config/config.yaml", "rules/probes.smk", "workflow_scripts/conceptdepth/activations/store.py"} <= names
     assert not [name for name in names if name.startswith(("results/activations", "results/prompts", "results/models"))]
     assert {entity.id for entity in crate.data_entities} == names - {"ro-crate-metadata.json"}
 
@@ -293,7 +294,7 @@ def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypat
     script(run, "archive", "--with-activations", str(tmp_path / "run.zip"))
     shutil.unpack_archive(tmp_path / "run.zip", tmp_path / "crate")
     monkeypatch.chdir(tmp_path / "crate")
-    audit = Auditor(".").audit_file("results/figures/accuracy.svg")
+    audit = Auditor(".", weight_files).audit_file("results/figures/accuracy.svg")
     assert audit.verdict == "incomplete", "texts, weights, probes and baselines are not archived"
     assert {finding.path.split("/")[1] for finding in audit.findings} == {
         "sources", "datasets", "prompts", "models", "probes", "baselines",

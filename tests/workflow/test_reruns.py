@@ -104,33 +104,61 @@ AFTER = {
 EVERYTHING = ["*"]
 SCORES_ON = AFTER["train_probes"]
 FROM_EXTRACTION = AFTER["extract_activations"]
+
+
+def modules(room: str, *names: str) -> list[str]:
+    """Name modules of a room as their paths in the library."""
+    return [f"{room}/{name}" for name in names]
+
+
 MODULES = {
-    **dict.fromkeys(["digest", "environment", "errors", "files", "job", "provenance"], EVERYTHING),
-    "records": AFTER["prepare_dataset"],
-    "datasets": [*AFTER["prepare_dataset"], *AUDITS],
-    "generators": AFTER["prepare_dataset"],
-    "prompts": AFTER["render_prompts"],
-    "sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
-    "model_files": AFTER["fetch_model"],
-    "weights": FROM_EXTRACTION,
-    "kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
-    **dict.fromkeys(["cell", "loaded", "worker", "models", "extraction", "packing", "sites", "store"], FROM_EXTRACTION),
-    "controls": FROM_EXTRACTION,
-    **dict.fromkeys(["probes", "splits", "tasks", "description"], [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
-    "predictions": [*SCORES_ON, *AFTER["train_baselines"]],
-    "baselines": [*AFTER["train_baselines"], *AUDITS],
-    "data_audit": AUDITS,
-    **dict.fromkeys(["depth", "above", "estimates"], AFTER["estimate_depth"]),
-    "resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
-    "drift": AFTER["measure_drift"],
-    "simulation": [],  # As its rule.
-    "claims": AFTER["check_claims"],
-    "figures": ["plot_*", "audit_results"],
-    "published": ["plot_accuracy", "check_claims", "audit_results"],
-    **dict.fromkeys(["audit", "chain", "metadata"], ["audit_results"]),
-    "answers": [],  # Its jobs have to be asked for.
+    "__init__": EVERYTHING,
+    **dict.fromkeys(modules("ground", "__init__", "errors", "files"), EVERYTHING),
+    "ground/jsonl": AFTER["prepare_dataset"],
+    "ground/names": FROM_EXTRACTION,
+    **dict.fromkeys(modules("provenance", "__init__", "digest", "environment", "job", "record"), EVERYTHING),
+    **dict.fromkeys(modules("provenance", "audit", "chain", "findings", "metadata"), ["audit_results"]),
+    "provenance/kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
+    "datasets/__init__": [*AFTER["fetch_source"], *AFTER["fetch_model"], *AFTER["prepare_dataset"]],
+    **dict.fromkeys(modules("datasets", "statements", "parsers", "generators"), AFTER["prepare_dataset"]),
+    "datasets/prompts": AFTER["render_prompts"],
+    "datasets/sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
+    "datasets/audit": AUDITS,
+    "datasets/words": [*AFTER["train_baselines"], *AUDITS],
+    "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
+    "models/__init__": AFTER["fetch_model"],
+    "models/fetch": AFTER["fetch_model"],
+    **dict.fromkeys(modules("models", "loaded", "loading", "sites", "tokens"), FROM_EXTRACTION),
+    "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
+    **dict.fromkeys(
+        modules(
+            "activations", "__init__", "address", "cell", "collector", "extraction", "forward", "packing", "server"
+        ),
+        FROM_EXTRACTION,
+    ),
+    **dict.fromkeys(modules("activations", "store", "worker"), FROM_EXTRACTION),
+    "activations/answers": [],  # Its jobs have to be asked for.
+    **dict.fromkeys(modules("probes", "__init__", "splits", "tasks"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
+    **dict.fromkeys(
+        modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
+    ),
+    "probes/training": SCORES_ON,
+    "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
+    "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
+    "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy"],
+    **dict.fromkeys(modules("depth", "definitions", "above", "estimates"), AFTER["estimate_depth"]),
+    "depth/resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
+    "depth/drift": AFTER["measure_drift"],
+    "depth/simulation": [],  # As its rule.
+    "depth/claims": AFTER["check_claims"],
+    "depth/published": ["plot_accuracy", "check_claims", "audit_results"],
+    **dict.fromkeys(modules("figures", "__init__", "style", "curves"), ["plot_*", "audit_results"]),
     # Not code of any job: what they decide reaches jobs as params.
-    **dict.fromkeys(["changes", "config", "costs", "memory", "plan", "sample_size", "settings", "switches"], []),
+    **dict.fromkeys(
+        modules("configuration", "__init__", "changes", "check", "costs", "plan", "settings", "switches"), []
+    ),
+    "provenance/memory": [],
+    "depth/sample_size": [],
 }
 
 
@@ -197,9 +225,14 @@ def clone_and_copy_results(project):
 
 def switch_branch_and_back(project):
     project.git("checkout", "--quiet", "-b", "other")
-    for file in ("Snakefile", "rules/probes.smk", "workflow_scripts/train_probes.py", f"{LIBRARY}/store.py"):
+    for file in (
+        "Snakefile",
+        "rules/probes.smk",
+        "workflow_scripts/train_probes.py",
+        f"{LIBRARY}/activations/store.py",
+    ):
         append(file, "\n# Another line.\n")(project)
-    append(f"{LIBRARY}/extraction.py", "\nOTHER = 1\n")(project)
+    append(f"{LIBRARY}/activations/extraction.py", "\nOTHER = 1\n")(project)
     setting("probes", "C", 0.5)(project)
     project.git("commit", "--quiet", "--all", "--message", "Change things")
     project.git("checkout", "--quiet", "main")
@@ -387,7 +420,7 @@ ROWS = {
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
     "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
-    "a figure's colour": Row(replace(f"{LIBRARY}/figures.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),
+    "a figure's colour": Row(replace(f"{LIBRARY}/figures/style.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),
     "settings after a fresh clone and copied results": Row(
         all_of(clone_and_copy_results, setting("probes", "C", 0.5)), reruns(*SCORES_ON, *SETTINGS)
     ),
@@ -492,7 +525,8 @@ def test_exactly(plans, name):
 
 def test_the_table_has_every_module_and_every_script():
     root = Path(__file__).parents[2]
-    assert {path.stem for path in (root / LIBRARY).glob("*.py")} - {"__init__"} == MODULES.keys()
+    library = root / LIBRARY
+    assert {path.relative_to(library).with_suffix("").as_posix() for path in library.rglob("*.py")} == MODULES.keys()
     rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
     assert set(rules) - {"show_prompts", "published", "answers", "ablation"} == AFTER.keys()
 

@@ -1,0 +1,333 @@
+"""The most common silent errors of this field: padding, positions and the last token.
+
+Every architecture is built small with random weights. Activations of the packed rows must equal those of
+plain Hugging Face forward passes: one prompt at a time, padded on the left and padded on the right.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from conceptdepth.activations.extraction import Work, extract, shape
+from conceptdepth.activations.store import destinations, new_activations
+from conceptdepth.ground.errors import NotWanted, UserError
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.models.sites import blocks, site_module
+from conceptdepth.provenance.environment import begin_peak_memory, peak_memory_mb
+
+TOLERANCE = 2e-5
+"""Absolute, in float32, for activations of order one: another order of additions gives up to 5e-6."""
+
+SMALL = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+}
+WINDOW = {"sliding_window": 6}
+
+NO_GROUPED_HEADS = {key: value for key, value in SMALL.items() if key != "num_key_value_heads"}
+OPT = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "word_embed_proj_dim": 32,
+    "ffn_dim": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+}
+MIXED = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+
+ARCHITECTURES = {
+    "llama": lambda: hf.LlamaConfig(**SMALL),
+    "mistral": lambda: hf.MistralConfig(**SMALL, **WINDOW),
+    "qwen2": lambda: hf.Qwen2Config(**SMALL),
+    "qwen2_windowed": lambda: hf.Qwen2Config(**SMALL, **WINDOW, use_sliding_window=True, max_window_layers=1),
+    "qwen3": lambda: hf.Qwen3Config(**SMALL, head_dim=8),
+    "gemma": lambda: hf.GemmaConfig(**SMALL, head_dim=8),
+    "gemma2": lambda: hf.Gemma2Config(**SMALL, **WINDOW, head_dim=8),
+    "gemma3": lambda: hf.Gemma3TextConfig(**SMALL, **WINDOW, **MIXED, head_dim=8),
+    "phi3": lambda: hf.Phi3Config(**SMALL, **WINDOW),
+    "gpt2": lambda: hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=3, n_head=4, n_positions=64),
+    "gpt_neox": lambda: hf.GPTNeoXConfig(**NO_GROUPED_HEADS, use_parallel_residual=False),
+    "gpt_neox_parallel": lambda: hf.GPTNeoXConfig(**NO_GROUPED_HEADS, use_parallel_residual=True),
+    "opt": lambda: hf.OPTConfig(**OPT),
+    "opt_post_norm": lambda: hf.OPTConfig(**OPT, do_layer_norm_before=False),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def body(request: pytest.FixtureRequest) -> hf.PreTrainedModel:
+    torch.manual_seed(0)
+    model = hf.AutoModelForCausalLM.from_config(ARCHITECTURES[request.param]())
+    for parameter in model.parameters():  # Initial weights of 0.02 would hide attention errors.
+        parameter.data.normal_(std=0.2)
+    return model.base_model.eval()
+
+
+def prompts(common: int = 0) -> list[list[int]]:
+    """Prompts that share prefixes of every kind: none, some, whole, and a pair of equal ones.
+
+    All share the first ``common`` tokens, and one of them has only one more.
+    """
+    draw = np.random.default_rng(0)
+    head = np.random.default_rng(1).integers(3, 97, common).tolist()
+    stem = draw.integers(3, 97, 12).tolist()
+    branches = [stem[:k] + draw.integers(3, 97, n).tolist() for k, n in [(12, 3), (12, 9), (5, 4), (7, 20), (0, 11)]]
+    return [head + tail for tail in (*branches, stem, branches[1], branches[3][:-1], [5])]
+
+
+def sites_of(body: hf.PreTrainedModel) -> list[str]:
+    return ["residual"] if getattr(body.config, "use_parallel_residual", False) else ["mlp_input", "residual"]
+
+
+def plain_forward(body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], side: str) -> dict[str, np.ndarray]:
+    """Read the sites with a padded batch through the model as Hugging Face would run it."""
+    width = max(map(len, tokens))
+    ids = torch.zeros(len(tokens), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(tokens):
+        place = slice(width - len(prompt), None) if side == "left" else slice(0, len(prompt))
+        ids[row, place], mask[row, place] = torch.tensor(prompt), 1
+    last = [width - 1 if side == "left" else len(prompt) - 1 for prompt in tokens]
+    found: dict[str, list[np.ndarray]] = {site: [] for site in sites_of(body)}
+    handles = []
+    for site in found:
+
+        def hook(module, arguments, output, site=site):
+            output = output[0] if isinstance(output, tuple) else output
+            output = output.reshape(len(tokens), width, -1)  # OPT flattens its batch before the MLP.
+            found[site].append(output[range(len(tokens)), last].numpy())
+
+        for block in blocks(body, "tiny"):
+            handles.append(block.get_submodule(site_module(site, body.config, "tiny")).register_forward_hook(hook))
+    with torch.inference_mode():
+        body(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return {site: np.stack(layers) for site, layers in found.items()}
+
+
+def packed(
+    body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], *, sites: Sequence[str] = ("residual",), **settings
+) -> tuple[dict[str, np.ndarray], Work]:
+    """Extract into arrays in memory."""
+    n_layers, d_model = shape(body, "tiny")
+    arrays = {site: np.full((n_layers, len(tokens), d_model), np.nan, np.float32) for site in sites}
+    return arrays, extract(body, tokens, into=arrays, name="tiny", **settings)
+
+
+@pytest.fixture(scope="module", params=[0, 17], ids="common{}".format)
+def common(request: pytest.FixtureRequest) -> int:
+    """Tokens that all prompts share; the windows of this file have six."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def one_by_one(body: hf.PreTrainedModel, common: int) -> dict[str, np.ndarray]:
+    single = [plain_forward(body, [prompt], "right") for prompt in prompts(common)]
+    return {site: np.concatenate([one[site] for one in single], axis=1) for site in single[0]}
+
+
+@pytest.mark.parametrize("batch_tokens", [24, 70])
+def test_packed_equals_one_by_one(body, common, one_by_one, batch_tokens, monkeypatch):
+    monkeypatch.setattr("conceptdepth.activations.extraction.ROW_TOKENS", 24)
+    found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=batch_tokens)
+    for site, expected in one_by_one.items():
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+    assert (work.tokens_padded > 0) == (batch_tokens >= 70), "only passes of several rows are padded"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_packed_equals_padded(body, common, side):
+    found, _ = packed(body, prompts(common), sites=sites_of(body), batch_tokens=40)
+    for site, expected in plain_forward(body, prompts(common), side).items():
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+
+
+def test_residual_equals_output_hidden_states(body):
+    vectors = packed(body, prompts(3), batch_tokens=40)[0]["residual"]
+    for number, prompt in enumerate(prompts(3)):
+        with torch.inference_mode():
+            states = body(torch.tensor([prompt]), output_hidden_states=True, use_cache=False).hidden_states
+        # The last of the hidden states is after the final norm; the ones before it are the blocks' outputs.
+        for layer in range(len(vectors) - 1):
+            np.testing.assert_allclose(vectors[layer, number], states[layer + 1][0, -1], atol=TOLERANCE, rtol=0)
+
+
+def test_the_embedding_is_what_the_first_block_gets(body):
+    """The first of the hidden states, of each prompt's last token."""
+    tokens = prompts(3)
+    found = np.empty((1, len(tokens), body.config.get_text_config().hidden_size), np.float32)
+    layers = np.empty((len(blocks(body, "tiny")), *found.shape[1:]), np.float32)
+    extract(body, tokens, into={"residual": layers, EMBEDDING: found}, batch_tokens=40, name="tiny")
+    for number, prompt in enumerate(tokens):
+        with torch.inference_mode():
+            states = body(torch.tensor([prompt]), output_hidden_states=True, use_cache=False).hidden_states
+        np.testing.assert_allclose(found[0, number], states[0][0, -1], atol=TOLERANCE, rtol=0)
+
+
+def test_mlp_input_is_what_the_mlp_receives(body):
+    """The site's meaning, checked without the table of module names."""
+    if sites_of(body) == ["residual"]:
+        pytest.skip("parallel blocks have no mlp_input")
+    vectors = packed(body, [prompts()[0]], sites=["mlp_input"], batch_tokens=40)[0]["mlp_input"]
+    received: list[np.ndarray] = []
+
+    def hook(module, arguments):
+        received.append(arguments[0].reshape(-1, 32)[-1].numpy())
+
+    first_of_mlp = ("mlp", "fc1")
+    handles = [
+        module.register_forward_pre_hook(hook)
+        for block in blocks(body, "tiny")
+        for path, module in block.named_modules()
+        if path in first_of_mlp
+    ]
+    with torch.inference_mode():
+        body(torch.tensor([prompts()[0]]), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    np.testing.assert_allclose(vectors[:, 0], np.stack(received), atol=TOLERANCE, rtol=0)
+
+
+def test_shared_prefixes_are_computed_once(body):
+    _, work = packed(body, prompts(9), batch_tokens=1000)
+    distinct = {tuple(prompt[: k + 1]) for prompt in prompts(9) for k in range(len(prompt))}
+    assert (work.tokens_computed, work.tokens_padded, work.passes) == (len(distinct), 0, 2)
+
+
+def test_the_common_prefix_is_computed_once_however_many_passes_there_are(body):
+    _, work = packed(body, prompts(17), batch_tokens=24)
+    assert work.passes > 2
+    _, alone = packed(body, prompts(0), batch_tokens=24)
+    assert work.tokens_computed == 17 + alone.tokens_computed
+
+
+def test_threads_that_share_a_model_each_get_their_own(body):
+    """As the cells of a worker do; every prompt differs from those of the other threads."""
+    draw = np.random.default_rng(2)
+    given = [[draw.integers(3, 97, 20).tolist() for _ in range(30)] for _ in range(4)]
+
+    def one(tokens):
+        torch.set_num_threads(1)
+        return packed(body, tokens, sites=sites_of(body), batch_tokens=40)[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(one, given))
+    for tokens, found in zip(given, together):
+        for site, alone in one(tokens).items():
+            np.testing.assert_array_equal(found[site], alone)
+
+
+def test_work_that_nobody_wants_ends_before_the_next_pass(body):
+    answers = iter([True, True, False])
+    n_layers, d_model = shape(body, "tiny")
+    array = np.full((n_layers, 5, d_model), np.nan, np.float32)
+    tokens = [[token] * 20 for token in range(3, 8)]
+    with pytest.raises(NotWanted):
+        extract(body, tokens, into={"residual": array}, batch_tokens=20, name="tiny", wanted=lambda: next(answers))
+    assert np.isfinite(array).all(axis=(0, 2)).sum() == 2
+
+
+class SmallMemory:
+    """A stand-in for a GPU: a pass over more than ``limit`` tokens runs out of memory."""
+
+    def __init__(self, body: hf.PreTrainedModel, limit: int) -> None:
+        self.body, self.limit = body, limit
+
+    def __enter__(self) -> None:
+        def run_out(module, arguments, inputs):
+            if inputs["input_ids"].numel() > self.limit:
+                raise torch.OutOfMemoryError
+
+        self.handle = self.body.register_forward_pre_hook(run_out, with_kwargs=True)
+
+    def __exit__(self, *_) -> None:
+        self.handle.remove()
+
+
+@pytest.mark.parametrize("limit", [28, 40])
+def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(body, one_by_one, common, limit):
+    with SmallMemory(body, limit):
+        found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=100)
+    assert work.batch_tokens < 100
+    for site, expected in one_by_one.items():
+        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+
+
+def test_finished_passes_are_not_run_again_when_memory_runs_out(body):
+    """Row by row; the longest comes first, so that the second runs out."""
+    tokens = [[token] * 20 for token in range(3, 8)] + [[9] * 21]
+    with SmallMemory(body, 20), pytest.raises(UserError, match="memory ran out with a single prompt"):
+        packed(body, tokens, batch_tokens=30)
+    _, work = packed(body, tokens[:5], batch_tokens=40)
+    assert (work.passes, work.tokens_computed) == (3, 100)
+    with SmallMemory(body, 39):
+        _, work = packed(body, tokens[:5], batch_tokens=40)
+    assert (work.passes, work.tokens_computed, work.batch_tokens) == (5, 100, 20)
+
+
+def test_too_little_memory_for_the_common_prefix_is_an_error(body):
+    with SmallMemory(body, 16), pytest.raises(UserError, match="memory ran out with a single prompt"):
+        packed(body, prompts(17), batch_tokens=100)
+
+
+def test_passes_of_fixed_size_are_not_halved(body):
+    with SmallMemory(body, 20), pytest.raises(UserError, match="the results of this weight format depend on"):
+        packed(body, prompts(), batch_tokens=100, fixed=True)
+
+
+def test_a_prompt_that_is_too_long_is_an_error(body):
+    with pytest.raises(UserError, match="65 tokens, but tiny takes at most 64"):
+        packed(body, [[5] * 65], batch_tokens=40)
+
+
+def test_parallel_blocks_have_no_mlp_input():
+    with pytest.raises(UserError, match="no mlp_input"):
+        site_module("mlp_input", hf.GPTNeoXConfig(use_parallel_residual=True), "pythia")
+
+
+def test_unknown_architecture_is_an_error():
+    model = hf.BloomModel(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=2))
+    with pytest.raises(UserError, match="'bloom' is not supported; supported are llama"):
+        blocks(model, "bloom")
+
+
+def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
+    """Vectors go to the file pass by pass: 250 MB of them need no memory."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system does not tell the peak of a process anew")
+    config = hf.LlamaConfig(**SMALL | {"hidden_size": 2048, "num_hidden_layers": 10}, head_dim=8)
+    body = hf.LlamaModel(config).eval()
+
+    def peak_mb(number: int) -> int:
+        tokens = [[3 + n % 90, 3 + n // 90] for n in range(number)]
+        rows = [{"id": str(n), "label": 0, "group": str(n)} for n in range(number)]
+        size = {"n_layers": 10, "d_model": 2048, "prompts": rows, "n_tokens": [2] * number}
+        begin_peak_memory()
+        with new_activations(tmp_path / "file.h5", sites=["residual"], **size) as file:
+            extract(body, tokens, into=destinations(file), batch_tokens=64, name="wide")
+        return peak_memory_mb()
+
+    few, many = peak_mb(300), peak_mb(3000)
+    assert (tmp_path / "file.h5").stat().st_size > 240e6
+    assert many - few < 60

@@ -1,0 +1,144 @@
+"""Costs are those of closed forms computed by hand, and what is not known is not guessed."""
+
+import math
+from dataclasses import asdict
+
+import pytest
+from conceptdepth.configuration.costs import (
+    Assumptions,
+    Texts,
+    Tokens,
+    activation_bytes,
+    cost,
+    counted_tokens,
+    estimated_tokens,
+    expected_texts,
+    extraction_time,
+    gpu_hours,
+    rendered_texts,
+    total,
+)
+from conceptdepth.configuration.settings import memory_mb
+from conceptdepth.datasets.prompts import render
+from conceptdepth.ground.names import RANDOM, RERUN
+from conceptdepth.models.loading import QUANTIZATIONS
+from costs import amount, count, size
+
+BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
+CONFIG = {
+    "models": {"big": BILLION, "shapeless": {"parameters": 10**9}},
+    "activations": {"sites": ["mlp_input", "residual"]},
+    "execution": {"keep_model_loaded": True},
+}
+CELL = (Texts(statements=50, characters=4000, distinct=3000), Tokens(1000, 800, exact=True))
+PLAIN = Assumptions(teraflops_fp32=10, teraflops=100, share=0.5, read_gb_per_second=2)
+
+
+def test_rendered_prompts_share_their_beginnings():
+    # abc, abd and x: 7 characters, of which the second `ab` is not computed again.
+    assert rendered_texts(["abd", "x", "abc"]) == Texts(3, 7, 5)
+    assert rendered_texts(["one"]) == Texts(1, 3, 3)
+    assert rendered_texts(["same", "same"]) == Texts(2, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("template", "before", "after"),
+    [
+        ({"layout": "prompt_first", "prompt": "Judge."}, len("Judge. "), 0),
+        ({"layout": "text_first", "prompt": "Judge."}, 0, len(" Judge.")),
+        ({"layout": "text_between", "prompt": "Q: ", "cue": "A:"}, len("Q: "), len(" A:")),
+    ],
+)
+def test_expected_texts_share_what_stands_before_them(template, before, after):
+    dataset = {"size": {"statements": 100, "characters": 20.5}, "template": template}
+    clean = expected_texts(dataset, {"prepend": []})
+    assert clean == Texts(100, 100 * (before + 20.5 + after), before + 100 * (20.5 + after))
+    noise = expected_texts(dataset, {"prepend": ["aaa", "b"], "seed": 0})
+    assert noise == Texts(100, 100 * (before + 2 + 20.5 + after), before + 100 * (2 + 20.5 + after))
+
+
+def test_expected_texts_are_as_long_as_rendered_ones():
+    template = {"layout": "text_between", "prompt": "Q: ", "cue": "A:"}
+    texts = ["some words", "words", "more"]
+    rows = [
+        render({"id": str(n), "text": text, "label": 0, "group": n}, template, {"prepend": []})
+        for n, text in enumerate(texts)
+    ]
+    size = {"statements": len(texts), "characters": sum(map(len, texts)) / len(texts)}
+    expected = expected_texts({"size": size, "template": template}, {"prepend": []})
+    assert expected.characters == rendered_texts([row["prompt"] for row in rows]).characters
+
+
+def test_a_dataset_without_a_size_is_unknown():
+    assert expected_texts({"template": {"layout": "text_first", "prompt": "?"}}, {"prepend": []}) is None
+
+
+def test_tokens_are_estimated_from_characters_or_counted():
+    assert estimated_tokens(CELL[0], 4) == Tokens(1000, 750, exact=False)
+    # A common beginning of two tokens once, then a tree: 3 4, 3 5 shares the 3, and 6.
+    assert counted_tokens([[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 6]]) == Tokens(11, 6, exact=True)
+
+
+def test_the_cost_of_a_model_in_a_weight_format():
+    row = cost(CONFIG, "big", "bf16", [CELL, CELL], PLAIN)
+    assert (row.cells, row.unknown_cells, row.loads) == (2, 0, 1)
+    assert row.weights_bytes == 2 * 10**9
+    assert row.memory_mb == memory_mb(10**9, "bf16")
+    assert (row.statements, row.characters, row.tokens_in_prompts, row.tokens_computed) == (100, 8000, 2000, 1600)
+    assert row.activation_bytes == (2 * 10 + 1) * 100 * 100 * 4  # sites, layers, embedding, statements, width, bytes
+    # 2 x 10^9 x 1600 operations at 50 TFLOP/s, and 4 GB at 2 GB/s.
+    assert row.gpu_hours == pytest.approx((0.064 + 2) / 3600)
+
+
+def test_fp32_has_its_own_peak_and_every_load_is_counted():
+    assert gpu_hours(10**9, "fp32", 1600, 3, PLAIN) == pytest.approx((0.64 + 3 * 2) / 3600)
+    cold = CONFIG | {"execution": {"keep_model_loaded": False}}
+    assert cost(cold, "big", "bf16", [CELL, CELL], PLAIN).loads == 2
+
+
+@pytest.mark.parametrize("quantization", [*QUANTIZATIONS, RANDOM])
+def test_every_weight_format_has_a_cost(quantization):
+    assert 0 < cost(CONFIG, "big", quantization, [CELL], PLAIN).weights_bytes <= 4 * 10**9
+
+
+def test_a_rerun_costs_what_its_weight_format_costs():
+    config = CONFIG | {"run": {"quantizations": ["bf16", "int8"]}}
+    first, again = (asdict(cost(config, "big", name, [CELL], PLAIN)) for name in ("bf16", RERUN))
+    assert first | {"quantization": RERUN} == again
+
+
+def test_what_is_unknown_stays_unknown():
+    nothing = cost(CONFIG, "big", "fp32", [None, None], PLAIN)
+    assert (nothing.unknown_cells, nothing.activation_bytes, nothing.gpu_hours) == (2, None, None)
+    half = cost(CONFIG, "big", "fp32", [CELL, None], PLAIN)
+    assert (half.cells, half.unknown_cells, half.statements) == (2, 1, 50)
+    shapeless = cost(CONFIG, "shapeless", "fp32", [CELL], PLAIN)
+    assert shapeless.activation_bytes is activation_bytes({"parameters": 1, "layers": 3}, 1) is None
+    assert shapeless.gpu_hours is not None
+    assert not cost(CONFIG, "big", "fp32", [CELL, (CELL[0], Tokens(1, 1, exact=False))], PLAIN).tokens_exact
+    assert total([1, None, 2]) == (3, False)
+    assert total([1, 2]) == (3, True)
+
+
+def test_words_for_what_is_known_in_part():
+    assert amount("5", known=True, at_least=False) == "5"
+    assert amount("5", known=True, at_least=True) == "5 or more"
+    assert amount("0", known=False, at_least=True) == "unknown"
+    assert (count(123_456, exact=True), count(123_456, exact=False)) == ("123,456", "~123,000")
+    assert [size(number) for number in (1_500_000, 2.5e9, 3e12)] == ["1.5 MB", "2.5 GB", "3.0 TB"]
+
+
+def test_the_time_asked_for_is_a_base_and_a_multiple_of_what_is_expected():
+    template = {"layout": "text_first", "prompt": "Judge."}
+    sized = {"size": {"statements": 10**6, "characters": 100}, "template": template}
+    config = CONFIG | {
+        "datasets": {"sized": sized, "unknown": {"template": template}},
+        "perturbations": {"clean": {"prepend": []}},
+    }
+    assert extraction_time(config, "big", "fp32", "unknown", "clean") == 120
+    tokens = 10**6 * (100 + len(" Judge.")) / 3.9
+    seconds = 2 * 10**9 * tokens / (0.3 * 19.5e12) + 4 * 10**9 / 10**9
+    assert extraction_time(config, "big", "fp32", "sized", "clean", switch="any") == 5 + math.ceil(3 * seconds / 60)
+    assert extraction_time(config, "big", "bf16", "sized", "clean") < extraction_time(
+        config, "big", "fp32", "sized", "clean"
+    )

@@ -1,0 +1,147 @@
+"""Each check of a dataset finds what it is named after, and nothing in a dataset without it."""
+
+import numpy as np
+import pytest
+from audit_data import audit_dataset, data_of
+from conceptdepth.datasets.audit import FACTS, LIMITED, audit_data
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.jsonl import write_jsonl
+from conceptdepth.probes.splits import SplitSettings
+
+LIMITS = dict.fromkeys(LIMITED, 0.6) | {"repeated_texts": 0.02, "contradictory_texts": 0, "partner_in_training": 0}
+LIMITS |= {"near_duplicate_in_training": 0.1, "answer_in_text": 0.05}
+GROUPED = SplitSettings(split="stratified", test_share=0.4, seeds=[1, 2])
+WORDS = [f"w{i}" for i in range(400)]
+
+
+def statements(n=200, seed=0, text=lambda words, label: words):
+    """Return statements of random words, in pairs of both labels; ``text`` may put a label into them."""
+    draw = np.random.default_rng(seed)
+    return [
+        {
+            "id": f"{seed}-{i}",
+            "text": text(" ".join(draw.choice(WORDS, 8)), i % 2),
+            "label": i % 2,
+            "group": str(i // 2),
+        }
+        for i in range(n)
+    ]
+
+
+def found(kept, every=(), answers=("no", "yes"), settings=GROUPED):
+    data = data_of(kept, [*kept, *every], answers=answers, split=settings)
+    return {finding.check: finding for finding in audit_data(data, LIMITS)}
+
+
+def warnings(*arguments, **options):
+    return [name for name, finding in found(*arguments, **options).items() if finding.verdict == "warning"]
+
+
+def test_a_clean_dataset_has_no_warning_and_every_check():
+    findings = found(statements(), statements(seed=1))
+    assert set(findings) == {*LIMITED, *FACTS}
+    assert {finding.verdict for name, finding in findings.items() if name in LIMITED} == {"ok"}
+    assert {findings[name].verdict for name in FACTS} == {"fact"}
+    assert (findings["groups"].value, findings["opposites"].value) == (100, 1)
+
+
+def test_classes_of_different_size():
+    kept = [row for row in statements() if row["label"] or int(row["group"]) % 4 == 0]
+    assert warnings(kept) == ["larger_class"]
+    assert found(kept)["larger_class"].value == pytest.approx(100 / 125)
+
+
+def test_repeated_and_contradictory_texts():
+    kept = statements()
+    for number in range(0, 20, 2):
+        kept[number + 1] |= {"text": kept[number]["text"].upper() + " "}
+    findings = found(kept)
+    assert findings["repeated_texts"].value == findings["contradictory_texts"].value == 20 / 200
+    assert findings["repeated_texts"].verdict == findings["contradictory_texts"].verdict == "warning"
+
+
+def test_partners_in_training_are_those_that_a_count_finds():
+    kept = statements()
+    reference = SplitSettings(split="reference", test_share=0.4, seeds=[42])
+    data = data_of(kept, kept, answers=("no", "yes"), split=reference)
+    finding = {one.check: one for one in audit_data(data, LIMITS)}["partner_in_training"]
+    _, train, test = data.splits[0]
+    in_training = {kept[i]["group"] for i in train}
+    assert finding.value == pytest.approx(np.mean([kept[i]["group"] in in_training for i in test]))
+    assert finding.verdict == "warning"
+    assert f"{finding.value:.0%} one of the other label" in finding.finding, "each group is a pair of opposites"
+    assert found(kept)["partner_in_training"].value == 0
+
+
+def test_texts_that_differ_in_one_of_many_words():
+    kept = statements(text=lambda words, label: "same " * 3 + " ".join(f"s{i}" for i in range(30)) + " " + words[:3])
+    assert "near_duplicate_in_training" in warnings(kept)
+
+
+def test_length():
+    assert "text_length" in warnings(statements(text=lambda words, label: words if label else words[:11]))
+    assert (
+        "'yes' is longer"
+        in found(statements(text=lambda words, label: words if label else words[:11]))["text_length"].finding
+    )
+
+
+def test_words():
+    assert warnings(statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")) == ["bag_of_words"]
+
+
+def test_words_below_chance():
+    # Each text has a word of its own for its pair: what is learnt of one is wrong of the other.
+    kept = [row | {"text": f"pair{row['group']}"} for row in statements()]
+    reference = SplitSettings(split="reference", test_share=0.4, seeds=[42])
+    finding = found(kept, settings=reference)["bag_of_words"]
+    assert finding.value < 0.4
+    assert finding.verdict == "warning"
+
+
+def test_first_rows_that_are_unlike_the_rest():
+    other = statements(seed=1, text=lambda words, label: words + " later")
+    assert warnings(statements(), other) == ["first_rows"]
+    assert np.isnan(found(statements())["first_rows"].value), "no cap"
+
+
+def test_rows_of_a_class_that_is_cut_off_alone_are_compared_with_their_own():
+    # Else the word of that class would tell them apart.
+    kept = statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")
+    other = [row for row in statements(seed=1, text=lambda words, label: f"{words} good") if row["label"]]
+    assert found(kept, other)["first_rows"].verdict == "ok"
+
+
+def test_the_answer_in_the_text():
+    finding = found(statements(text=lambda words, label: f"{words}. {'Yes' if label else 'No'}!"))["answer_in_text"]
+    assert finding.value == 1
+    assert finding.verdict == "warning"
+    assert found(statements(text=lambda words, label: f"{words} noyes"))["answer_in_text"].value == 0, "whole words"
+
+
+def test_the_policy_to_stop_says_what_it_found(tmp_path):
+    path = tmp_path / "statements.jsonl"
+    source = tmp_path / "rows.jsonl"
+    rows = statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")
+    write_jsonl(path, rows)
+    write_jsonl(source, rows)
+    entry = {
+        "source": {"path": str(source)},
+        "table": {"format": "jsonl"},
+        "columns": {"id": "id", "text": "text", "label": "label", "group": "group"},
+        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+    }
+    options = {
+        "statements": str(path),
+        "entry": entry,
+        "source": str(source),
+        "answers": ["no", "yes"],
+        "split": GROUPED,
+    }
+    audit_dataset("d", **options, settings={"policy": "warn", "limits": LIMITS}, destination=str(tmp_path / "warn.csv"))
+    assert (tmp_path / "warn.csv").is_file()
+    with pytest.raises(UserError, match=r"^datasets.d: words alone reach a balanced accuracy of 1.00\. Change the"):
+        audit_dataset(
+            "d", **options, settings={"policy": "stop", "limits": LIMITS}, destination=str(tmp_path / "stop.csv")
+        )
+    assert not (tmp_path / "stop.csv").exists()

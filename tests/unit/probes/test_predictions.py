@@ -1,0 +1,70 @@
+"""What probes predicted comes back from their file as it was scored, and in the order of the configuration."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conceptdepth.activations.store import new_activations
+from conceptdepth.probes.estimators import ProbeSettings
+from conceptdepth.probes.predictions import read_curves
+from train_probes import train_probes
+
+CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}
+KINDS = ["ridge", "mass_mean", "logistic_regression"]
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    """Return scores and curves of two layers, trained by three probes that are not in the order of the alphabet."""
+    folder = tmp_path_factory.mktemp("cell")
+    prompts = [{"id": str(i), "label": i % 2, "group": str(i // 2)} for i in range(80)]
+    size = {"n_layers": 2, "d_model": 4, "prompts": prompts, "n_tokens": [1] * 80}
+    with new_activations(folder / "cell.h5", sites=["mlp_input"], **size) as file:
+        noise = np.random.default_rng(0).normal(size=(2, 80, 4))
+        file["embedding"][:] = noise[:1]
+        file["activations/mlp_input"][:] = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
+    train_probes(
+        str(folder / "cell.h5"),
+        cell=CELL,
+        settings=ProbeSettings(split="grouped", test_share=0.4, seeds=[9, 10], C=1.0, max_iter=100, kinds=KINDS),
+        controls={"targets": ["shuffled_labels"], "embedding_layer": True},
+        threads=1,
+        scores=str(folder / "scores.csv"),
+        probes=str(folder / "probes.h5"),
+        record="0" * 64,
+    )
+    return pd.read_csv(folder / "scores.csv"), list(read_curves(str(folder / "probes.h5"))), folder / "probes.h5"
+
+
+def test_curves_have_the_order_of_the_configuration_as_scores_do(cell):
+    scores, curves, _ = cell
+    assert list(scores["probe"].unique()) == KINDS
+    expected = [{**CELL, "site": site, "probe": probe} for site in ("embedding", "mlp_input") for probe in KINDS]
+    assert [curve.names for curve in curves] == expected
+
+
+def test_scores_begin_with_the_site_that_figures_show(cell):
+    scores, _, _ = cell
+    assert list(scores["site"].unique()) == ["mlp_input", "embedding"]
+    assert set(scores.loc[scores["site"] == "embedding", "n_layers"]) == {1}
+
+
+def test_accuracies_of_predictions_are_the_scores_of_the_concept(cell):
+    scores, curves, _ = cell
+    concept = (
+        scores[scores["target"] == "concept"].set_index(["site", "probe", "seed", "layer"])["accuracy"].sort_index()
+    )
+    for curve in curves:
+        found = sorted(
+            tuple((split.predicted == curve.labels[split.test]).mean(axis=1).tolist()) for split in curve.splits
+        )
+        expected = sorted(tuple(concept[curve.names["site"], curve.names["probe"], seed].tolist()) for seed in (9, 10))
+        assert found == expected
+
+
+def test_labels_and_groups_are_those_of_the_activations(cell):
+    _, curves, path = cell
+    with h5py.File(path) as file:
+        assert file["group"].asstr()[:].tolist() == curves[0].groups.tolist() == [str(i // 2) for i in range(80)]
+    names = np.unique(curves[0].groups.astype(str))
+    np.testing.assert_array_equal(names[curves[0].group_numbers], curves[0].groups.astype(str))

@@ -1,0 +1,83 @@
+"""The code digest follows imports and changes with meaning, not with layout."""
+
+import pytest
+from conceptdepth.provenance import digest
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A script that imports a module of one package, which imports one of another, and a module that nothing imports."""
+    monkeypatch.setattr(digest, "SCRIPTS", tmp_path)
+    files = {
+        "script.py": '"""Doc."""\n\nfrom conceptdepth.upper import first\n\nfirst.run()\n',
+        "conceptdepth/__init__.py": "",
+        "conceptdepth/upper/__init__.py": '"""A room."""\n',
+        "conceptdepth/upper/first.py": "def run():\n    from conceptdepth.lower.second import VALUE\n    return VALUE\n",
+        "conceptdepth/upper/other.py": "VALUE = 1\n",
+        "conceptdepth/lower/__init__.py": "",
+        "conceptdepth/lower/second.py": "VALUE = 1\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def fresh_digest() -> str:
+    for cached in (digest._parse, digest.imported_files, digest.syntax_sha256):
+        cached.cache_clear()
+    return digest.code_digest("script.py")
+
+
+BEHIND = [
+    "conceptdepth/__init__.py",
+    "conceptdepth/lower/__init__.py",
+    "conceptdepth/lower/second.py",
+    "conceptdepth/upper/__init__.py",
+    "conceptdepth/upper/first.py",
+    "script.py",
+]
+
+
+def test_imports_are_followed_into_packages(code):
+    assert [path.relative_to(code).as_posix() for path in digest.code_files("script.py")] == BEHIND
+
+
+@pytest.mark.parametrize("file", BEHIND)
+def test_a_real_change_changes_the_digest(code, file):
+    before = fresh_digest()
+    with (code / file).open("a") as stream:
+        stream.write("EXTRA = 2\n")
+    assert fresh_digest() != before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("script.py", '"""Doc."""', '"""Another docstring."""'),
+        ("script.py", "first.run()", "first.run()  # a comment"),
+        ("conceptdepth/upper/first.py", "    return VALUE", "    return (\n        VALUE\n    )"),
+        ("conceptdepth/upper/first.py", "def run():\n", 'def run():\n    """Docstring."""\n'),
+        ("conceptdepth/lower/second.py", "VALUE = 1", '"""New."""\nVALUE = 1\n"""What it is."""'),
+        ("conceptdepth/upper/__init__.py", "A room", "Another room"),
+        ("conceptdepth/upper/other.py", "VALUE = 1", "VALUE = 2"),
+    ],
+)
+def test_layout_comments_docstrings_and_other_modules_do_not(code, edit):
+    file, old, new = edit
+    before = fresh_digest()
+    content = (code / file).read_text()
+    assert old in content
+    (code / file).write_text(content.replace(old, new))
+    assert fresh_digest() == before
+
+
+def test_the_digest_of_a_real_script_names_the_modules_behind_it():
+    names = {f"{path.parent.name}/{path.name}" for path in digest.code_files("train_probes.py")}
+    assert {
+        "workflow_scripts/train_probes.py",
+        "probes/training.py",
+        "activations/store.py",
+        "ground/errors.py",
+    } <= names
+    assert "activations/extraction.py" not in names

@@ -1,0 +1,5 @@
+"""From prompts to vectors: passes through a model, the activation file, the worker that keeps a model loaded.
+
+In: prompts and a loaded model. Out: activation files (``store``), and what the model itself answers.
+May import: ground, provenance, datasets, models. One of two rooms that may import torch.
+"""

@@ -1,0 +1,118 @@
+"""What a model itself answers: its probabilities of the next token after a prompt and a cue.
+
+Each class has a word (``Yes``, ``No``). A model that knows an answer may begin it with a space or not, in lower
+or upper case; the probability of a class is the sum over all variants of its word that are one token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from conceptdepth.activations.collector import Vectors
+from conceptdepth.activations.extraction import last_states
+from conceptdepth.ground.errors import UserError
+from conceptdepth.models.loading import input_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROMPTS_AT_A_TIME = 64
+"""Prompts whose logits of the whole vocabulary are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of each prompt, each of shape (n_prompts,)."""
+
+    log_odds: NDArray[np.float32]
+    """Natural logarithm of the probability of class 1's answer over that of class 0's."""
+    mass: NDArray[np.float32]
+    """Probability of any of the answers, between 0 and 1."""
+    answered: NDArray[np.bool_]
+    """Whether the most probable token is one of the answers."""
+
+
+def asked(prompt: str, cue: str) -> str:
+    """Return a prompt with the cue on a line of its own."""
+    return f"{prompt}\n{cue}"
+
+
+def variants(word: str) -> list[str]:
+    """Return a word as it is, in lower and upper case and capitalised, each without and with a space before it."""
+    forms = (word, word.lower(), word.upper(), word.capitalize())
+    return list(dict.fromkeys(space + form for space in ("", " ") for form in forms))
+
+
+def answer_tokens(
+    tokenizer: "PreTrainedTokenizerBase", words: Sequence[str], *, cue: str, dataset: str, model: str
+) -> list[list[int]]:
+    """Return for each class the tokens that say its word after the cue.
+
+    A variant counts if it adds exactly one token to those of the cue, and no special one. Raises `UserError` for a
+    word without such a variant, and for two words that have one in common.
+    """
+    found = [sorted(_single_tokens(tokenizer, word, cue)) for word in words]
+    for number, (word, tokens) in enumerate(zip(words, found)):
+        if not tokens:
+            raise UserError(
+                f"datasets.{dataset}.classes[{number}].answer: {word!r} is not a single token of {model}, in any "
+                "casing; set another word."
+            )
+    if set(found[0]) & set(found[1]):
+        raise UserError(
+            f"datasets.{dataset}.classes: the answers {words[0]!r} and {words[1]!r} share a token of {model}; set "
+            "other words."
+        )
+    return found
+
+
+def _single_tokens(tokenizer: "PreTrainedTokenizerBase", word: str, cue: str) -> set[int]:
+    """Return the tokens of a word's variants. With the cue before it, as some tokenizers put a space before a text."""
+    before, *after = tokenizer(
+        [cue, *(cue + variant for variant in variants(word))], add_special_tokens=False
+    ).input_ids
+    added = {tokens[-1] for tokens in after if tokens[:-1] == before}
+    return added - set(tokenizer.all_special_ids)
+
+
+def score(
+    model: "PreTrainedModel",
+    tokens: Sequence[list[int]],
+    answers: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int,
+    fixed: bool = False,
+    name: str,
+) -> Scores:
+    """Score prompts by the next token; ``answers`` are those of class 0 and of class 1.
+
+    ``tokens``, ``batch_tokens``, ``fixed``, ``name`` and errors are those of
+    `conceptdepth.activations.extraction.extract`.
+    """
+    states = last_states(model.base_model, tokens, batch_tokens=batch_tokens, fixed=fixed, name=name)
+    starts = range(0, len(states), PROMPTS_AT_A_TIME)
+    parts = [_scores(_logits(model, states[start : start + PROMPTS_AT_A_TIME]), answers) for start in starts]
+    return Scores(*(np.concatenate(column) for column in zip(*parts)))
+
+
+def _logits(model: "PreTrainedModel", states: Vectors) -> torch.Tensor:
+    """Return the logits of the next token, shape (n_prompts, n_vocabulary)."""
+    head = model.get_output_embeddings()
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(states).to(input_device(model), head.weight.dtype)).float()
+    # Of the supported architectures, Gemma 2 and 3 alone change their logits after the head.
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray]:
+    """Return the fields of `Scores`."""
+    both = [token for tokens in answers for token in tokens]
+    class_0, class_1 = (logits[:, list(tokens)].logsumexp(1) for tokens in answers)
+    mass = (logits[:, both].logsumexp(1) - logits.logsumexp(1)).exp()
+    answered = torch.isin(logits.argmax(1), torch.tensor(both, device=logits.device))
+    return (class_1 - class_0).cpu().numpy(), mass.cpu().numpy(), answered.cpu().numpy()

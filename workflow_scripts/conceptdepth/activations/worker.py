@@ -1,0 +1,109 @@
+"""A process that keeps a model loaded, so that one load serves all cells of a model.
+
+Loading takes longer than many cells. The job of a cell asks the worker of its Snakemake, starting it if it is
+not there, to extract the cell; the job, not the worker, puts the result in place. They speak JSON lines over a
+Unix socket in a folder that only the user can enter. Jobs that run side by side share the model: each has a
+thread of the worker, which logs into the cell's own log file.
+
+A worker is private to one Snakemake, version of the code, interpreter, set of GPUs and SLURM job: they are in
+its address. It leaves when its Snakemake has ended, or after a minute without work; a job that dies takes its
+thread with it.
+"""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from conceptdepth.activations import server
+from conceptdepth.activations.address import address, locked
+from conceptdepth.activations.cell import Cell
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import SCRIPTS
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 60.0
+"""How long a job waits for a worker to start."""
+
+
+def extract_in_worker(cell: Cell, *, log_file: str, log_level: str, digest: str) -> dict[str, Any]:
+    """Let a worker extract a cell, put the result in place and return the worker's facts.
+
+    ``digest`` is the digest of the code, part of the worker's address. Raises `UserError` with the worker's
+    message if it fails.
+    """
+    final = Path(cell.destination)
+    # A name of its own: the thread of a job that died may not have noticed yet.
+    given = final.with_name(f".{final.name}.{os.getpid()}.worker")
+    wanted = asdict(replace(cell, destination=str(given)))
+    try:
+        outcome = _ask(address(digest), {"cell": wanted, "log_file": log_file, "log_level": log_level})
+        if "error" in outcome:
+            raise UserError(outcome["error"])
+        os.replace(given, final)
+        return outcome["facts"]
+    finally:
+        given.unlink(missing_ok=True)
+
+
+def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request and wait for the outcome; once more if the worker was dying when it was asked."""
+    for _ in range(2):
+        with _connect(path) as connection, connection.makefile("rw", encoding="utf-8") as stream:
+            answers = []
+            with suppress(ConnectionError):
+                stream.write(json.dumps(request) + "\n")
+                stream.flush()
+                answers = [json.loads(line) for line in stream]
+        if len(answers) == 2:
+            return answers[1]
+        if answers:
+            log.error("%s", path.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-5000:])
+            return {"error": "the worker died, perhaps for want of memory; run again to retry the cell."}
+    return {"error": "no worker answers; set execution.keep_model_loaded to false."}
+
+
+def _connect(path: Path) -> socket.socket:
+    """Connect to the worker, starting it if none listens; one job at a time, so that one alone is started."""
+    with locked(path, wait=True):
+        connection = _try_connect(path)
+        if connection is None:
+            _start(path)
+        deadline = time.monotonic() + START_SECONDS
+        while connection is None:
+            if time.monotonic() > deadline:
+                raise UserError("no worker started within a minute; set execution.keep_model_loaded to false.")
+            time.sleep(0.05)
+            connection = _try_connect(path)
+        return connection
+
+
+def _start(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with path.with_suffix(".log").open("w") as last_words:
+        subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", server.__name__, str(path)],
+            env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=last_words,
+            stderr=last_words,
+        )
+
+
+def _try_connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection

@@ -1,0 +1,224 @@
+"""What a job may know of the configuration: exactly what its outputs depend on.
+
+These values go into the ``params`` of rules. Snakemake reruns a job when they change, so they leave out
+what does not matter and stand in a fixed order.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from conceptdepth.datasets.sources import file_name
+from conceptdepth.depth.published import QUANTIZATION, SITE
+from conceptdepth.ground.files import ROOT, file_sha256
+from conceptdepth.ground.names import RANDOM, RERUN
+
+ENVIRONMENTS = ROOT / "envs"
+
+
+def in_order(value: Any) -> Any:
+    """Sort the keys of nested mappings: Snakemake would rerun a job because two keys changed places."""
+    return {key: in_order(value[key]) for key in sorted(value)} if isinstance(value, Mapping) else value
+
+
+def pinned(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source with a digest of its bytes; a local file or folder gets the one that it has now."""
+    path = Path(source.get("path", ""))
+    if "path" in source and path.is_file():
+        return in_order({**source, "sha256": file_sha256(path)})
+    if "path" in source and path.is_dir():
+        return in_order({**source, "samples_sha256": samples_sha256(path)})
+    return in_order(source)
+
+
+def samples_sha256(folder: Path) -> str:
+    """Return a digest of the files of a folder: their names, sizes, and 16 samples of 64 KiB from each.
+
+    Weights are gigabytes and a dry run has seconds. Other weights of the same shape differ in every sample;
+    the job that reads them hashes them whole.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as stream:
+            for number in range(16):
+                stream.seek(max(0, size - SAMPLE) * number // 15)
+                digest.update(stream.read(SAMPLE))
+    return digest.hexdigest()
+
+
+SAMPLE = 1 << 16
+"""Bytes of a sample."""
+
+
+STATEMENTS = ("source", "table", "columns", "parser", "classes", "drop", "max_words", "max_per_class")
+"""Keys of a dataset's entry that decide its statements."""
+
+
+def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return what the named keys of a registry entry decide, as far as it has them; null is as good as absent."""
+    return {key: DECISIVE.get(key, in_order)(entry[key]) for key in keys if entry.get(key) is not None}
+
+
+def unnamed(classes: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return what makes a statement a member of each class; what the class is called or answered with does not."""
+    return [in_order({key: value for key, value in cls.items() if key not in ("name", "answer")}) for cls in classes]
+
+
+DECISIVE: dict[str, Callable[[Any], Any]] = {"source": pinned, "classes": unnamed}
+"""Keys of registry entries of which more, or less, counts than what is written there."""
+
+
+def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[str, Any]:
+    """Return the settings that decide the activations of a weight format."""
+    settings = config["activations"]
+    weights = weight_format(config, quantization)
+    fixed = settings["fixed_batch_tokens"].get(weights)
+    if quantization == RERUN:
+        fixed = max(1, fixed // 2) if fixed else RERUN_TOKENS
+    return in_order(settings | {"fixed_batch_tokens": fixed, "weights": weights})
+
+
+RERUN_TOKENS = 64
+"""Most tokens of a pass of a rerun, unless the weight format has tokens of its own, of which it takes half."""
+
+
+def weight_format(config: Mapping[str, Any], quantization: str) -> str:
+    """Return the weight format that a cell's model is loaded in, `RANDOM` for none."""
+    return config["run"]["quantizations"][0] if quantization == RERUN else quantization
+
+
+def answer_words(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """Return what a model would say for class 0 and for class 1."""
+    return [cls.get("answer", cls["name"]) for cls in config["datasets"][dataset]["classes"]]
+
+
+def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) -> dict[str, Any]:
+    """Return the settings that decide a model's own answers: the words of class 0 and 1, the cue, tokens of a pass."""
+    words = answer_words(config, dataset)
+    fixed = config["activations"]["fixed_batch_tokens"].get(quantization)
+    return in_order(config["answers"] | {"words": words, "fixed_batch_tokens": fixed})
+
+
+PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+"""What packages of conda-forge are called on PyPI, where that differs."""
+
+
+@cache
+def pins(stage: str) -> dict[str, str]:
+    """Return the versions that ``envs/<stage>.yaml`` pins, by the packages' names on PyPI.
+
+    Without pip, which only brings files whose digest is checked.
+    """
+    content = yaml.safe_load((ENVIRONMENTS / f"{stage}.yaml").read_text(encoding="utf-8"))
+    versions = dict(dependency.split("=") for dependency in content["dependencies"])
+    return in_order({PYPI_NAMES.get(name, name): version for name, version in versions.items() if name != "pip"})
+
+
+def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str]:
+    """Return the pattern filled in for the file that a dataset is fetched as; a generator has none."""
+    source = config["datasets"][dataset]["source"]
+    return [] if "generator" in source else [pattern.format(dataset=dataset, file=file_name(source))]
+
+
+def chosen_grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the values of each wildcard that names a cell, as the section ``run`` has them."""
+    keys = {"model": "models", "quantization": "quantizations", "dataset": "datasets", "perturbation": "perturbations"}
+    return {wildcard: list(config["run"][key]) for wildcard, key in keys.items()}
+
+
+def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return `chosen_grid` with the controls that stand in the place of weight formats."""
+    names = chosen_grid(config)
+    first, *others = names["quantization"]
+    rerun = [RERUN] if config["drift"]["rerun"] else []  # Behind its format, of which the model is still loaded.
+    untrained = [RANDOM] if config["controls"]["random_weights"] else []
+    return names | {"quantization": [first, *rerun, *others, *untrained]}
+
+
+def compared(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the weight formats and perturbations that are compared: random weights are like nothing else."""
+    names = grid(config)
+    return {
+        "quantization": [name for name in names["quantization"] if name != RANDOM],
+        "perturbation": names["perturbation"],
+    }
+
+
+def compares(config: Mapping[str, Any]) -> bool:
+    """Tell whether activations are compared: it takes two weight formats or two perturbations."""
+    return config["drift"]["measured"] and max(map(len, compared(config).values())) > 1
+
+
+def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
+    """Return the place of a model in a weight format in the order of the run."""
+    names = grid(config)
+    formats = names["quantization"]
+    return names["model"].index(model) * len(formats) + formats.index(quantization)
+
+
+BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, RANDOM: 4}
+"""Memory of the weights at its peak, which for int8 and nf4 is while float32 weights are quantized."""
+
+
+def memory_mb(parameters: int, quantization: str) -> int:
+    """Return the memory that an extraction takes in MB: libraries, a batch and the output, then weights."""
+    return 1200 + parameters * BYTES_PER_PARAMETER[quantization] // 10**6
+
+
+def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without what the run does not select and what does not change results."""
+    chosen = {key: value for key, value in config.items() if key not in ("execution", "source_mirror")}
+    for registry in ("models", "datasets", "perturbations"):
+        chosen[registry] = {name: config[registry][name] for name in config["run"][registry]}
+    return in_order(chosen)
+
+
+def kinds(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what claims tell cells apart by: domains by dataset, and family and parameters by model, of the run."""
+    run = config["run"]
+    return {
+        "domains": {name: config["datasets"][name]["domain"] for name in run["datasets"]},
+        "models": {
+            name: [config["models"][name].get(key) for key in ("family", "parameters")] for name in run["models"]
+        },
+    }
+
+
+def claims(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the claims that are not left out."""
+    return in_order({name: claim for name, claim in config["claims"].items() if claim})
+
+
+def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what a reader calls models and datasets, by registry and name, in the order of the run."""
+    run, datasets = config["run"], config["datasets"]
+    return {
+        "models": {name: {"label": config["models"][name]["label"]} for name in run["models"]},
+        "datasets": {name: {key: datasets[name][key] for key in ("domain", "label")} for name in run["datasets"]},
+    }
+
+
+def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what names the cells of the run that have published numbers, by section and name; nothing if none has.
+
+    Those are cells of models and datasets with the key ``published``, on texts that are left as they are, in the
+    weight format and at the site of `conceptdepth.depth.published`.
+    """
+    run = config["run"]
+    found = {
+        key: {
+            name: chosen_keys(config[key][name], ["published"]) for name in run[key] if "published" in config[key][name]
+        }
+        for key in ("models", "datasets")
+    }
+    found["perturbations"] = {
+        name: {"prepend": []} for name in run["perturbations"] if not config["perturbations"][name]["prepend"]
+    }
+    read = QUANTIZATION in run["quantizations"] and SITE in config["activations"]["sites"]
+    return found if read and all(found.values()) else {}

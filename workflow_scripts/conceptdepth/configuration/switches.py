@@ -1,0 +1,77 @@
+"""One switch alone: the configuration under each switch of ``ablation.switches``, and the stages that it touches.
+
+A switch is a small overlay of the configuration. Of a cell under a switch only the stages run again that it touches
+and those that follow them; the others are the cell's own.
+"""
+
+import itertools
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from conceptdepth.configuration.settings import chosen_grid, extraction_settings
+
+ALL = "all"
+"""The switch that is all others together."""
+
+STAGES = ("datasets", "prompts", "activations", "probes")
+"""What a switch may touch, in running order."""
+
+
+def merged(config: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with an overlay over it: mappings are merged, all else is replaced."""
+    both = {
+        key: merged(config[key], value)
+        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping)
+        else value
+        for key, value in overlay.items()
+    }
+    return {**config, **both}
+
+
+def switches(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the overlay of each switch of ``ablation.run``, by name, and of `ALL` if there are several."""
+    each = {name: config["ablation"]["switches"][name] for name in config["ablation"]["run"]}
+    nothing: dict[str, Any] = {}
+    return each | ({ALL: reduce(merged, each.values(), nothing)} if len(each) > 1 else {})
+
+
+def under(config: Mapping[str, Any], wildcards: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the configuration of a job: under its wildcard ``switch`` if it has one, else as it is."""
+    switch = wildcards.get("switch")
+    return merged(config, switches(config)[switch]) if switch else config
+
+
+def touched(config: Mapping[str, Any], cell: Mapping[str, str], stage: str) -> bool:
+    """Tell whether a stage of a cell is made anew under the cell's switch: if it, or one before, has other settings."""
+    own, switched = (_settings_until(stage, given, cell) for given in (config, under(config, cell)))
+    return own != switched
+
+
+def _settings_until(stage: str, config: Mapping[str, Any], cell: Mapping[str, str]) -> list[Any]:
+    """Return what decides the stages up to this one; a job before the extraction has no weight format."""
+    dataset = dict(config["datasets"][cell["dataset"]])
+    by_stage = {
+        "prompts": (dataset.pop("template"), config["prompts"], config["perturbations"].get(cell.get("perturbation"))),
+        "datasets": dataset,
+        "activations": extraction_settings(config, cell.get("quantization", "")),
+        "probes": config["probes"],
+    }
+    return [by_stage[name] for name in STAGES[: STAGES.index(stage) + 1]]
+
+
+def switched_cells(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the wildcards of every switch on every cell of the run that it touches."""
+    names = {"switch": list(switches(config))} | chosen_grid(config)
+    cells = [dict(zip(names, values)) for values in itertools.product(*names.values())]
+    return [cell for cell in cells if touched(config, cell, STAGES[-1])]
+
+
+def upstream(config: Mapping[str, Any], cell: Mapping[str, str], stage: str, pattern: str) -> str:
+    """Return the path of what a stage made for a cell under a switch: the cell's own file if the switch comes later.
+
+    ``{ablation}`` and ``{ablated}`` in the pattern stand for the folder and the rule's suffix of what a switch touches.
+    """
+    anew = touched(config, cell, stage)
+    places = {"ablation": f"ablation/{cell['switch']}/", "ablated": f"__ablated/{cell['switch']}"}
+    return pattern.format(**cell, **(places if anew else dict.fromkeys(places, "")))

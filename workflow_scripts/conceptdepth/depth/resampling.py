@@ -1,0 +1,127 @@
+"""How sure is a curve? A bootstrap over groups of statements, and permutations of their labels.
+
+Statements of a group (claims about one city) are no independent draws, so that groups are what is drawn, with all their
+statements (the cluster bootstrap; Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8),
+and what is permuted. Both depend on a seed and on the dataset's groups alone: all cells of a dataset get the same
+draws, so that differences between layers, models, weight formats and perturbations are paired. Probes are not trained
+again: intervals are about statements that are asked of given probes, and splits are averaged.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import false_discovery_control
+
+from conceptdepth.probes.predictions import Curve, Split
+
+Values = NDArray[np.float64]
+
+Groups = NDArray[np.object_]
+
+
+def accuracy(curve: Curve, weights: Values | None = None) -> Values:
+    """Return the accuracy of each layer, the mean over splits.
+
+    ``weights`` of groups, shape (n_draws, n_groups) in the order of ``np.unique``, give shape (n_draws, n_layers), NaN
+    where no statement has a weight in any split; without them all count once, shape (n_layers,).
+    """
+    of_splits = [_of_split(curve, split, weights) for split in curve.splits]
+    known = ~np.isnan(of_splits)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, of_splits, 0).sum(axis=0) / known.sum(axis=0)
+
+
+def _of_split(curve: Curve, split: Split, weights: Values | None) -> Values:
+    correct = (split.predicted == curve.labels[split.test]).astype(float)
+    if weights is None:
+        return correct.mean(axis=1)
+    of_statements = weights[:, curve.group_numbers[split.test]]
+    with np.errstate(invalid="ignore"):
+        return of_statements @ correct.T / of_statements.sum(axis=1, keepdims=True)
+
+
+def group_weights(groups: Groups, *, draws: int, seed: int, n_drawn: int | None = None) -> Values:
+    """Return how often each group is drawn, shape (draws, n_groups), in the order of ``np.unique``.
+
+    As many groups are drawn as there are, or ``n_drawn``, as if the dataset were of that size.
+    """
+    n = len(np.unique(groups.astype(str)))
+    drawn = n if n_drawn is None else n_drawn
+    return _generator(groups, seed).multinomial(drawn, np.full(n, 1 / n), size=draws).astype(float)
+
+
+def halves(groups: Groups, *, seed: int) -> NDArray[np.bool_]:
+    """Return which groups, in the order of ``np.unique``, are in a random half of them."""
+    n = len(np.unique(groups.astype(str)))
+    return _generator(groups, seed).permutation(n) < n // 2
+
+
+def _generator(groups: Groups, seed: int) -> np.random.Generator:
+    names = "\n".join(np.unique(groups.astype(str)))
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(names.encode()).digest()[:8])])
+
+
+def permuted_labels(labels: NDArray[np.int8], groups: Groups, *, permutations: int, seed: int) -> NDArray[np.int8]:
+    """Return permutations of labels that respect groups, shape (permutations, n_statements).
+
+    The labels of whole groups go to other groups of as many statements, and are permuted within each (multi-level
+    block permutation; Winkler et al. 2015, NeuroImage 123, 253-268): how labels depend on each other within groups
+    stays, what they have to do with statements goes.
+    """
+    draw = _generator(groups, seed)
+    permuted = np.tile(labels, (permutations, 1))
+    for members in _blocks(groups):
+        for row in permuted:
+            row[members] = draw.permuted(draw.permutation(row[members]), axis=1)
+    return permuted
+
+
+def _blocks(groups: Groups) -> Iterator[NDArray[np.int64]]:
+    """Yield, for each size of groups, the statements of such groups, shape (n_groups, size)."""
+    numbers, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)[1:]
+    order = np.split(np.argsort(numbers, kind="stable"), np.cumsum(sizes)[:-1])
+    for size in np.unique(sizes):
+        yield np.stack([order[group] for group in np.flatnonzero(sizes == size)])
+
+
+def p_above_chance(curve: Curve, permuted: NDArray[np.int8]) -> Values:
+    """Return, for each layer, a p value of "accuracy is chance", valid for all layers together, shape (n_layers,).
+
+    Accuracies in units of their standard deviation under permutation are compared with the largest of any layer in each
+    permutation (single-step max T of Westfall and Young 1993, *Resampling-Based Multiple Testing*): the chance that
+    any layer looks this good if none knows a thing.
+    """
+    null = np.mean([_under(split, permuted) for split in curve.splits], axis=0)
+    mean, spread = null.mean(axis=0), null.std(axis=0)
+    spread = np.where(spread > 0, spread, np.inf)  # A probe that always says the same is never above chance.
+    largest = ((null - mean) / spread).max(axis=1)
+    found = (accuracy(curve) - mean) / spread
+    at_least = (largest[:, np.newaxis] >= found - 1e-9).sum(axis=0)
+    return (1 + at_least) / (1 + len(permuted))
+
+
+def _under(split: Split, permuted: NDArray[np.int8]) -> Values:
+    """Return accuracies with permuted labels, shape (permutations, n_layers)."""
+    signs, predicted = 2.0 * permuted[:, split.test] - 1, 2.0 * split.predicted - 1
+    return (signs @ predicted.T / len(split.test) + 1) / 2
+
+
+def interval(draws: Values, level: float) -> tuple[Values, Values]:
+    """Return the percentile interval of draws along the first axis, of those that are not NaN; NaN if there is none."""
+    some = ~np.isnan(draws).all(axis=0)
+    if not np.any(some) or not len(draws):
+        return np.full(draws.shape[1:], np.nan)[()], np.full(draws.shape[1:], np.nan)[()]
+    outside = 100 * (1 - level) / 2
+    low, high = np.nanpercentile(np.where(some, draws, 0), [outside, 100 - outside], axis=0)
+    return np.where(some, low, np.nan)[()], np.where(some, high, np.nan)[()]
+
+
+def adjusted(p_values: ArrayLike, correction: str) -> Values:
+    """Return p values adjusted for their number, ``bh`` or ``by`` as of SciPy; those that are NaN do not count."""
+    given = np.asarray(p_values, dtype=float)
+    found, known = np.full(given.shape, np.nan), ~np.isnan(given)
+    if known.any():
+        found[known] = false_discovery_control(given[known], method=correction)
+    return found

@@ -1,0 +1,77 @@
+"""One look for all figures, and how they are written."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from conceptdepth.ground.files import complete_file
+from conceptdepth.provenance.record import PREFIX
+
+# A dictionary and not a matplotlibrc file: as code it is part of the digest that reruns stale figures.
+STYLE: Any = {
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "conceptdepth",
+}
+"""Settings of matplotlib for every figure; text stays text in SVG, and equal data give equal bytes."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000", "#9467BD")
+"""The palette of Okabe and Ito, which readers with any colour vision can tell apart, and two more."""
+
+WORDS = {
+    "fp32": "32-bit float",
+    "bf16": "bfloat16",
+    "int8": "8-bit integer",
+    "nf4": "4-bit NormalFloat",
+    "random": "random weights",
+    "rerun": "first format, run again",
+    "mlp_input": "MLP input",
+    "residual": "residual stream",
+}
+"""What readers call what the configuration names."""
+
+CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
+"""Look of the line at the accuracy of always naming the larger class."""
+
+PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
+"""Look of published curves; their colour is that of the computed ones."""
+
+Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""What `conceptdepth.configuration.settings.figure_labels` returns."""
+
+
+def word(name: str) -> str:
+    """Return a reader's name for a configured name."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def columns_of(panels: int) -> int:
+    """Return how many panels stand side by side: all, or about as many as there are rows if they are many."""
+    return panels if panels <= 4 else math.ceil(math.sqrt(panels))
+
+
+def save_figure(figure: Figure, *, svg: str, png: str, record: str, dots_per_inch: int) -> None:
+    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata."""
+    with mpl.rc_context(STYLE):
+        with complete_file(svg) as part:
+            figure.savefig(part, format="svg", metadata={"Date": None, "Identifier": PREFIX + record})
+        with complete_file(png) as part:
+            figure.savefig(part, format="png", dpi=dots_per_inch, metadata={"Identifier": PREFIX + record})
+    plt.close(figure)

@@ -1,0 +1,85 @@
+"""Where the weights of a fetched model lie, on this machine and without the network."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import file_sha256
+
+
+def weight_files(model_json: str | Path, folder: str | Path) -> list[tuple[Path, str]]:
+    """Return path and recorded SHA-256 of every file of a model; see `model_folder`."""
+    weights = model_folder(model_json, folder)
+    files = json.loads(Path(model_json).read_text(encoding="utf-8"))["files"]
+    return [(weights / name, facts["sha256"]) for name, facts in files.items()]
+
+
+def check_weights(model_json: str | Path, folder: str | Path, copy: Path | None = None) -> None:
+    """Compare every file of a model, or of a copy of it, with ``model.json``.
+
+    Raises `UserError` if one is not what was fetched.
+    """
+    weights = model_folder(model_json, folder)
+    for path, sha256 in weight_files(model_json, folder):
+        path = copy / path.relative_to(weights) if copy else path
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise UserError(f"{path} is not what was fetched; delete {copy or model_json} and run again.")
+
+
+def staged(model_json: str | Path, scratch: str) -> Path:
+    """Return the folder of a copy of a model on this machine's own disk, made by the first job that wants it here.
+
+    Environment variables in ``scratch`` are filled in. Raises `UserError` if it is no folder or cannot hold the copy.
+    """
+    root = Path(os.path.expandvars(scratch))
+    if not root.is_dir():
+        raise UserError(f"execution.scratch: {scratch} is no folder on {platform.node()}.")
+    digest = hashlib.sha256(Path(model_json).read_bytes()).hexdigest()[:16]
+    place = root / f"conceptdepth-{os.getuid()}-{digest}"
+    with open(root / f"{place.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Others wait for the copy.
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(dir=root, prefix="conceptdepth-part-") as part:
+                _copy(model_json, Path(part) / "model", scratch)
+                os.replace(Path(part) / "model", place)
+    return place
+
+
+def _copy(model_json: str | Path, place: Path, scratch: str) -> None:
+    weights = model_folder(model_json)
+    try:
+        for path, _ in weight_files(model_json, "."):
+            copied = place / path.relative_to(weights)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copied)
+    except OSError as error:
+        raise UserError(f"execution.scratch: {path} cannot be copied to {scratch} ({error.strerror}).") from None
+
+
+def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
+    """Return the folder of weights that ``model.json`` points to, without touching the network.
+
+    Relative paths start at ``folder``, the one that Snakemake works in.
+    Raises `UserError` if the weights are gone.
+    """
+    where = json.loads(Path(model_json).read_text(encoding="utf-8"))["where"]
+    if "hf" in where:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            return Path(snapshot_download(where["hf"], revision=where["revision"], local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise UserError(
+                f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
+            ) from None
+    weights = Path(folder) / where["folder"]
+    if not weights.is_dir():
+        raise UserError(f"the weights in {where['folder']} are gone; delete {model_json} and run again.")
+    return weights

@@ -1,0 +1,46 @@
+"""Decisions of a fitted probe or baseline, and scikit-learn's scores of them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
+from sklearn.pipeline import Pipeline
+
+from conceptdepth.probes.description import surprise
+
+
+def negative_log_loss(model: Any, features: NDArray[Any], labels: NDArray[np.int8]) -> float:
+    """Return scikit-learn's score ``neg_log_loss``, which takes a third of the time of a choice of C."""
+    return -log_loss(labels, model.decision_function(features))
+
+
+def log_loss(labels: NDArray[np.int8], log_odds: NDArray[np.float64]) -> float:
+    """Return the mean of -log of the probability of each label, in nats."""
+    return surprise(labels, log_odds) * float(np.log(2)) / len(labels)
+
+
+def decide(pipeline: Pipeline, features: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the decision for each statement, shape (n,), above 0 for class 1."""
+    if hasattr(pipeline, "decision_function"):
+        return pipeline.decision_function(features)
+    smallest = np.finfo(float).eps
+    probability = np.clip(pipeline.predict_proba(features)[:, 1], smallest, 1 - smallest)
+    return np.log(probability) - np.log1p(-probability)
+
+
+def score(labels: NDArray[np.int8], decision: NDArray[np.float64], *, has_probabilities: bool) -> dict[str, float]:
+    """Return scikit-learn's scores of decisions, by the names of ``layer_scores.csv``.
+
+    The log loss, in nats, takes decisions as log-odds. It is NaN for probes that are not fitted to probabilities: a
+    sigmoid of their decision would be one, but of an arbitrary scale.
+    """
+    predicted = (decision > 0).astype(int)
+    return {
+        "accuracy": accuracy_score(labels, predicted),
+        "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+        "f1": f1_score(labels, predicted, zero_division=0.0),
+        "auc": roc_auc_score(labels, decision),
+        "mcc": matthews_corrcoef(labels, predicted),
+        "log_loss": log_loss(labels, decision) if has_probabilities else np.nan,
+    }

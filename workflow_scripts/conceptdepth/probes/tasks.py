@@ -1,0 +1,113 @@
+"""What probes are trained for: the concept, and controls that say how much of a score is the probe's own doing.
+
+``shuffled_labels`` are the labels in another order: nothing can be learnt, and a score beyond chance is an error of the
+procedure. ``control_task`` (Hewitt and Liang 2019, arXiv 1909.03368) gives each group one random label, so that it
+can only be memorised, group by group; accuracy on the concept minus accuracy on it is the *selectivity* of a probe.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conceptdepth.probes.splits import Indices, Split, folds_of
+
+CONCEPT = "concept"
+"""The target that is the dataset's own labels."""
+
+SHUFFLED_LABELS = "shuffled_labels"
+CONTROL_TASK = "control_task"
+
+CONTROLS = (SHUFFLED_LABELS, CONTROL_TASK)
+"""Targets beside the concept, ``controls.targets``."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One target on one split: what a probe of each layer is trained and tested for."""
+
+    target: str
+    """`CONCEPT` or one of `CONTROLS`."""
+    seed: int
+    """Seed of the split."""
+    train: Indices
+    """Statements that are trained on."""
+    test: Indices
+    """Statements that are tested."""
+    labels: NDArray[np.int8]
+    """The target's label of each statement, shape (n_statements,)."""
+    groups: NDArray[np.object_]
+    """Statements of one value stay together when a training part is cut, shape (n_statements,)."""
+    folds: Sequence[tuple[Indices, Indices]] = field(default=())
+    """Folds of the training part for the choice of C, see `conceptdepth.probes.splits.folds_of`; none if
+    nothing is to choose."""
+
+
+def tasks_of(
+    labels: NDArray[np.int8],
+    groups: NDArray[np.object_],
+    splits: Iterable[Split],
+    *,
+    controls: Sequence[str],
+    test_share: float,
+    choose: bool,
+) -> Iterator[Task]:
+    """Yield, for each split, the concept and then its controls. Only the concept has folds, if there is a choice.
+
+    A dataset without groups of two or more statements has no control task, see `control_task`.
+    """
+    for seed, train, test in splits:
+        folds = folds_of(labels[train], groups[train], seed=seed) if choose else []
+        yield Task(CONCEPT, seed, train, test, labels, groups, folds)
+        if SHUFFLED_LABELS in controls:
+            yield Task(SHUFFLED_LABELS, seed, train, test, shuffled(labels, (train, test), seed), groups)
+        if CONTROL_TASK in controls and has_control_task(groups):
+            yield control_task(labels, groups, test_share=test_share, seed=seed)
+
+
+def shuffled(labels: NDArray[np.int8], parts: Iterable[Indices], seed: int) -> NDArray[np.int8]:
+    """Return the labels permuted within each part, so that each keeps its share of the classes."""
+    draw = np.random.default_rng(seed)
+    permuted = labels.copy()
+    for part in parts:
+        permuted[part] = draw.permutation(labels[part])
+    return permuted
+
+
+def has_control_task(groups: NDArray[np.object_]) -> bool:
+    """Tell whether at least two groups have two or more statements."""
+    return bool((np.unique(groups.astype(str), return_counts=True)[1] > 1).sum() > 1)
+
+
+def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, test_share: float, seed: int) -> Task:
+    """Return the task to tell a random label of each group, after Hewitt and Liang (2019).
+
+    Their control task labels each *type* of word at random, and types of the test part have been seen in training: what
+    it scores is how well a probe memorises types. Here groups are the types. On a split that holds out whole groups
+    there would be nothing to measure, since labels of unseen groups cannot be known: the score would be chance for
+    every probe. So this task has a split of its own *within* groups: of each with two or more statements about
+    ``test_share`` are tested, at least one, and at least one trained on. Groups of one statement are left out of both
+    parts.
+
+    Classes are in the proportions of the concept. A probe that scores high reads from the vectors which group a
+    statement belongs to and has room to remember a label for each. Selectivity compares that with the concept, which
+    is tested on groups that it never saw and to which memory is of no use: it says how much more easily the concept
+    is found than something arbitrary is memorised by the same probe from about as many statements.
+    """
+    draw = np.random.default_rng(seed)
+    names, numbers, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
+    train: list[int] = []
+    test: list[int] = []
+    for group in np.flatnonzero(sizes > 1):
+        members = draw.permutation(np.flatnonzero(numbers == group))
+        n_test = int(np.clip(round(test_share * len(members)), 1, len(members) - 1))
+        test += members[:n_test].tolist()
+        train += members[n_test:].tolist()
+    used = np.flatnonzero(sizes > 1)
+    ones = int(np.clip(round(labels.mean() * len(used)), 1, len(used) - 1))
+    of_group = np.zeros(len(names), dtype=np.int8)
+    of_group[draw.permutation(used)[:ones]] = 1
+    # Statements and not groups are cut apart for a description length: a group must come in several portions.
+    alone = np.arange(len(labels)).astype(object)
+    return Task(CONTROL_TASK, seed, np.sort(train), np.sort(test), of_group[numbers], alone)

@@ -1,0 +1,75 @@
+"""What every script does around its work: log to the job's file, report errors to a person, keep a record."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.record import JobRecord, is_record
+
+log = logging.getLogger("conceptdepth")
+
+RUN_VARIABLE = "CONCEPTDEPTH_RUN"
+"""Environment variable with the SLURM job, if any, and the process id of the Snakemake that a job belongs to."""
+
+LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
+"""Format of a line of a log file."""
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[JobRecord]:
+    """Run a script's work with its log file as standard output and error, and write its record.
+
+    Gives the record, whose id figures carry. A `UserError` ends the job with its one sentence; any other
+    exception leaves its traceback in the log.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with logging_to(path, snakemake.config["execution"]["log_level"]):
+        try:
+            record = begin_record(snakemake)
+            yield record
+            record.write([output for output in snakemake.output if not is_record(output)], snakemake.output.record)
+        except UserError as error:
+            log.error("Error: %s", error)
+            raise SystemExit(1) from None
+        except Exception:
+            log.exception("Error: this should not have happened; please report it.")
+            raise SystemExit(1) from None
+
+
+def begin_record(snakemake: Any) -> JobRecord:
+    """Return the record of a job that begins."""
+    params = dict(snakemake.params.items())
+    del params["code"]  # The record has it with the files behind it.
+    return JobRecord(
+        rule=snakemake.rule,
+        wildcards=dict(snakemake.wildcards.items()),
+        software=params.pop("software"),
+        params=params,
+        inputs=list(snakemake.input),
+    )
+
+
+@contextmanager
+def logging_to(path: str | Path, level: str) -> Iterator[None]:
+    """Append all that is logged or printed, by libraries written in C too, to a file."""
+    kept = (sys.stdout, sys.stderr, os.dup(1), os.dup(2))
+    with open(path, "a", encoding="utf-8", buffering=1) as stream:
+        sys.stdout = sys.stderr = stream
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        logging.basicConfig(stream=stream, level=level, format=LOG_LINE, datefmt=LOG_DATE, force=True)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = kept[:2]
+            for number, descriptor in ((1, kept[2]), (2, kept[3])):
+                os.dup2(descriptor, number)
+                os.close(descriptor)

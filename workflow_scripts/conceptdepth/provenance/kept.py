@@ -1,0 +1,54 @@
+"""Cells that survive the failure of another one of their group.
+
+On a cluster all cells of a model in a weight format travel as one job, and if one of them fails, or the time is up,
+Snakemake deletes the outputs of all. So each finished cell has a second name, a hard link that Snakemake does not know,
+with the id of its record in it: the same job on the same bytes takes it back instead of computing it. The links go when
+the last of the group is done.
+"""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from conceptdepth.ground.files import complete_file
+
+
+def keep(path: str | Path, record: str, facts: dict[str, Any]) -> None:
+    """Give a finished file its second name, with facts of the process that made it; older ones of it go.
+
+    Does nothing on a file system without hard links.
+    """
+    path = Path(path)
+    release(path.parent, path.name)
+    with suppress(OSError):
+        with complete_file(_facts(path, record)) as part:
+            part.write_text(json.dumps(facts), encoding="utf-8")
+        os.link(path, _link(path, record))
+
+
+def take_back(path: str | Path, record: str) -> dict[str, Any] | None:
+    """Put a file that the same job made before under its own name again, and return the facts, or None."""
+    path = Path(path)
+    try:
+        facts = json.loads(_facts(path, record).read_text(encoding="utf-8"))
+        path.unlink(missing_ok=True)
+        os.link(_link(path, record), path)
+    except OSError:
+        return None
+    return facts
+
+
+def release(folder: Path, name: str = "*") -> None:
+    """Remove the second names of a file, or of all files in a folder."""
+    for link in folder.glob(f".{name}.*.kept*"):
+        link.unlink(missing_ok=True)
+
+
+def _link(path: Path, record: str) -> Path:
+    return path.with_name(f".{path.name}.{record[:16]}.kept")
+
+
+def _facts(path: Path, record: str) -> Path:
+    return path.with_name(f".{path.name}.{record[:16]}.kept.json")

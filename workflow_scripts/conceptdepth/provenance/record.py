@@ -1,0 +1,161 @@
+"""The record of a job: what it read, did and wrote.
+
+Every job writes one, ``results/provenance/<rule>/<wildcards>.json``, as a declared output::
+
+    format, format_version   "conceptdepth-record", 1
+    id                       SHA-256 of the fields that decide the outputs (`IDENTITY`): the same job on the
+                             same bytes has the same id on any machine and day. Figures, reports and HDF5
+                             files carry it.
+    rule, wildcards, params  as Snakemake knows them
+    code                     the digest of the script, and the SHA-256 of the syntax of each file behind it
+    software                 the pinned versions of the rule's environment
+    inputs                   path, bytes and sha256 of each file that was read, and the id of its record
+    upstream                 path and sha256 of the records of the inputs
+    outputs                  path, bytes and sha256 of each file that was written
+    seeds                    the params that are seeds
+    environment              versions that ran, CPU and GPU, BLAS
+    git                      commit, and whether tracked files differed from it
+    started, ended           UTC; seconds and peak_memory_mb beside them, and what else was measured
+    seal                     SHA-256 of all of the above
+
+Records name their inputs' records by hash, so none can be edited without breaking those made from it.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import complete_file, file_sha256
+from conceptdepth.provenance.digest import code_digest, code_hashes, script_of
+from conceptdepth.provenance.environment import environment, git_state, peak_memory_mb
+
+FORMAT = "conceptdepth-record"
+FORMAT_VERSION = 1
+
+RECORDS = Path("results/provenance")
+"""Folder of the records, from the folder that Snakemake works in."""
+
+PREFIX = "conceptdepth:record:"
+"""What stands before a record's id in the metadata of a file."""
+
+IDENTITY = ("rule", "wildcards", "params", "code", "software", "inputs")
+"""Fields that decide what a job writes."""
+
+KEYS = {*IDENTITY, "format", "format_version", "id", "upstream", "outputs", "environment", "git", "started", "ended"}
+"""Fields that readers rely on."""
+
+RecordContent = dict[str, Any]
+
+
+class JobRecord:
+    """The record of a job that is running. It is written when the job has succeeded."""
+
+    def __init__(
+        self,
+        *,
+        rule: str,
+        wildcards: Mapping[str, str],
+        params: Mapping[str, Any],
+        inputs: Sequence[str],
+        software: Mapping[str, str],
+    ) -> None:
+        """Read the clock and hash the inputs; inputs that are records become ``upstream``."""
+        self._clock = time.perf_counter()
+        records = [path for path in inputs if is_record(path)]
+        made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
+        script = script_of(rule)
+        self.content: RecordContent = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "id": "",
+            "rule": rule,
+            "wildcards": dict(wildcards),
+            "params": dict(params),
+            "code": {"digest": code_digest(script), "files": code_hashes(script)},
+            "software": dict(software),
+            "inputs": [describe(path) | {"record": made_by.get(path)} for path in inputs if path not in records],
+            "upstream": [{"path": path, "sha256": file_sha256(path)} for path in records],
+            "started": now(),
+        }
+        self.content["id"] = self.id = record_id(self.content)
+        self.environment: dict[str, Any] = {}
+        """Facts to add to the environment, such as the device."""
+        self.measured: dict[str, float] = {}
+        """What else was measured, such as the seconds of a part."""
+        self.peak_memory_mb = 0
+        """Peak memory of another process that worked for this job."""
+
+    def write(self, outputs: Sequence[str], path: str) -> None:
+        """Hash the outputs, gather the facts of this run and write the record."""
+        content = self.content | {
+            "outputs": [describe(output) for output in outputs],
+            "seeds": dict(seeds_in(self.content["params"])),
+            "environment": environment(self.content["software"]) | self.environment,
+            "git": git_state(),
+            "ended": now(),
+            "seconds": round(time.perf_counter() - self._clock, 2),
+            "peak_memory_mb": max(peak_memory_mb(), self.peak_memory_mb),
+            "measured": self.measured,
+        }
+        with complete_file(path) as part:
+            part.write_text(json.dumps(sealed(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def is_record(path: str | Path) -> bool:
+    """Tell whether a path is that of a record."""
+    return Path(path).suffix == ".json" and Path(path).is_relative_to(RECORDS)
+
+
+def read_record(path: str | Path) -> RecordContent:
+    """Read a record. Raises `UserError` if it is none, or of another version of the format."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content.keys() >= KEYS and (content["format"], content["format_version"]) == (FORMAT, FORMAT_VERSION):
+            return content
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise UserError(f"{path} is no readable record; delete it and run again.")
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Return path, size and SHA-256 of a file."""
+    return {"path": str(path), "bytes": Path(path).stat().st_size, "sha256": file_sha256(path)}
+
+
+def record_id(content: Mapping[str, Any]) -> str:
+    """Return the id that belongs to the fields of a record that decide its outputs."""
+    identity = {key: content[key] for key in IDENTITY}
+    # Not the records of the inputs: whoever made these bytes, this job does the same with them.
+    identity["inputs"] = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in content["inputs"]]
+    return hash_of(identity)
+
+
+def sealed(content: Mapping[str, Any]) -> RecordContent:
+    """Return a record with the seal that belongs to its content."""
+    body = {key: value for key, value in content.items() if key != "seal"}
+    return body | {"seal": hash_of(body)}
+
+
+def hash_of(value: Any) -> str:
+    """Return the SHA-256 of a value as JSON with sorted keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seeds_in(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the params named ``seed`` or ``seeds``, wherever they stand, with their path."""
+    for key, value in params.items():
+        if key in ("seed", "seeds"):
+            yield prefix + key, value
+        elif isinstance(value, Mapping):
+            yield from seeds_in(value, f"{prefix}{key}.")
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
