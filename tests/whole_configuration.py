@@ -1,6 +1,8 @@
 """The configuration as the workflow has it: the files of config/, overlays over them, defaults below."""
 
+import copy
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,5 +30,10 @@ def configured(*overlays: Mapping[str, Any] | str) -> dict[str, Any]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the content of a file of config/."""
+    """Return the content of a file of config/, for the caller to change."""
+    return copy.deepcopy(_content(name))
+
+
+@cache
+def _content(name: str) -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))

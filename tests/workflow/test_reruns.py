@@ -157,6 +157,8 @@ MODULES = {
     **dict.fromkeys(
         modules("configuration", "__init__", "changes", "check", "costs", "plan", "settings", "switches"), []
     ),
+    **dict.fromkeys(modules("configuration", "origins", "schema"), []),
+    **dict.fromkeys(modules("commands", "__init__", "config", "keys"), []),
     "provenance/memory": [],
     "depth/sample_size": [],
 }

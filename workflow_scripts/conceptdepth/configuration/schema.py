@@ -59,3 +59,15 @@ def _defaults(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, content["default"]
         elif "properties" in content and (section := dict(_defaults(content))):
             yield key, section
+
+
+def ordered(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with its keys in the order of the schema, and names that a user chose in their own."""
+    return _ordered(config, schemas()[MAIN])
+
+
+def _ordered(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    known = schema.get("properties", {})
+    names = [*(key for key in known if key in config), *(key for key in config if key not in known)]
+    values = ((name, config[name], known.get(name, {})) for name in names)
+    return {name: _ordered(value, below) if isinstance(value, Mapping) else value for name, value, below in values}
