@@ -22,10 +22,22 @@ def project(tmp_path_factory):
     return project
 
 
+COMMAND = """
+import sys
+sys.path.insert(0, "workflow_scripts")
+from conceptdepth.commands.config import run
+from conceptdepth.ground.errors import UserError
+arguments = sys.argv[1:]
+try:
+    sys.exit(run([word for word in arguments if word != "--all"], everything="--all" in arguments))
+except UserError as error:
+    sys.exit(f"Error: {error}")
+"""
+
+
 def printed(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What the command answers to options."""
-    command = "import sys; sys.path.insert(0, 'workflow_scripts'); from conceptdepth.commands.config import run; sys.exit(run(sys.argv[1:]))"
-    return project.run(sys.executable, "-c", command, *arguments)
+    return project.run(sys.executable, "-c", COMMAND, *arguments)
 
 
 def test_all_of_it_is_what_snakemake_merges(project):

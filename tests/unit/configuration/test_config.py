@@ -222,9 +222,12 @@ def test_the_table_of_data_is_that_of_the_registry(config):
 def test_every_schema_key_is_described():
     def undescribed(schema, where):
         for key, value in schema.get("properties", {}).items():
-            if "description" not in value and "$ref" not in value:
+            if "description" not in value and set(value) != {"$ref"}:
                 yield f"{where}.{key}"
             yield from undescribed(value, f"{where}.{key}")
+        for inner in ("additionalProperties", "items"):
+            if "properties" in (entries := schema.get(inner) or {}) and "switches" not in where:
+                yield from undescribed(entries, f"{where}.<name>")
 
     for path in (ROOT / "config" / "schemas").glob("*.yaml"):
         schema = yaml.safe_load(path.read_text())

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conceptdepth.commands import keys
 from conceptdepth.commands.keys import BEGIN, END, renewed, run, table, values
 from conceptdepth.ground.errors import UserError
 from whole_configuration import configuration
@@ -29,9 +30,15 @@ def test_a_page_without_a_place_for_the_table_is_left_alone():
         renewed(f"{END}{BEGIN}")
 
 
-def test_options_are_refused(capsys):
-    assert run(["--all"]) == 1
-    assert capsys.readouterr().err == "Error: conceptdepth keys takes no options, and got --all.\n"
+def test_running_it_writes_the_page(tmp_path, monkeypatch):
+    page = PAGE.read_text()
+    (tmp_path / "README.md").write_text(page.replace("| `probes.C` | `1.0` |", "| `probes.C` | `2.0` |"))
+    (tmp_path / "config.yaml").write_text((PAGE.parent / "config.yaml").read_text())
+    for name in ("models", "datasets", "claims"):
+        (tmp_path / f"{name}.yaml").touch()
+    monkeypatch.setattr(keys, "CONFIG", tmp_path)
+    assert run() == 0
+    assert (tmp_path / "README.md").read_text() == page
 
 
 def test_every_value_of_the_default_run_has_its_row():

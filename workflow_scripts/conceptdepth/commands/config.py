@@ -3,7 +3,6 @@
 Of the registries only what the run selects, unless all is asked for.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,6 @@ import yaml
 
 from conceptdepth.configuration.origins import Layers, layers
 from conceptdepth.configuration.schema import ordered
-from conceptdepth.ground.errors import UserError
 
 REGISTRIES = ("models", "datasets")
 
@@ -20,18 +18,13 @@ WIDEST = 50
 """Comments stand in one column, behind values that end before this one; longer lines push theirs on."""
 
 
-def run(options: Sequence[str]) -> int:
-    """Print the configuration that these options, ``--all`` or Snakemake's, lead to."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="conceptdepth config", allow_abbrev=False)
-    parser.add_argument("--all", action="store_true", help="print the registries of models and datasets whole")
-    chosen, of_snakemake = parser.parse_known_args(options)
-    try:
-        found = layers(of_snakemake)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    config = found.config if chosen.all else selected(found.config)
-    print(text(found, ordered(config)), end="")
+def run(of_snakemake: Sequence[str], *, everything: bool = False) -> int:
+    """Print the configuration that these options of Snakemake lead to, with ``everything`` the registries whole.
+
+    Raises `UserError` if the configuration, or an option, is wrong.
+    """
+    found = layers(of_snakemake)
+    print(text(found, ordered(found.config if everything else selected(found.config))), end="")
     return 0
 
 
@@ -66,7 +59,3 @@ def scalar(value: Any) -> str:
         value, default_flow_style=True, default_style=style, width=sys.maxsize, allow_unicode=True, sort_keys=False
     )
     return plain.removesuffix("\n").removesuffix("\n...")
-
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))

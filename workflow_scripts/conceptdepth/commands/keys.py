@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -19,18 +19,10 @@ BEGIN, END = "<!-- keys: written by `conceptdepth keys` -->\n", "<!-- end of key
 HEAD = "| key | unless set | values | what |\n| --- | --- | --- | --- |\n"
 
 
-def run(options: Sequence[str]) -> int:
-    """Write the page; there are no options."""
-    if options:
-        print(f"Error: conceptdepth keys takes no options, and got {' '.join(options)}.", file=sys.stderr)
-        return 1
+def run() -> int:
+    """Write the page anew. Raises `UserError` if it has no place for the table."""
     page = CONFIG / "README.md"
-    try:
-        content = renewed(page.read_text(encoding="utf-8"))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    page.write_text(content, encoding="utf-8")
+    page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 
@@ -125,7 +117,3 @@ def code(value: Any) -> str:
     """Return a value as it would stand in a file, set as code."""
     text = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize, allow_unicode=True, sort_keys=False)
     return f"`{text.removesuffix(chr(10)).removesuffix(chr(10) + '...')}`"
-
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
