@@ -260,7 +260,7 @@ def test_a_broken_record_is_named_when_the_report_is_built(run):
     (run.folder / "results/provenance/plot_depths.json").write_text("{")
     result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
     assert result.returncode == 1
-    assert "results/provenance/plot_depths.json is no readable record; delete it and run again." in result.stderr
+    assert "results/provenance/plot_depths.json is not a readable record; delete it and run again." in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -86,7 +86,7 @@ def test_weights_are_copied_to_the_scratch_folder_once(model_json, folder, tmp_p
 
 
 def test_a_scratch_folder_that_is_none_or_is_full_is_named(model_json, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"execution.scratch: \$NOWHERE is no folder on"):
+    with pytest.raises(UserError, match=r"execution.scratch: \$NOWHERE is not a folder on"):
         staged(model_json, "$NOWHERE")
 
     def full(*_):

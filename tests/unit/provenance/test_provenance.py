@@ -91,7 +91,7 @@ def test_seeds_are_found_at_any_depth():
 def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"record.json is no readable record; delete it and run again\."):
+    with pytest.raises(UserError, match=r"record.json is not a readable record; delete it and run again\."):
         read_record(path)
 
 

@@ -100,9 +100,9 @@ def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
 def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float) -> str:
     """Return supported, contradicted or undecided.
 
-    A claim of a direction is decided by the sign of a difference that is there at the level of the test, adjusted for
-    the number of claims. One of equality is supported if the whole interval is within the margin, and contradicted if
-    the difference is there and beyond it.
+    A claim of a direction is decided by the sign of the difference, if that is significant after adjustment for the
+    number of claims. A claim of equality is supported if the whole interval is within the margin, and contradicted if
+    the difference is significant and beyond the margin.
     """
     there = p_adjusted <= 1 - level
     if claim.expected == "equal":

@@ -1,4 +1,4 @@
-"""The one exception that carries a message for a person."""
+"""Errors that a person reads, and the signal that ends work early."""
 
 
 class UserError(Exception):
@@ -11,4 +11,4 @@ def one_of(names: object) -> str:
 
 
 class NotWanted(Exception):
-    """Ends work whose result nobody wants any more."""
+    """Ends work whose result is no longer wanted."""

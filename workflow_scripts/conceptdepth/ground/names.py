@@ -1,4 +1,4 @@
-"""What vectors and cells are called that curves are held against."""
+"""Names of the controls: the vectors and cells that curves are compared with."""
 
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
@@ -7,7 +7,7 @@ RANDOM = "random"
 """Stands in the place of a weight format for a model of the same architecture that was never trained."""
 
 RERUN = "rerun"
-"""Stands in the place of a weight format for the first one of the run, run once more with other tokens in a pass."""
+"""Stands in the place of a weight format for the first one of the run, run a second time with other tokens in a pass."""
 
 CONTROL_FORMATS = (RANDOM, RERUN)
-"""What stands in the place of a weight format and is none: nothing is claimed about it."""
+"""Names that stand in the place of a weight format without being one: no claim is made about them."""

@@ -55,7 +55,7 @@ class Curve:
 
     @cached_property
     def group_numbers(self) -> Indices:
-        """What `conceptdepth.datasets.groups.group_numbers` returns of the groups."""
+        """Number of each statement's group, see `conceptdepth.datasets.groups.group_numbers`."""
         return group_numbers(self.groups)
 
 

@@ -11,7 +11,7 @@ from conceptdepth.provenance.findings import Audit
 from conceptdepth.provenance.record import RecordContent
 
 NO_SETTINGS = ("labels", "configuration", "targets", "published")
-"""Params that a reader of a chain need not see: names, and what the other jobs have among their own."""
+"""Params that are left out of a chain: labels, and copies of settings that other jobs of it show."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def stages(audit: Audit) -> list[Stage]:
 
 
 def machine_and_code(audit: Audit) -> dict[str, str]:
-    """Return which code, software and machines stand behind the chain, by name."""
+    """Return the code, software, machines and time behind the chain, by name."""
     records = audit.records.values()
     commits = {r["git"]["commit"][:12] + (" with changes" if r["git"]["dirty"] else "") for r in records if r["git"]}
     machines = {f"{r['environment'].get('device', 'cpu')} ({r['environment']['cpu']})" for r in records}
@@ -53,7 +53,7 @@ def machine_and_code(audit: Audit) -> dict[str, str]:
 
 
 def readable(time: str) -> str:
-    """Write the time of a record for a person, who is told that it is UTC."""
+    """Write the time of a record for a person, without the zone, which is UTC."""
     return time.replace("T", " ").removesuffix("+00:00")
 
 
@@ -105,7 +105,7 @@ def _sources(records: Sequence[RecordContent]) -> Iterator[str]:
 
 
 def _brief(key: str, value: Any) -> Any:
-    """Write a list as words, and of a hash what tells it from others; the records have it whole."""
+    """Write a list as words and a hash by its beginning; the records have it whole."""
     if isinstance(value, list):
         return " ".join(map(str, value))
     return f"{value[:16]}..." if key.endswith("sha256") else value

@@ -23,9 +23,9 @@ def code_digest(script: str) -> str:
 
 
 def script_of(rule: str) -> str:
-    """Return the script of a rule: the one of its name, or of what stands in it before two underscores.
+    """Return the script of a rule: the one with its name, up to two underscores.
 
-    A rule that is another one with other files (``use rule train_probes as train_probes__ablated``) runs its script.
+    ``use rule train_probes as train_probes__ablated`` runs the script of ``train_probes`` on other files.
     """
     return f"{rule.partition('__')[0]}.py"
 

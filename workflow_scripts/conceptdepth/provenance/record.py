@@ -38,7 +38,7 @@ FORMAT = "conceptdepth-record"
 FORMAT_VERSION = 1
 
 RECORDS = Path("results/provenance")
-"""Folder of the records, from the folder that Snakemake works in."""
+"""Folder of the records, relative to the folder that Snakemake works in."""
 
 PREFIX = "conceptdepth:record:"
 """What stands before a record's id in the metadata of a file."""
@@ -64,7 +64,7 @@ class JobRecord:
         inputs: Sequence[str],
         software: Mapping[str, str],
     ) -> None:
-        """Read the clock and hash the inputs; inputs that are records become ``upstream``."""
+        """Start the clock and hash the inputs; those that are records become ``upstream``."""
         self._clock = time.perf_counter()
         records = [path for path in inputs if is_record(path)]
         made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
@@ -119,7 +119,7 @@ def read_record(path: str | Path) -> RecordContent:
             return content
     except (OSError, ValueError, AttributeError):
         pass
-    raise UserError(f"{path} is no readable record; delete it and run again.")
+    raise UserError(f"{path} is not a readable record; delete it and run again.")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 def record_id(content: Mapping[str, Any]) -> str:
     """Return the id that belongs to the fields of a record that decide its outputs."""
     identity = {key: content[key] for key in IDENTITY}
-    # Not the records of the inputs: whoever made these bytes, this job does the same with them.
+    # Without the records of the inputs: it does not matter to this job who made these bytes.
     identity["inputs"] = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in content["inputs"]]
     return hash_of(identity)
 
