@@ -115,7 +115,7 @@ def estimate(
 
 
 def _held_out(curve: Curve, weights: Values, half: NDArray[np.bool_]) -> Values:
-    """Return held-out peaks, shape (draws,): chosen on one half of the groups, reported on the other, mean of both ways."""
+    """Return held-out peaks, shape (draws,): chosen on one half of groups, reported on the other, both ways."""
     one, other = accuracy(curve, weights * half), accuracy(curve, weights * ~half)
     return (held_out_peak(one, other) + held_out_peak(other, one)) / 2
 

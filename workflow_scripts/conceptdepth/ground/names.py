@@ -7,7 +7,7 @@ RANDOM = "random"
 """Stands in the place of a weight format for a model of the same architecture that was never trained."""
 
 RERUN = "rerun"
-"""Stands in the place of a weight format for the first one of the run, run a second time with other tokens in a pass."""
+"""Stands in the place of a weight format for the first one of the run, run again with other tokens in a pass."""
 
 CONTROL_FORMATS = (RANDOM, RERUN)
 """Names that stand in the place of a weight format without being one: no claim is made about them."""

@@ -1,9 +1,9 @@
 """Finished cells survive when another cell of their group fails.
 
 On a cluster all cells of a model in a weight format travel as one job, and if one of them fails, or the time is up,
-Snakemake deletes the outputs of all. So each finished cell gets a second name, a hard link that Snakemake does not know,
-with the id of its record in it. The next attempt at the same job on the same bytes takes it back instead of computing it.
-The links are removed when the last cell of the group is done.
+Snakemake deletes the outputs of all. So each finished cell gets a second name, a hard link that Snakemake does not
+know, with the id of its record in it. The next attempt at the same job on the same bytes takes it back instead of
+computing it. The links are removed when the last cell of the group is done.
 """
 
 import json
@@ -16,7 +16,7 @@ from conceptdepth.ground.files import complete_file
 
 
 def keep(path: str | Path, record: str, facts: dict[str, Any]) -> None:
-    """Give a finished file its second name and keep the facts of the process that made it; older links to it are removed.
+    """Give a finished file its second name, with facts of the process that made it, and remove its older links.
 
     Does nothing on a file system without hard links.
     """
