@@ -12,7 +12,7 @@ from snakemake.exceptions import RuleException, WorkflowError
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, ExecutionSettings, OutputSettings, ResourceSettings
 
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Plan:
 def planned(arguments: Sequence[str]) -> Iterator[Plan]:
     """Plan a run as ``snakemake --dry-run`` does with these arguments, profiles included.
 
-    Raises `UserError` with Snakemake's own words if it refuses.
+    Raises `UserError` with Snakemake's own words if it refuses, `UsageError` if it does not know the arguments.
     """
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         try:
@@ -44,8 +44,12 @@ def planned(arguments: Sequence[str]) -> Iterator[Plan]:
 
 
 def _plan(api: SnakemakeApi, arguments: Sequence[str]) -> Plan:
-    with contextlib.redirect_stderr(io.StringIO()):  # It says which profiles it read.
-        _, options = parse_args(list(arguments))
+    said = io.StringIO()  # Which profiles it read, or what is wrong with the arguments: the usage, then a line.
+    try:
+        with contextlib.redirect_stderr(said):
+            _, options = parse_args(list(arguments))
+    except SystemExit:
+        raise UsageError(said.getvalue().strip().rpartition("error: ")[2]) from None
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=options.cores or 1),
         config_settings=ConfigSettings(config=parse_config(options.config), configfiles=options.configfile),

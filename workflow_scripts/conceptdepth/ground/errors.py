@@ -4,6 +4,15 @@
 class UserError(Exception):
     """Something a user can put right, told in one sentence: what is wrong, where, and what is allowed."""
 
+    exit_code = 1
+    """Of the command that it ends."""
+
+
+class UsageError(UserError):
+    """Words on a command line that a command does not take."""
+
+    exit_code = 2
+
 
 def one_of(names: object) -> str:
     """List names for an error message: ``a, b, c``."""

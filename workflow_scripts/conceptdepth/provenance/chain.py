@@ -32,7 +32,7 @@ def stages(audit: Audit) -> list[Stage]:
     for record in audit.records.values():
         by_rule.setdefault(record["rule"], []).append(record)
     return [
-        Stage(rule, _deed(rule), len(records), [*filter(None, [_shared(records)]), *_sources(records)])
+        Stage(rule, _deed(records[0]), len(records), [*filter(None, [_shared(records)]), *_sources(records)])
         for rule, records in by_rule.items()
     ]
 
@@ -68,9 +68,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _deed(rule: str) -> str:
+def _deed(record: RecordContent) -> str:
+    script = record["code"].get("script") or script_of(record["rule"])  # Records of earlier versions do not name it.
     try:
-        tree = ast.parse((SCRIPTS / script_of(rule)).read_text(encoding="utf-8"))
+        tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
         return ""  # The audit says that it is gone or changed.
     return (ast.get_docstring(tree) or "").partition("\n")[0]

@@ -15,7 +15,7 @@ from conceptdepth.ground.files import SCRIPTS
 def code_digest(script: str) -> str:
     """Return the digest of a script and of every ``conceptdepth`` module that it imports, transitively.
 
-    ``script`` is a file name inside ``workflow_scripts/``. Two versions share a digest exactly when their
+    ``script`` is a path from ``workflow_scripts/``. Two versions share a digest exactly when their
     parsed syntax, docstrings aside, is the same.
     """
     lines = [f"{name} {digest}" for name, digest in code_hashes(script).items()]

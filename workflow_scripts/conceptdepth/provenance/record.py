@@ -7,7 +7,7 @@ Every job writes one, ``results/provenance/<rule>/<wildcards>.json``, as a decla
                              same bytes has the same id on any machine and day. Figures, reports and HDF5
                              files carry it.
     rule, wildcards, params  as Snakemake knows them
-    code                     the digest of the script, and the SHA-256 of the syntax of each file behind it
+    code                     the script, its digest, and the SHA-256 of the syntax of each file behind it
     software                 the pinned versions of the rule's environment
     inputs                   path, bytes and sha256 of each file that was read, and the id of its record
     upstream                 path and sha256 of the records of the inputs
@@ -31,7 +31,7 @@ from typing import Any
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
-from conceptdepth.provenance.digest import code_digest, code_hashes, script_of
+from conceptdepth.provenance.digest import code_digest, code_hashes
 from conceptdepth.provenance.environment import environment, git_state, peak_memory_mb
 
 FORMAT = "conceptdepth-record"
@@ -59,16 +59,19 @@ class JobRecord:
         self,
         *,
         rule: str,
+        script: str,
         wildcards: Mapping[str, str],
         params: Mapping[str, Any],
         inputs: Sequence[str],
         software: Mapping[str, str],
     ) -> None:
-        """Start the clock and hash the inputs; those that are records become ``upstream``."""
+        """Start the clock and hash the inputs; those that are records become ``upstream``.
+
+        ``script`` is a path from the folder of the scripts.
+        """
         self._clock = time.perf_counter()
         records = [path for path in inputs if is_record(path)]
         made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
-        script = script_of(rule)
         self.content: RecordContent = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -76,7 +79,7 @@ class JobRecord:
             "rule": rule,
             "wildcards": dict(wildcards),
             "params": dict(params),
-            "code": {"digest": code_digest(script), "files": code_hashes(script)},
+            "code": {"script": script, "digest": code_digest(script), "files": code_hashes(script)},
             "software": dict(software),
             "inputs": [describe(path) | {"record": made_by.get(path)} for path in inputs if path not in records],
             "upstream": [{"path": path, "sha256": file_sha256(path)} for path in records],
