@@ -84,6 +84,10 @@ class Project:
             command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | variables
         )
 
+    def conceptdepth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Type a command about the run."""
+        return self.run(sys.executable, "-m", "conceptdepth", *arguments)
+
     def git(self, *arguments: str) -> str:
         """Run git, which must succeed."""
         who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]

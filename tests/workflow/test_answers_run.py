@@ -1,7 +1,6 @@
 """What the models themselves answer: asked for, it makes its table and figure; the default run knows nothing of it."""
 
 import re
-import sys
 
 import pandas as pd
 import pytest
@@ -71,7 +70,7 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answer
     for text in ("Coins", "Claims", "probe, best layer", "own answer", "Area under the ROC curve"):
         assert text in svg
     assert (answered.folder / "results/figures/answers.png").read_bytes().startswith(b"\x89PNG")
-    result = answered.run(sys.executable, "workflow_scripts/audit.py", "results/figures/answers.png")
+    result = answered.conceptdepth("audit", "results/figures/answers.png")
     assert result.returncode == 0, result.stdout + result.stderr
     for rule in ("score_answers", "train_probes", "fetch_model"):
         assert rule in result.stdout

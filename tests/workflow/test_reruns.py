@@ -155,10 +155,33 @@ MODULES = {
     **dict.fromkeys(modules("figures", "__init__", "style", "curves"), ["plot_*", "audit_results"]),
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
-        modules("configuration", "__init__", "changes", "check", "costs", "plan", "settings", "switches"), []
+        modules(
+            "configuration", "__init__", "assumptions", "changes", "check", "costs", "plan", "settings", "switches"
+        ),
+        [],
     ),
     "provenance/memory": [],
-    "depth/sample_size": [],
+    **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
+    # What a person types.
+    "__main__": [],
+    **dict.fromkeys(
+        modules(
+            "commands",
+            "__init__",
+            "archive",
+            "audit",
+            "costs",
+            "costs_table",
+            "data",
+            "items",
+            "jobs",
+            "main",
+            "report",
+            "screen",
+            "why",
+        ),
+        [],
+    ),
 }
 
 

@@ -116,7 +116,7 @@ def test_claims_are_held_against_the_run_and_the_published_numbers(rigorous):
 
 
 def test_all_of_it_is_audited(rigorous):
-    result = rigorous.run(sys.executable, "workflow_scripts/audit.py", "--all")
+    result = rigorous.conceptdepth("audit", "--all")
     assert "intact" in result.stdout
 
 

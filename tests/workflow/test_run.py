@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 
 import h5py
 import pandas as pd
@@ -163,7 +162,7 @@ def test_a_model_without_a_revision_is_held_at_the_commit_that_main_was(project)
     def fetched(*arguments):
         result = project.snakemake(target, *arguments)
         assert result.returncode == 0, result.stderr
-        audit = project.run(sys.executable, "workflow_scripts/audit.py", "--all")
+        audit = project.conceptdepth("audit", "--all")
         assert audit.stdout.splitlines()[-1].startswith("intact: ")
         revision = json.loads((project.folder / target).read_text())["where"]["revision"]
         assert f"cached: hf tests/cached, revision {revision}" in audit.stdout

@@ -36,7 +36,12 @@ def folder(tmp_path, monkeypatch):
 
 def record_of_a_job(path="results/provenance/train_probes/a.json", inputs=("in.txt",), params=PARAMS):
     record = JobRecord(
-        rule="train_probes", wildcards={"cell": "a"}, params=params, inputs=inputs, software=settings.pins("probes")
+        rule="train_probes",
+        script="train_probes.py",
+        wildcards={"cell": "a"},
+        params=params,
+        inputs=inputs,
+        software=settings.pins("probes"),
     )
     record.write(["out.txt"], path)
     return read_record(path)

@@ -45,18 +45,24 @@ def above_zero(what: str) -> Any:
 
 def positive(text: str) -> float:
     """Read a number above 0."""
-    number = float(text)
-    if not number > 0:
+    if not (found := number(text)) > 0:
         raise typer.BadParameter(f"{text} is not above 0.")
-    return number
+    return found
 
 
 def a_share(text: str) -> float:
     """Read a number between 0 and 1."""
-    number = float(text)
-    if not 0 < number < 1:
+    if not 0 < (found := number(text)) < 1:
         raise typer.BadParameter(f"{text} is not between 0 and 1.")
-    return number
+    return found
+
+
+def number(text: str) -> float:
+    """Read a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number.") from None
 
 
 ANY = "[OPTIONS] [ARGUMENTS OF SNAKEMAKE]"
@@ -211,9 +217,17 @@ def main() -> NoReturn:
     except UserError as error:
         message, code = str(error), error.exit_code
     except typer.TyperException as error:  # Words that it does not know.
-        message, code = error.format_message(), error.exit_code
+        message, code = with_hint(error), error.exit_code
     print(f"Error: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def with_hint(error: typer.TyperException) -> str:
+    """Return what Typer complains of, and where to look, unless it says that itself."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or message.endswith("?"):
+        return message
+    return f"{message.removesuffix('.')}; `{context.command_path} --help` lists what there is."
 
 
 def check_folder() -> None:

@@ -48,7 +48,9 @@ def _plan(api: SnakemakeApi, arguments: Sequence[str]) -> Plan:
     try:
         with contextlib.redirect_stderr(said):
             _, options = parse_args(list(arguments))
-    except SystemExit:
+    except SystemExit as end:
+        if not end.code:
+            raise  # It was asked for its version.
         raise UsageError(said.getvalue().strip().rpartition("error: ")[2]) from None
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=options.cores or 1),
