@@ -10,6 +10,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from conceptdepth.configuration import settings, switches
 from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration.schema import filled
 from conceptdepth.provenance.digest import code_digest
 from conceptdepth.ground.errors import UserError
 from conceptdepth.provenance.job import RUN_VARIABLE
@@ -27,6 +28,9 @@ keep_memory_in_results()
 slurm_job = os.environ.get("SLURM_JOB_ID", "")
 if not (slurm_job and os.environ.get(RUN_VARIABLE, "").startswith(f"{slurm_job}/")):
     os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}"
+
+# The files of the configuration say what a person chose, the schema all else. Jobs read this file too.
+config.update(filled(config))
 
 try:
     check_config(config)

@@ -156,7 +156,7 @@ MODULES = {
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
         modules(
-            "configuration", "__init__", "assumptions", "changes", "check", "costs", "plan", "settings", "switches"
+            "configuration", *"__init__ assumptions changes check costs origins plan schema settings switches".split()
         ),
         [],
     ),
@@ -167,18 +167,7 @@ MODULES = {
     **dict.fromkeys(
         modules(
             "commands",
-            "__init__",
-            "archive",
-            "audit",
-            "costs",
-            "costs_table",
-            "data",
-            "items",
-            "jobs",
-            "main",
-            "report",
-            "screen",
-            "why",
+            *"__init__ archive audit config costs costs_table data items jobs keys main options report screen why".split(),
         ),
         [],
     ),

@@ -6,11 +6,11 @@ called, so that ``--help`` and the completion of a shell answer at once.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
+from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, UserError, one_of
@@ -24,49 +24,18 @@ app = typer.Typer(
 )
 
 
-class WithSnakemake(TyperCommand):
-    """A subcommand that hands on the words that it does not know, in their order."""
+@app.command(cls=WithSnakemake, options_metavar=ANY)
+def config(
+    context: typer.Context,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print the registries of models and datasets whole.")
+    ] = False,
+) -> int:
+    """Print the whole configuration, and where each value is from."""
+    from conceptdepth.commands.config import run
 
-    allow_extra_args = True
-    ignore_unknown_options = True
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Leave ``--``, which ends a list of values, and what is behind it to Snakemake."""
-        end = args.index("--") if "--" in args else len(args)
-        super().parse_args(ctx, args[:end])
-        ctx.args = [*ctx.args, *args[end:]]
-        return ctx.args
-
-
-def above_zero(what: str) -> Any:
-    """Return an option that takes a number above 0."""
-    return typer.Option(help=what, parser=positive, metavar="NUMBER")
-
-
-def positive(text: str) -> float:
-    """Read a number above 0."""
-    if not (found := number(text)) > 0:
-        raise typer.BadParameter(f"{text} is not above 0.")
-    return found
-
-
-def a_share(text: str) -> float:
-    """Read a number between 0 and 1."""
-    if not 0 < (found := number(text)) < 1:
-        raise typer.BadParameter(f"{text} is not between 0 and 1.")
-    return found
-
-
-def number(text: str) -> float:
-    """Read a number."""
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no number.") from None
-
-
-ANY = "[OPTIONS] [ARGUMENTS OF SNAKEMAKE]"
-"""What a subcommand takes that plans a run."""
+    return run(context.args, everything=everything)
 
 
 @app.command(cls=WithSnakemake, options_metavar=ANY)
@@ -205,6 +174,14 @@ def jobs(
 def data() -> int:
     """Print DATA.md: the table of all datasets in the registry."""
     from conceptdepth.commands.data import run
+
+    return run()
+
+
+@app.command()
+def keys() -> int:
+    """Write the table of keys in config/README.md anew."""
+    from conceptdepth.commands.keys import run
 
     return run()
 
