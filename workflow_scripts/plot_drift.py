@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
         handles = [
             Line2D([], [], color=COLOURS[number % len(COLOURS)], label=name) for number, (name, _) in enumerate(lines)
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
+        legend_below(figure, handles, columns=min(len(handles), 4))
     return figure
 
 
@@ -84,10 +84,5 @@ def draw_line(axis: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_drift(pd.read_csv(snakemake.input.drift), snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
-        )
+        figure = plot_drift(pd.read_csv(snakemake.input.drift), snakemake.params.labels)
+        save_for_job(figure, snakemake, record.id)

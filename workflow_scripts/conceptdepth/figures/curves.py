@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, word
+from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, legend_below, word
 
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
@@ -99,10 +99,4 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
         fixed.insert(0, models[scores["model"].iloc[0]])
     splits = scores["seed"].nunique()
     band = f"; mean and range of {splits} splits" if splits > 1 else ""
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        title=", ".join(fixed) + band,
-        title_fontsize=8.5,
-    )
+    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band)
