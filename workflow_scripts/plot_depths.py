@@ -5,7 +5,8 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.style import COLOURS, STYLE, Labels, legend_below, save_for_job, word
-from conceptdepth.ground.names import CONTROL_FORMATS
+from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
+from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a panel for each model, a row for each dataset in it a line for each variant that is no control."""
-    depths = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
+    depths = at_first(depths, PROBED)
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
     models = list(labels["models"])

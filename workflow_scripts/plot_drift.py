@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
+from conceptdepth.ground.names import PROBED
+from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -27,7 +29,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value, as are site and probe.
     """
-    drift = drift[(drift["site"] == drift["site"].iloc[0]) & (drift["probe"] == drift["probe"].iloc[0])]
+    drift = at_first(drift, PROBED)
     lines = list(comparisons(drift))
     models, datasets = list(labels["models"]), list(labels["datasets"])
     panels = [(model, column) for model in models for column in TITLES]

@@ -115,7 +115,8 @@ MODULES = {
     "__init__": EVERYTHING,
     **dict.fromkeys(modules("ground", "__init__", "errors", "files"), EVERYTHING),
     "ground/jsonl": AFTER["prepare_dataset"],
-    "ground/names": FROM_EXTRACTION,
+    "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
+    "ground/tables": ["plot_*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("provenance", "__init__", "digest", "environment", "job", "record"), EVERYTHING),
     **dict.fromkeys(modules("provenance", "audit", "chain", "findings", "metadata"), ["audit_results"]),
     "provenance/kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
@@ -149,6 +150,7 @@ MODULES = {
     **dict.fromkeys(modules("depth", "definitions", "above", "estimates"), AFTER["estimate_depth"]),
     "depth/resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
     "depth/drift": AFTER["measure_drift"],
+    "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     "depth/simulation": [],  # As its rule.
     "depth/claims": AFTER["check_claims"],
     "depth/published": ["plot_accuracy", "check_claims", "audit_results"],

@@ -8,6 +8,7 @@ import sys
 import h5py
 import pandas as pd
 import pytest
+from conceptdepth.ground.names import SCORED
 from project import OVERLAY, REVISION
 
 CELLS = [
@@ -49,7 +50,7 @@ def test_every_output_is_made(finished):
 def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
     scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
     assert len(scores) == len(CELLS) * 3 * 2  # layers, seeds
-    keys = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target", "layer", "seed"]
+    keys = [*SCORED, "layer", "seed"]
     assert not scores.duplicated(keys).any()
     assert scores["accuracy"].between(0, 1).all()
     depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, legend_below, word
+from conceptdepth.ground.names import SCORED
+from conceptdepth.ground.tables import at_first
 
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
@@ -60,11 +62,8 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """Keep, of every column that names a cell, all values if it is compared and else the first."""
-    for column in ("quantization", "perturbation", "site", "probe", "target"):
-        if column != compare:
-            scores = scores[scores[column] == scores[column].iloc[0]]
-    return scores
+    """Keep the first value of every column that names a curve, but for models, datasets and what is compared."""
+    return at_first(scores, [column for column in SCORED if column not in ("model", "dataset", compare)])
 
 
 def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
