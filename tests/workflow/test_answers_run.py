@@ -12,7 +12,6 @@ TABLE = "results/tables/direct_answers.csv"
 CELLS = [
     f"tiny/{quantization}/{dataset}.clean" for quantization in GRID["quantizations"] for dataset in GRID["datasets"]
 ]
-"""Enough: each loads its model anew."""
 
 SCORES = {f"score_answers/{cell}" for cell in CELLS}
 COINS = {job for job in SCORES if "/coins." in job}

@@ -133,12 +133,21 @@ MODULES = {
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
     **dict.fromkeys(
         modules(
-            "activations", "__init__", "address", "cell", "collector", "extraction", "forward", "packing", "server"
+            "activations",
+            "__init__",
+            "address",
+            "cell",
+            "collector",
+            "extraction",
+            "forward",
+            "packing",
+            "request",
+            "server",
         ),
         FROM_EXTRACTION,
     ),
     **dict.fromkeys(modules("activations", "store", "worker"), FROM_EXTRACTION),
-    "activations/answers": [],  # Its jobs have to be asked for.
+    **dict.fromkeys(modules("activations", "answers", "answer_cell"), []),  # Its jobs have to be asked for.
     **dict.fromkeys(modules("probes", "__init__", "splits", "tasks"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
