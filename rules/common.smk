@@ -50,7 +50,7 @@ def sources(pattern):
 
 
 def figures(pattern):
-    """Return the pattern filled in with name and rule of each figure that the grid allows: comparisons need two of a kind."""
+    """Return the pattern filled in for each figure that the grid allows and its rule; comparisons need two of a kind."""
     grid = settings.grid(config)
     compared = [f"{name}s" for name in ("perturbation", "quantization") if len(grid[name]) > 1]
     rules = {"accuracy": "plot_accuracy", "depths": "plot_depths"}
