@@ -10,6 +10,7 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
+from conceptdepth.ground.names import CURVE
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.metadata import embedded_id
@@ -18,8 +19,6 @@ from project import Project
 from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"
-
-CELL = ["model", "quantization", "dataset", "perturbation"]
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_sample_sizes_are_said_for_every_cell_and_depth(run):
     result = run.conceptdepth("items", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "peak_depth")
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)
-    depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index([*CELL, "site", "probe"])
+    depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index(list(CURVE))
     assert len(rows) == len(depths)
     for row in rows:
         assert row["n_test"] == depths.loc[tuple(row[name] for name in depths.index.names), "n_test"]

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from conceptdepth.ground.names import CELL
+
 EXPECTED = ("higher", "lower", "equal")
 """What a claim can say of the first of two."""
 
@@ -86,11 +88,12 @@ def _effect(result: Any, n_datasets: int, mean: float, level: float) -> Effect:
 
 def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """Return ``dataset`` and ``difference`` for each pair of cells that are alike but for what is compared."""
+    others = [name for name in CELL if name not in ("model", "dataset", claim.compare)]
     if claim.compare == SIZE:
-        alike = ["family", "dataset", "quantization", "perturbation"]
+        alike = ["family", "dataset", *others]
         ordered = table.sort_values("parameters")
         return ordered.assign(difference=ordered.groupby(alike)[claim.quantity].diff()).dropna(subset="difference")
-    alike = ["model", "dataset", *({"quantization", "perturbation"} - {claim.compare})]
+    alike = ["model", "dataset", *others]
     first, second = (
         table[table[claim.compare] == value].set_index(alike)[claim.quantity] for value in (claim.of, claim.than)
     )

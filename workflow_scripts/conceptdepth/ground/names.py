@@ -1,4 +1,16 @@
-"""Names of the controls: the vectors and cells that curves are compared with."""
+"""Columns that name cells and curves, and names of the controls that curves are compared with."""
+
+CELL = ("model", "quantization", "dataset", "perturbation")
+"""Columns that name a cell: a model in a weight format on the texts of a dataset."""
+
+PROBED = ("site", "probe")
+"""Columns that name a curve in its cell: what was probed, and with what."""
+
+CURVE = (*CELL, *PROBED)
+"""Columns that name a curve: the probes of all layers that were trained for the concept."""
+
+SCORED = (*CURVE, "target")
+"""Columns that name a curve of scores, where the targets other than the concept are controls."""
 
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""

@@ -93,6 +93,10 @@ class JobRecord:
         self.peak_memory_mb = 0
         """Peak memory of another process that worked for this job."""
 
+    def note(self, *, peak_memory_mb: int, measured: dict[str, float], environment: dict[str, Any]) -> None:
+        """Take facts about the process that did the job's work; see the attributes of these names."""
+        self.peak_memory_mb, self.measured, self.environment = peak_memory_mb, measured, environment
+
     def write(self, outputs: Sequence[str], path: str) -> None:
         """Hash the outputs, gather the facts of this run and write the record."""
         content = self.content | {
