@@ -11,7 +11,7 @@ from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
 PARTS = [
-    "Snakefile", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
+    "Snakefile", "rules", "envs", "config", "workflow_scripts", "conceptdepth", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
 ]  # fmt: skip
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -83,6 +83,10 @@ class Project:
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | variables
         )
+
+    def conceptdepth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Type a command about the run."""
+        return self.run(sys.executable, "-m", "conceptdepth", *arguments)
 
     def git(self, *arguments: str) -> str:
         """Run git, which must succeed."""

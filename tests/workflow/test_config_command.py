@@ -22,22 +22,9 @@ def project(tmp_path_factory):
     return project
 
 
-COMMAND = """
-import sys
-sys.path.insert(0, "workflow_scripts")
-from conceptdepth.commands.config import run
-from conceptdepth.ground.errors import UserError
-arguments = sys.argv[1:]
-try:
-    sys.exit(run([word for word in arguments if word != "--all"], everything="--all" in arguments))
-except UserError as error:
-    sys.exit(f"Error: {error}")
-"""
-
-
 def printed(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What the command answers to options."""
-    return project.run(sys.executable, "-c", COMMAND, *arguments)
+    return project.run(sys.executable, "-m", "conceptdepth", "config", *arguments)
 
 
 def test_all_of_it_is_what_snakemake_merges(project):
@@ -87,15 +74,15 @@ def leaves(content):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--config", "probs=1"], "Error: configuration: unknown key 'probs' (did you mean 'probes'?)"),
-        (["--config", "1=1"], "Error: --config: Invalid config definition"),
-        (["--nonsense"], "Error: unrecognized arguments: --nonsense"),
+        (["--config", "probs=1"], 1, "Error: configuration: unknown key 'probs' (did you mean 'probes'?)"),
+        (["--config", "1=1"], 1, "Error: --config: Invalid config definition"),
+        (["--nonsense"], 2, "Error: unrecognized arguments: --nonsense"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(project, arguments, message):
+def test_a_mistake_is_answered_with_a_sentence(project, arguments, code, message):
     result = printed(project, *arguments)
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, result.stdout) == (code, "")
     assert result.stderr.startswith(message)
     assert "Traceback" not in result.stderr

@@ -35,7 +35,6 @@ from conceptdepth.probes.baselines import FEATURES
 from conceptdepth.probes.estimators import KINDS
 from conceptdepth.probes.splits import SPLITS
 from conceptdepth.probes.tasks import CONTROLS
-from list_data import data_table
 from snakemake.utils import update_config
 from whole_configuration import configuration, read
 
@@ -213,10 +212,6 @@ def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_st
     assert found == {"cue": "Answer:", "words": ["no", "Sure"], "fixed_batch_tokens": None}
     assert answer_settings(config, "cities", "int8")["fixed_batch_tokens"] == 256
     assert chosen_keys(config["datasets"]["cities"], ["classes"]) == {"classes": [{"values": [0]}, {"values": [1]}]}
-
-
-def test_the_table_of_data_is_that_of_the_registry(config):
-    assert (ROOT / "DATA.md").read_text() == data_table(config["datasets"])
 
 
 def test_every_schema_key_is_described():

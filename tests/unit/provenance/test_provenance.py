@@ -36,7 +36,12 @@ def folder(tmp_path, monkeypatch):
 
 def record_of_a_job(path="results/provenance/train_probes/a.json", inputs=("in.txt",), params=PARAMS):
     record = JobRecord(
-        rule="train_probes", wildcards={"cell": "a"}, params=params, inputs=inputs, software=settings.pins("probes")
+        rule="train_probes",
+        script="train_probes.py",
+        wildcards={"cell": "a"},
+        params=params,
+        inputs=inputs,
+        software=settings.pins("probes"),
     )
     record.write(["out.txt"], path)
     return read_record(path)
@@ -91,7 +96,7 @@ def test_seeds_are_found_at_any_depth():
 def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"record.json is no readable record; delete it and run again\."):
+    with pytest.raises(UserError, match=r"record.json is not a readable record; delete it and run again\."):
         read_record(path)
 
 

@@ -18,13 +18,11 @@ WIDEST = 50
 """Comments stand in one column, behind values that end before this one; longer lines push theirs on."""
 
 
-def run(of_snakemake: Sequence[str], *, everything: bool = False) -> int:
-    """Print the configuration that these options of Snakemake lead to, with ``everything`` the registries whole.
-
-    Raises `UserError` if the configuration, or an option, is wrong.
-    """
-    found = layers(of_snakemake)
-    print(text(found, ordered(found.config if everything else selected(found.config))), end="")
+def run(arguments: Sequence[str], *, everything: bool) -> int:
+    """Print the configuration that these arguments of Snakemake lead to."""
+    found = layers(arguments)
+    config = found.config if everything else selected(found.config)
+    print(text(found, ordered(config)), end="")
     return 0
 
 

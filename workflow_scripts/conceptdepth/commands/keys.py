@@ -20,7 +20,7 @@ HEAD = "| key | unless set | values | what |\n| --- | --- | --- | --- |\n"
 
 
 def run() -> int:
-    """Write the page anew. Raises `UserError` if it has no place for the table."""
+    """Write the page."""
     page = CONFIG / "README.md"
     page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

@@ -13,7 +13,7 @@ from snakemake.exceptions import RuleException, WorkflowError
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, ExecutionSettings, OutputSettings, ResourceSettings
 
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Plan:
 def planned(arguments: Sequence[str]) -> Iterator[Plan]:
     """Plan a run as ``snakemake --dry-run`` does with these arguments, profiles included.
 
-    Raises `UserError` with Snakemake's own words if it refuses.
+    Raises `UserError` with Snakemake's own words if it refuses, `UsageError` if it does not know the arguments.
     """
     with _snakemake() as api:
         with _own_words():
@@ -79,7 +79,7 @@ def _opened(api: SnakemakeApi, arguments: Sequence[str]) -> tuple[WorkflowApi, a
     except SystemExit as stop:
         if not stop.code:  # As after --help.
             raise
-        raise UserError(said.getvalue().strip().rpartition("error: ")[2]) from None
+        raise UsageError(said.getvalue().strip().rpartition("error: ")[2]) from None
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=options.cores or 1),
         config_settings=ConfigSettings(config=config, configfiles=options.configfile),
