@@ -228,6 +228,7 @@ def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
     monkeypatch.chdir(run.folder)
     record = read_record("results/provenance/build_report.json")
     assert embedded_id("results/report.html") == record["id"]
+    assert f"workflow_scripts/{record['code']['script']}" in record["code"]["files"]
     audit = run.conceptdepth("audit", "results/report.html")
     assert audit.stdout.splitlines()[-1].startswith("intact: ")
     assert "plot_depths" in audit.stdout
