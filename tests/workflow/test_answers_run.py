@@ -35,7 +35,8 @@ def answered(finished, tmp_path_factory):
     """The finished project after `snakemake answers`. Tests must leave it as it is."""
     project = finished.copy(tmp_path_factory.mktemp("answers") / "project")
     for cell in AGAIN:
-        (project.folder / f"results/activations/{cell}.h5").unlink()
+        for path in (f"activations/{cell}.h5", f"probes/{cell}.csv"):
+            (project.folder / "results" / path).unlink()
     change = all_of(
         with_run(models=["tiny"], perturbations=["clean"]),
         words("coins", "heads", "up"),  # The tiny tokenizer knows no yes and no.
