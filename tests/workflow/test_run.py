@@ -82,19 +82,19 @@ def test_a_model_is_loaded_once_in_each_weight_format(finished):
     assert loads == len(OVERLAY["run"]["models"]) * len(OVERLAY["run"]["quantizations"])
 
 
-def test_a_second_run_has_nothing_to_do(finished):
-    result = finished.snakemake()
+def test_a_second_run_has_nothing_to_do(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake()
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
-def test_each_output_can_be_asked_for_alone(finished):
-    result = finished.snakemake("--dry-run", "--force", "results/figures/depths.svg")
+def test_each_output_can_be_asked_for_alone(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake("--dry-run", "--force", "results/figures/depths.svg")
     assert jobs(result.stdout + result.stderr) == {"plot_depths": 1, "total": 1}
 
 
 def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, tmp_path):
-    result = finished.snakemake("--report", str(tmp_path / "report.html"))
+    result = finished.copy(tmp_path / "project").snakemake("--report", str(tmp_path / "report.html"))
     assert result.returncode == 0, result.stderr
     html = (tmp_path / "report.html").read_text()
     for name in ("accuracy", "perturbations", "quantizations", "depths"):
@@ -110,8 +110,8 @@ def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, t
     assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
 
 
-def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished):
-    result = finished.snakemake("show_prompts", "--quiet", "all")
+def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake("show_prompts", "--quiet", "all")
     assert result.returncode == 0, result.stderr
     assert "claims.clean  (id oslo-norway, class 0)" in result.stdout
     assert "probed  .  (token 15 of 15)" in result.stdout
