@@ -128,25 +128,30 @@ def test_a_configuration_error_is_one_sentence_and_no_traceback(project):
     assert "Traceback" not in said
 
 
-def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(project):
+def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(finished, tmp_path):
     def too_long(config):
         config["run"].update(models=["tiny"], quantizations=["fp32"], perturbations=["clean"])
         config["datasets"]["coins"]["template"]["prompt"] = "coin " * 200
 
+    project = finished.copy(tmp_path / "project")
+    results = project.folder / "results"
+    for made in ("activations", "probes"):
+        shutil.rmtree(results / made)
     project.overlay(too_long)
     result = project.snakemake()
     assert result.returncode == 1
     said = result.stdout + result.stderr
     assert re.search(r"Error: a prompt has \d+ tokens, but tiny takes at most 128; set `max_words`", said)
     assert "Traceback" not in said
-    results = project.folder / "results"
     assert not (results / "activations/tiny/fp32/coins.clean.h5").exists()
     assert (results / "probes/tiny/fp32/claims.clean.csv").exists()
 
 
-def test_without_workers_the_vectors_are_the_same(finished, project):
+def test_without_workers_the_vectors_are_the_same(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
     project.overlay(lambda config: config.update(execution={"keep_model_loaded": False}))
     target = "results/activations/tiny/fp32/claims.clean.h5"
+    (project.folder / target).unlink()
     result = project.snakemake(target)
     assert result.returncode == 0, result.stderr
     with h5py.File(project.folder / target) as own, h5py.File(finished.folder / target) as workers:
