@@ -1,6 +1,6 @@
 # make run      set up and run the embedded default     make audit    check all results against their records
 # make plan     what would run, as a table              make archive  write an RO-Crate of the run
-# make why      why, in words                           make test     lint and tests
+# make why      why, in words                           make test     lint and tests (make test-long: long forms of some)
 # make costs    memory, disk, tokens and GPU hours      make lint     lint alone
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
 # make items    test statements that a depth takes      make clean    remove .venv and results
@@ -11,7 +11,9 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-.PHONY: run plan why costs claims items prompts audit archive test test-slurm bench lint clean
+LINTS = lint-types lint-python lint-rules lint-imports lint-workflow
+
+.PHONY: run plan why costs claims items prompts audit archive test test-long test-slurm bench lint $(LINTS) clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -47,24 +49,42 @@ items: .venv/installed
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- show_prompts
 
-test: .venv/installed-test lint
-	$(BIN)/pytest --ignore tests/slurm
-	@$(MAKE) --no-print-directory test-slurm
+# A worker for each core, and two for the tests of SLURM, which mostly wait. Each group of tests stays on one worker.
+WORKERS = $(shell $(BIN)/python -c "import os; print(max(2, os.cpu_count()) + 2)")
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-# Three tests at a time, each with a real SLURM that it starts and stops; skipped where it is not installed.
+test: .venv/installed-test lint
+	$(PYTEST)
+
+# What is slow because it is large: `make test` has a short form of each.
+test-long: .venv/installed-test
+	$(PYTEST) -m long
+
+# With a real SLURM that tests start and stop; skipped where it is not installed.
 test-slurm: .venv/installed-test
-	$(BIN)/pytest tests/slurm --numprocesses 3 --dist worksteal
+	$(PYTEST) tests/slurm
 
 # Needs the model and prompts of `make run`; the other tools get environments under .venv/bench.
 bench: .venv/installed
 	PYTHONPATH=workflow_scripts $(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 lint: .venv/installed-test
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTS)
+
+lint-python:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint-rules:
 	$(BIN)/snakefmt --check Snakefile rules
+
+lint-types:
 	$(BIN)/mypy
+
+lint-imports:
 	PYTHONPATH=workflow_scripts $(BIN)/lint-imports
+
+lint-workflow:
 	$(BIN)/snakemake --lint
 
 .venv/installed: requirements.txt pyproject.toml

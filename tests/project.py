@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from dry_runs import dry_run
 from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +66,9 @@ OVERLAY = {
 }
 
 
+OPTIONS = ("--cores", "2", "--configfile", "overlay.yaml")
+
+
 class Project:
     """A folder with the workflow and the files that a user would put beside it, in a git repository."""
 
@@ -75,14 +79,20 @@ class Project:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake as a user would."""
-        return self.run(sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", "overlay.yaml")
+        return self.run(sys.executable, "-m", "snakemake", *arguments, *OPTIONS)
+
+    def dry_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Return what `snakemake --dry-run` says, sooner."""
+        return dry_run(self.folder, (*arguments, *OPTIONS), self.variables())
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder."""
-        variables = {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"}
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | variables
-        )
+        variables = os.environ | self.variables()
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=variables)
+
+    def variables(self) -> dict[str, str]:
+        """Return what commands in this project find in their environment besides what these tests find."""
+        return {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"}
 
     def conceptdepth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Type a command about the run."""

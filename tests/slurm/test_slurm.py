@@ -18,6 +18,9 @@ from project import Project, make_project
 missing = [program for program in PROGRAMS if not shutil.which(program)]
 pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {', '.join(missing)} not found")
 
+# Two clusters side by side, so that these tests, which mostly wait, take half as long. Each on a worker of its own.
+FIRST, SECOND = (pytest.mark.xdist_group(f"slurm {number}") for number in (1, 2))
+
 ON_CLUSTER = [
     "--profile", "slurm", "--configfile", "overlay.yaml",
     # Of a site's patience these tests have none.
@@ -105,6 +108,7 @@ def made_here(project: Project, *targets: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@FIRST
 def test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local_run_gives(cluster, tmp_path):
     project = make(tmp_path / "project", *MODELS)
     local = project.copy(tmp_path / "local")
@@ -152,6 +156,7 @@ def drawing(path: Path) -> str:
     return re.sub(r"conceptdepth:record:[0-9a-f]+", "", path.read_text())
 
 
+@SECOND
 def test_a_job_that_runs_out_of_memory_or_of_time_comes_back_larger(cluster, tmp_path):
     """Each of two probe jobs asks for too little at first: one takes memory, the other time."""
     project = make(tmp_path / "project", "tiny")
@@ -191,6 +196,7 @@ if list(pathlib.Path(snakemake.output.activations).parent.glob(".*.kept")) and n
 """
 
 
+@SECOND
 def test_of_a_group_that_failed_only_the_failed_cell_is_computed_again(cluster, tmp_path):
     """Its model wants two GPUs. While the controller is away Snakemake looks after its jobs, and one of them fails."""
     project = make(tmp_path / "project", "tiny", gpus=2)
@@ -224,6 +230,7 @@ def wait_for(condition, seconds: float = 90) -> None:
         time.sleep(0.2)
 
 
+@SECOND
 def test_a_job_that_loses_its_node_is_queued_again_and_takes_back_what_it_had_done(cluster, tmp_path):
     """On a cluster whose users name an account and a type of GPU: the lines of the profile that are comments."""
     project = make(tmp_path / "project", "tiny")
@@ -268,6 +275,7 @@ def lose_node(cluster: Cluster, project: Project) -> None:
     assert cluster.command("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now+30").returncode == 0
 
 
+@FIRST
 def test_after_its_snakemake_was_killed_the_work_of_a_job_counts(cluster, tmp_path):
     """The login session dies while a GPU job runs; the next run takes up what it did."""
     project = make(tmp_path / "project", "tiny")
@@ -299,6 +307,7 @@ def leftovers(project: Project, cluster: Cluster, *arguments: str) -> subprocess
     )  # fmt: skip
 
 
+@FIRST
 def test_jobs_of_a_folder_can_be_cancelled(cluster, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()

@@ -1,7 +1,13 @@
 """Projects for real snakemake runs."""
 
+import hashlib
+import json
+import os
+from pathlib import Path
+
 import pytest
-from project import make_project
+from filelock import FileLock
+from project import Project, make_project
 
 
 @pytest.fixture
@@ -12,8 +18,29 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A project whose whole workflow has run. Tests must leave it as it is."""
-    project = make_project(tmp_path_factory.mktemp("finished"))
-    result = project.snakemake()
-    assert result.returncode == 0, result.stderr
-    return project
+    """A project whose whole workflow has run, one for all workers: tests copy it and leave it as it is."""
+    shared, worker = tmp_path_factory.getbasetemp(), os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:
+        shared = shared.parent
+    made = shared / "finished.json"
+    with FileLock(shared / "finished.lock"):
+        if not made.exists():
+            project = make_project(shared / f"finished{worker}")
+            result = project.snakemake()
+            assert result.returncode == 0, result.stderr
+            made.write_text(json.dumps([str(project.folder), str(project.hub), content(project)]))
+    folder, hub, before = json.loads(made.read_text())
+    project = Project(Path(folder), Path(hub))
+    yield project
+    changed = {path for path, _ in content(project).items() ^ before.items()}
+    assert not changed, "a test changed the finished project, which others copy"
+
+
+def content(project: Project) -> dict[str, str]:
+    """Return the hash of every file of a project and of its models, and where each link leads."""
+    return {
+        str(path): str(path.readlink()) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in (project.folder, project.hub)
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }

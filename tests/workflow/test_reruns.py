@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -518,33 +517,29 @@ ROWS = {
 def plan(project: Project, row: Row) -> set[str] | str:
     """Make the change and return the jobs of a dry run, or what it said when it failed."""
     row.change(project)
-    result = project.snakemake("--dry-run", *row.arguments)
+    result = project.dry_run(*row.arguments)
     if result.returncode != 0:
         return result.stdout + result.stderr
     outputs = re.findall(r"^ +output: (.*)$", result.stdout + result.stderr, re.MULTILINE)
     return set(re.findall(r"results/provenance/(\S+)\.json", " ".join(outputs)))
 
 
-@pytest.fixture(scope="session")
-def plans(request, finished, tmp_path_factory):
-    """The plan of every row that this session tests, two dry runs at a time."""
-    folder = tmp_path_factory.mktemp("rows")
-    names = [item.callspec.params["name"] for item in request.session.items if item.name.startswith("test_exactly[")]
-
-    def plan_of(number: int) -> set[str] | str:
-        project = finished.copy(folder / str(number) / "project")
-        try:
-            return plan(project, ROWS[names[number]])
-        finally:
-            shutil.rmtree(folder / str(number))
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(names, pool.map(plan_of, range(len(names)))))
-
-
 @pytest.mark.parametrize("name", ROWS)
-def test_exactly(plans, name):
-    assert plans[name] == ROWS[name].expected
+def test_exactly(finished, tmp_path, name):
+    assert plan(finished.copy(tmp_path / "project"), ROWS[name]) == ROWS[name].expected
+
+
+@pytest.mark.parametrize("name", ["nothing", "profile", "fresh clone and copied results", "a model more", "a split"])
+def test_a_dry_run_without_imports_says_what_a_whole_one_says(finished, tmp_path, name):
+    """But for the time of day, and the order of jobs and reasons that have none: rows are planned in such processes."""
+    project, row = finished.copy(tmp_path / "project"), ROWS[name]
+    row.change(project)
+    said = []
+    for result in (project.dry_run(*row.arguments), project.snakemake("--dry-run", *row.arguments)):
+        words = re.split(r"\n+|, ", re.sub(r"^\[.*\]$", "[now]", result.stdout, flags=re.MULTILINE))
+        said.append((result.returncode, sorted(words), result.stderr))
+    assert said[0] == said[1]
+    assert said[0][0] == 0
 
 
 def test_the_table_has_every_module_and_every_script():
@@ -584,12 +579,13 @@ def test_a_rule_that_uses_another_one_has_its_script_and_tracks_its_code():
         assert "software=" not in body
 
 
-def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path):
+@pytest.mark.parametrize("models", [["tiny"], pytest.param(GRID["models"], marks=pytest.mark.long)], ids=len)
+def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, models):
     project = finished.copy(tmp_path / "project")
-    row = Row(all_of(setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)), set())
-    planned = plan(project, row)
+    changes = [with_run(models=models), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
+    planned = plan(project, Row(all_of(*changes), set()))
     assert project.snakemake("--quiet", "all").returncode == 0
-    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS)
+    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS, among=among(models=models))
     assert plan(project, Row(nothing, set())) == set()
 
 

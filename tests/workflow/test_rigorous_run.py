@@ -11,24 +11,20 @@ from conceptdepth.ground import names
 CURVE = list(names.CURVE)
 
 
-def run_rigorous(project):
+def run_rigorous(project, *targets):
     (project.folder / "quick.yaml").write_text("simulation: {repetitions: 2, pairs: 30, draws: 20, permutations: 19}\n")
     overlays = ["--configfile", "overlay.yaml", "config/rigorous.yaml", "quick.yaml"]
-    return project.run(sys.executable, "-m", "snakemake", "--cores", "2", *overlays)
+    return project.run(sys.executable, "-m", "snakemake", *targets, "--cores", "2", *overlays)
 
 
 @pytest.fixture(scope="module")
 def rigorous(finished, tmp_path_factory):
     project = finished.copy(tmp_path_factory.mktemp("rigorous") / "project")
+    project.overlay(lambda config: config["run"].update(models=["tiny"]))
     # Four groups are too few for stratified splits, and said to be.
-    few = run_rigorous(project)
+    few = run_rigorous(project, "results/probes/tiny/fp32/coins.clean.csv")
     assert "needs at least 5 groups" in few.stdout + few.stderr
-
-    def enough(config):
-        config["datasets"]["coins"]["source"]["groups"] = 8
-        config["run"]["models"] = ["tiny"]
-
-    project.overlay(enough)
+    project.overlay(lambda config: config["datasets"]["coins"]["source"].update(groups=8))
     result = run_rigorous(project)
     assert result.returncode == 0, result.stderr
     return project

@@ -82,19 +82,19 @@ def test_a_model_is_loaded_once_in_each_weight_format(finished):
     assert loads == len(OVERLAY["run"]["models"]) * len(OVERLAY["run"]["quantizations"])
 
 
-def test_a_second_run_has_nothing_to_do(finished):
-    result = finished.snakemake()
+def test_a_second_run_has_nothing_to_do(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake()
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
-def test_each_output_can_be_asked_for_alone(finished):
-    result = finished.snakemake("--dry-run", "--force", "results/figures/depths.svg")
+def test_each_output_can_be_asked_for_alone(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake("--dry-run", "--force", "results/figures/depths.svg")
     assert jobs(result.stdout + result.stderr) == {"plot_depths": 1, "total": 1}
 
 
 def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, tmp_path):
-    result = finished.snakemake("--report", str(tmp_path / "report.html"))
+    result = finished.copy(tmp_path / "project").snakemake("--report", str(tmp_path / "report.html"))
     assert result.returncode == 0, result.stderr
     html = (tmp_path / "report.html").read_text()
     for name in ("accuracy", "perturbations", "quantizations", "depths"):
@@ -110,8 +110,8 @@ def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, t
     assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
 
 
-def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished):
-    result = finished.snakemake("show_prompts", "--quiet", "all")
+def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished, tmp_path):
+    result = finished.copy(tmp_path / "project").snakemake("show_prompts", "--quiet", "all")
     assert result.returncode == 0, result.stderr
     assert "claims.clean  (id oslo-norway, class 0)" in result.stdout
     assert "probed  .  (token 15 of 15)" in result.stdout
@@ -128,25 +128,30 @@ def test_a_configuration_error_is_one_sentence_and_no_traceback(project):
     assert "Traceback" not in said
 
 
-def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(project):
+def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(finished, tmp_path):
     def too_long(config):
         config["run"].update(models=["tiny"], quantizations=["fp32"], perturbations=["clean"])
         config["datasets"]["coins"]["template"]["prompt"] = "coin " * 200
 
+    project = finished.copy(tmp_path / "project")
+    results = project.folder / "results"
+    for made in ("activations", "probes"):
+        shutil.rmtree(results / made)
     project.overlay(too_long)
     result = project.snakemake()
     assert result.returncode == 1
     said = result.stdout + result.stderr
     assert re.search(r"Error: a prompt has \d+ tokens, but tiny takes at most 128; set `max_words`", said)
     assert "Traceback" not in said
-    results = project.folder / "results"
     assert not (results / "activations/tiny/fp32/coins.clean.h5").exists()
     assert (results / "probes/tiny/fp32/claims.clean.csv").exists()
 
 
-def test_without_workers_the_vectors_are_the_same(finished, project):
+def test_without_workers_the_vectors_are_the_same(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
     project.overlay(lambda config: config.update(execution={"keep_model_loaded": False}))
     target = "results/activations/tiny/fp32/claims.clean.h5"
+    (project.folder / target).unlink()
     result = project.snakemake(target)
     assert result.returncode == 0, result.stderr
     with h5py.File(project.folder / target) as own, h5py.File(finished.folder / target) as workers:
