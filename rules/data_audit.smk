@@ -38,7 +38,7 @@ rule audit_data:
 
 
 rule collect_data_audit:
-    """Put what was found of all datasets into one table."""
+    """Put the findings of all datasets into one table."""
     input:
         findings=cells("results/data_audit/{dataset}.csv"),
         records=cells("results/provenance/audit_data/{dataset}.json"),

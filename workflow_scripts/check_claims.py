@@ -1,4 +1,4 @@
-"""Hold the claims of the configuration against the run, and against the numbers that the paper's authors published."""
+"""Check the claims of the configuration against the run, and against the numbers that the paper's authors published."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

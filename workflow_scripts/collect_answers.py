@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 
 def rates(cell: pd.DataFrame) -> dict[str, Any]:
-    """Return how right a model's answers in one cell are; it says class 1 where log-odds are above 0.
+    """Return rates of a model's right and wrong answers in one cell; log-odds above 0 are an answer for class 1.
 
     Each rate is a share of the class that the error can happen to: false positives of class 0, false negatives of
     class 1. The released code divides each by the size of the other class.

@@ -1,4 +1,4 @@
-"""Put what was found of all datasets into one table."""
+"""Put the findings of all datasets into one table."""
 
 import pandas as pd
 from conceptdepth.ground.files import complete_file

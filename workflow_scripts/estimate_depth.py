@@ -33,7 +33,7 @@ def estimate_all(
 
 
 class Controls:
-    """The curves that a curve is held against, by what names it."""
+    """The control curves that each curve is compared with, by the columns that name it."""
 
     def __init__(self, probes: Sequence[str], baselines: Sequence[str]) -> None:
         self._texts = [curve for path in baselines for curve in read_curves(path)]
@@ -45,7 +45,7 @@ class Controls:
         }
 
     def of(self, curve: Curve) -> dict[str, Curve]:
-        """Return the baselines of a curve by name: of the same texts, and of the same probe of what was not trained."""
+        """Return the baselines of a curve by name: of its texts, of its probe on the embedding and on random weights."""
         names = curve.names
         found = {
             text.names["site"]: text

@@ -1,4 +1,4 @@
-"""List the activation files of a model in one weight format, and let go of what was kept for its group."""
+"""List the activation files of a model in one weight format, and drop the copies that were kept for its group."""
 
 import csv
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Hold the depth estimators against synthetic activations whose truth is known."""
+"""Check the depth estimators on synthetic activations whose truth is known."""
 
 import pandas as pd
 from conceptdepth.depth.estimates import IntervalSettings

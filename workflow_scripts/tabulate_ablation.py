@@ -44,7 +44,7 @@ def rows(names: Mapping[str, str], scores: pd.DataFrame, depth: Mapping[str, flo
 
 
 def measures(curves: pd.DataFrame, depth: Mapping[str, float]) -> dict[str, float]:
-    """Return what is compared of the curves of all splits: means over layers, and the depths of their mean."""
+    """Return the measures that are compared: means over layers and splits, and the depths of the mean curve."""
     by_layer = curves.groupby("layer")[["accuracy", "auc"]].mean()
     means = {"mean_accuracy": by_layer["accuracy"].mean(), "mean_auc": by_layer["auc"].mean()}
     return means | describe_curve(by_layer["accuracy"], **depth)

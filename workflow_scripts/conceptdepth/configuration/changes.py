@@ -16,7 +16,7 @@ MISSING = "nothing"
 def changes(
     record: Mapping[str, Any], *, params: Mapping[str, Any], inputs: Iterable[str], stage: str
 ) -> Iterator[str]:
-    """Give in words how a job differs from its record: settings, code, software and the set of inputs.
+    """Say in words how a job differs from its record: settings, code, software and the set of inputs.
 
     ``params`` are those of the job now; ``stage`` names the environment file of its rule.
     """
@@ -77,7 +77,7 @@ def _code(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
 
 
 def _inputs(before: set[str], after: set[str]) -> Iterator[str]:
-    """Name the inputs that came and went; a record stands beside each and is not worth a word."""
+    """Name the inputs that were added and removed; the record beside each is left out."""
     new, gone = (sorted(p for p in paths if "/provenance/" not in p) for paths in (after - before, before - after))
     if new:
         yield f"it also reads {first_of(new)}"

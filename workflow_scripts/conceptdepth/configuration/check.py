@@ -86,7 +86,7 @@ def _dataset_option_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Find what is wrong with the configuration under each switch, of which only what the switch sets is read again."""
+    """Find what is wrong with the configuration under each switch; only what the switch sets is checked again."""
     known = config["ablation"]["switches"]
     for name in config["ablation"]["run"]:
         if name not in known:

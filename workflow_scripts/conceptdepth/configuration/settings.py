@@ -66,7 +66,7 @@ def chosen_keys(entry: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]
 
 
 def unnamed(classes: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Return what makes a statement a member of each class; what the class is called or answered with does not."""
+    """Return what decides which statements belong to each class: all but its name and its answer."""
     return [in_order({key: value for key, value in cls.items() if key not in ("name", "answer")}) for cls in classes]
 
 
@@ -141,7 +141,7 @@ def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the weight formats and perturbations that are compared: random weights are like nothing else."""
+    """Return the weight formats and perturbations that are compared: all but random weights."""
     names = grid(config)
     return {
         "quantization": [name for name in names["quantization"] if name != RANDOM],
@@ -179,7 +179,7 @@ def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kinds(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what claims tell cells apart by: domains by dataset, and family and parameters by model, of the run."""
+    """Return by what claims tell cells apart: the domain of each dataset, family and parameters of each model."""
     run = config["run"]
     return {
         "domains": {name: config["datasets"][name]["domain"] for name in run["datasets"]},

@@ -43,7 +43,7 @@ def under(config: Mapping[str, Any], wildcards: Mapping[str, str]) -> Mapping[st
 
 
 def touched(config: Mapping[str, Any], cell: Mapping[str, str], stage: str) -> bool:
-    """Tell whether a stage of a cell is made anew under the cell's switch: if it, or one before, has other settings."""
+    """Tell whether a stage of a cell runs again under the cell's switch: it or an earlier one has other settings."""
     own, switched = (_settings_until(stage, given, cell) for given in (config, under(config, cell)))
     return own != switched
 
