@@ -45,7 +45,7 @@ class Controls:
         }
 
     def of(self, curve: Curve) -> dict[str, Curve]:
-        """Return the baselines of a curve by name: of its texts, of its probe on the embedding and on random weights."""
+        """Return the baselines of a curve by name: of its texts, of the embedding and of random weights."""
         names = curve.names
         found = {
             text.names["site"]: text
