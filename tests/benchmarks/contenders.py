@@ -116,10 +116,10 @@ def concept_depth(folder: str) -> Tool:
     """Run this workflow's extraction."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "workflow_scripts"))
     from conceptdepth.activations.extraction import extract, shape
-    from conceptdepth.models.loading import load_body, load_tokenizer, tokens_of_a_pass
+    from conceptdepth.models.loading import load_model, load_tokenizer, tokens_of_a_pass
     from conceptdepth.models.tokens import tokenize
 
-    body = load_body(Path(folder), quantization="fp32", device=torch.device("cpu"))
+    body = load_model(Path(folder), quantization="fp32", device=torch.device("cpu")).base_model
     tokenizer = load_tokenizer(Path(folder))
 
     def run(prompts: list[str]) -> Result:

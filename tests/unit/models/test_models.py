@@ -17,7 +17,7 @@ from conceptdepth.ground.names import RANDOM
 from conceptdepth.models import fetch as model_files
 from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.loaded import LoadedModels
-from conceptdepth.models.loading import load_body, load_tokenizer, resolve_device
+from conceptdepth.models.loading import load_model, load_tokenizer, resolve_device
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import check_weights, model_folder, staged
 from tiny_model import save_tiny_model
@@ -201,7 +201,7 @@ def residuals(body, tokens) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def exact(folder):
-    body = load_body(folder, quantization="fp32", device=CPU)
+    body = load_model(folder, quantization="fp32", device=CPU).base_model
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     return residuals(body, tokens)
 
@@ -209,7 +209,7 @@ def exact(folder):
 @pytest.mark.parametrize(("quantization", "most"), [("fp32", 0.0), ("bf16", 0.02), ("int8", 0.03), ("nf4", 0.25)])
 def test_every_weight_format_is_close_to_float32(folder, exact, quantization, most):
     """Real bitsandbytes on the CPU. ``most`` bounds the relative error; each format but fp32 also has some."""
-    body = load_body(folder, quantization=quantization, device=CPU)
+    body = load_model(folder, quantization=quantization, device=CPU).base_model
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     found = residuals(body, tokens)
     error = np.linalg.norm(found - exact) / np.linalg.norm(exact)
@@ -219,7 +219,7 @@ def test_every_weight_format_is_close_to_float32(folder, exact, quantization, mo
 
 @pytest.mark.parametrize(("quantization", "kind"), [("int8", "Linear8bitLt"), ("nf4", "Linear4bit")])
 def test_every_linear_layer_is_quantized(folder, quantization, kind):
-    body = load_body(folder, quantization=quantization, device=CPU)
+    body = load_model(folder, quantization=quantization, device=CPU).base_model
     linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear)]
     assert len(linear) == 7 * body.config.num_hidden_layers
     assert {type(module).__name__ for module in linear} == {kind}
@@ -231,10 +231,12 @@ def test_random_weights_are_of_the_same_architecture_the_same_in_each_run_and_no
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first, second = (residuals(load_body(folder, quantization=RANDOM, device=CPU), tokens) for _ in range(2))
+    first, second = (
+        residuals(load_model(folder, quantization=RANDOM, device=CPU).base_model, tokens) for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
     assert torch.equal(torch.random.get_rng_state(), before), "nobody else's random numbers change"
-    exact = residuals(load_body(folder, quantization="fp32", device=CPU), tokens)
+    exact = residuals(load_model(folder, quantization="fp32", device=CPU).base_model, tokens)
     assert first.shape == exact.shape
     assert np.linalg.norm(first - exact) > 0.1 * np.linalg.norm(exact)
 
@@ -242,7 +244,9 @@ def test_random_weights_are_of_the_same_architecture_the_same_in_each_run_and_no
 @pytest.mark.parametrize("memory", ["40KB", "150KB"])
 def test_a_model_that_does_not_fit_is_spread_and_computes_the_same(folder, tmp_path, exact, memory):
     """Here from the processor's memory to the disk; from GPU to GPU it is the same code of accelerate."""
-    body = load_body(folder, quantization="fp32", device=CPU, max_memory={"cpu": memory}, offload_folder=str(tmp_path))
+    body = load_model(
+        folder, quantization="fp32", device=CPU, max_memory={"cpu": memory}, offload_folder=str(tmp_path)
+    ).base_model
     assert any(parameter.device.type == "meta" for parameter in body.parameters()), "some weights lie on the disk"
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     np.testing.assert_array_equal(residuals(body, tokens), exact)

@@ -12,7 +12,7 @@ import pytest
 import released_code
 import torch
 import transformers as hf
-from conceptdepth.models.loading import load_body, load_tokenizer
+from conceptdepth.models.loading import load_model, load_tokenizer
 from sklearn.linear_model import LogisticRegression
 
 pytestmark = pytest.mark.skipif(not parity.SOURCES.is_dir(), reason="the paper's datasets are not in ../shared/sources")
@@ -87,7 +87,9 @@ def one_by_one():
 @pytest.fixture(scope="module")
 def packed():
     """Model and tokenizer as the workflow opens them."""
-    return load_body(parity.WEIGHTS, quantization="fp32", device=torch.device("cpu")), load_tokenizer(parity.WEIGHTS)
+    return load_model(parity.WEIGHTS, quantization="fp32", device=torch.device("cpu")).base_model, load_tokenizer(
+        parity.WEIGHTS
+    )
 
 
 @pytest.fixture(scope="module", params=parity.DATASETS)

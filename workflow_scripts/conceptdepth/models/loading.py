@@ -26,11 +26,6 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> "PreTrai
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
 
 
-def load_body(folder: Path, **options: Any) -> "PreTrainedModel":
-    """Load a causal language model without its head; options and errors are those of `load_model`."""
-    return load_model(folder, **options).base_model
-
-
 def load_model(
     folder: Path,
     *,
