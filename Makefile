@@ -17,7 +17,7 @@ LINTS = lint-types lint-python lint-rules lint-imports lint-workflow
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
-	@$(BIN)/python workflow_scripts/build_report.py $(ARGS) > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
+	@$(BIN)/conceptdepth report $(ARGS) > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 	@echo
 	@echo "Figures  results/figures/   (accuracy.png first)"
 	@echo "Tables   results/tables/    (concept_depth.csv, layer_scores.csv)"
@@ -28,23 +28,23 @@ plan: .venv/installed
 	@$(SNAKEMAKE) --dry-run --quiet host rules
 
 why: .venv/installed
-	@$(BIN)/python workflow_scripts/why.py $(ARGS)
+	@$(BIN)/conceptdepth why $(ARGS)
 
 costs: .venv/installed
-	@$(BIN)/python workflow_scripts/costs.py $(ARGS)
+	@$(BIN)/conceptdepth costs $(ARGS)
 
 claims: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- results/tables/claims.csv
 	@cut -d' ' -f2- results/logs/check_claims.log
 
 audit: .venv/installed
-	@$(BIN)/python workflow_scripts/audit.py --all
+	@$(BIN)/conceptdepth audit --all
 
 archive: .venv/installed
-	@$(BIN)/python workflow_scripts/archive.py
+	@$(BIN)/conceptdepth archive
 
 items: .venv/installed
-	@$(BIN)/python workflow_scripts/sample_size.py $(ARGS)
+	@$(BIN)/conceptdepth items $(ARGS)
 
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- show_prompts
@@ -87,9 +87,10 @@ lint-imports:
 lint-workflow:
 	$(BIN)/snakemake --lint
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/installed-test: requirements-test.txt .venv/installed

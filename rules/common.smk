@@ -10,6 +10,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
 from conceptdepth.configuration import settings, switches
 from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration.schema import filled
 from conceptdepth.provenance.digest import code_digest
 from conceptdepth.ground.errors import UserError
 from conceptdepth.provenance.job import RUN_VARIABLE
@@ -27,6 +28,9 @@ keep_memory_in_results()
 slurm_job = os.environ.get("SLURM_JOB_ID", "")
 if not (slurm_job and os.environ.get(RUN_VARIABLE, "").startswith(f"{slurm_job}/")):
     os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}"
+
+# The files of the configuration say what a person chose, the schema all else. Jobs read this file too.
+config.update(filled(config))
 
 try:
     check_config(config)
@@ -50,11 +54,19 @@ def sources(pattern):
 
 
 def figures(pattern):
-    """Return the pattern filled in for every figure that the grid allows: comparisons need two of a kind."""
-    names = settings.grid(config)
-    comparisons = [f"{name}s" for name in ("perturbation", "quantization") if len(names[name]) > 1]
-    drift = ["drift"] if settings.compares(config) else []
-    return expand(pattern, name=["accuracy", "depths", *comparisons, *drift])
+    """Return the pattern filled in for each figure that the grid allows and its rule; comparisons need two of a kind."""
+    grid = settings.grid(config)
+    compared = [f"{name}s" for name in ("perturbation", "quantization") if len(grid[name]) > 1]
+    rules = {"accuracy": "plot_accuracy", "depths": "plot_depths"}
+    rules |= {name: f"plot_comparison__{name}" for name in compared}
+    rules |= {"drift": "plot_drift"} if settings.compares(config) else {}
+    return expand(pattern, zip, name=list(rules), rule=list(rules.values()))
+
+
+def reported(figure, category, label):
+    """Return the path of a figure for the report, with the caption of its name in ``report/``."""
+    name = os.path.basename(figure).removesuffix(".svg")
+    return report(figure, caption=f"../report/{name}.rst", category=category, labels={"figure": label})
 
 
 def if_published(*paths):

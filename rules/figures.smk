@@ -8,8 +8,8 @@ writes  results/figures/{accuracy,perturbations,quantizations,depths,drift}.{svg
 
 localrules:
     plot_accuracy,
-    plot_perturbations,
-    plot_quantizations,
+    plot_comparison__perturbations,
+    plot_comparison__quantizations,
     plot_depths,
     plot_drift,
 
@@ -21,12 +21,7 @@ rule plot_accuracy:
         published=if_published("resources/published/site_curves_7B.csv"),
         record="results/provenance/collect_scores.json",
     output:
-        svg=report(
-            "results/figures/accuracy.svg",
-            caption="../report/accuracy.rst",
-            category="Figures",
-            labels={"figure": "1. Accuracy by depth"},
-        ),
+        svg=reported("results/figures/accuracy.svg", "Figures", "1. Accuracy by depth"),
         png="results/figures/accuracy.png",
         record="results/provenance/plot_accuracy.json",
     log:
@@ -43,58 +38,38 @@ rule plot_accuracy:
         "../workflow_scripts/plot_accuracy.py"
 
 
-rule plot_perturbations:
+rule plot_comparison__perturbations:
     """Draw the accuracy of clean and of perturbed texts against each other."""
     input:
         scores="results/tables/layer_scores.csv",
         record="results/provenance/collect_scores.json",
     output:
-        svg=report(
-            "results/figures/perturbations.svg",
-            caption="../report/perturbations.rst",
-            category="Figures",
-            labels={"figure": "2. Clean against perturbed"},
-        ),
+        svg=reported("results/figures/perturbations.svg", "Figures", "2. Clean against perturbed"),
         png="results/figures/perturbations.png",
-        record="results/provenance/plot_perturbations.json",
+        record="results/provenance/plot_comparison__perturbations.json",
     log:
-        "results/logs/plot_perturbations.log",
+        "results/logs/plot_comparison__perturbations.log",
     conda:
         "../envs/figures.yaml"
     params:
-        code=code_digest("plot_perturbations.py"),
+        code=code_digest("plot_comparison.py"),
         software=pins("figures"),
+        compare="perturbation",
         labels=settings.figure_labels(config),
         figures=settings.in_order(config["figures"]),
     script:
-        "../workflow_scripts/plot_perturbations.py"
+        "../workflow_scripts/plot_comparison.py"
 
 
-rule plot_quantizations:
-    """Draw the accuracy of the weight formats against each other."""
-    input:
-        scores="results/tables/layer_scores.csv",
-        record="results/provenance/collect_scores.json",
+use rule plot_comparison__perturbations as plot_comparison__quantizations with:
     output:
-        svg=report(
-            "results/figures/quantizations.svg",
-            caption="../report/quantizations.rst",
-            category="Figures",
-            labels={"figure": "3. Weight formats"},
-        ),
+        svg=reported("results/figures/quantizations.svg", "Figures", "3. Weight formats"),
         png="results/figures/quantizations.png",
-        record="results/provenance/plot_quantizations.json",
+        record="results/provenance/plot_comparison__quantizations.json",
     log:
-        "results/logs/plot_quantizations.log",
-    conda:
-        "../envs/figures.yaml"
+        "results/logs/plot_comparison__quantizations.log",
     params:
-        code=code_digest("plot_quantizations.py"),
-        software=pins("figures"),
-        labels=settings.figure_labels(config),
-        figures=settings.in_order(config["figures"]),
-    script:
-        "../workflow_scripts/plot_quantizations.py"
+        compare="quantization",
 
 
 rule plot_depths:
@@ -103,12 +78,7 @@ rule plot_depths:
         depths="results/tables/concept_depth.csv",
         record="results/provenance/estimate_depth.json",
     output:
-        svg=report(
-            "results/figures/depths.svg",
-            caption="../report/depths.rst",
-            category="Figures",
-            labels={"figure": "4. Jump and converging points"},
-        ),
+        svg=reported("results/figures/depths.svg", "Figures", "4. Jump and converging points"),
         png="results/figures/depths.png",
         record="results/provenance/plot_depths.json",
     log:
@@ -130,12 +100,7 @@ rule plot_drift:
         drift="results/tables/activation_drift.csv",
         record="results/provenance/collect_drift.json",
     output:
-        svg=report(
-            "results/figures/drift.svg",
-            caption="../report/drift.rst",
-            category="Figures",
-            labels={"figure": "7. Drift of activations"},
-        ),
+        svg=reported("results/figures/drift.svg", "Figures", "7. Drift of activations"),
         png="results/figures/drift.png",
         record="results/provenance/plot_drift.json",
     log:

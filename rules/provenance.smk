@@ -50,7 +50,7 @@ rule audit_results:
             if_published("results/tables/published_differences.csv"),
         ],
         records=[
-            figures("results/provenance/plot_{name}.json"),
+            figures("results/provenance/{rule}.json"),
             if_published("results/provenance/compare_published.json"),
             "results/provenance/compare_depths.json",
             "results/provenance/check_claims.json",

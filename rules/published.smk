@@ -50,12 +50,7 @@ rule plot_published_curves:
         points="resources/published/site_peak_converge.csv",
         datasets="resources/published/datasets.csv",
     output:
-        svg=report(
-            "results/figures/published_curves.svg",
-            caption="../report/published_curves.rst",
-            category="Published numbers",
-            labels={"figure": "1. Curves of 7B models"},
-        ),
+        svg=reported("results/figures/published_curves.svg", "Published numbers", "1. Curves of 7B models"),
         png="results/figures/published_curves.png",
         record="results/provenance/plot_published_curves.json",
     log:
@@ -77,12 +72,7 @@ rule plot_published_sizes:
         models="resources/published/models.csv",
         datasets="resources/published/datasets.csv",
     output:
-        svg=report(
-            "results/figures/published_sizes.svg",
-            caption="../report/published_sizes.rst",
-            category="Published numbers",
-            labels={"figure": "2. Depth and peak by size"},
-        ),
+        svg=reported("results/figures/published_sizes.svg", "Published numbers", "2. Depth and peak by size"),
         png="results/figures/published_sizes.png",
         record="results/provenance/plot_published_sizes.json",
     log:

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import released_code
 import torch
-import yaml
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.datasets.prompts import instructed, render
 from conceptdepth.datasets.sources import file_name
@@ -28,8 +27,8 @@ from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.splits import splits_of
 from conceptdepth.probes.tasks import tasks_of
 from conceptdepth.probes.training import train_layer
-from snakemake.utils import update_config
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from whole_configuration import configuration
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "results/models/smollm2-135m/weights"
@@ -51,10 +50,8 @@ Result = tuple[np.ndarray, pd.DataFrame]
 
 
 def paper_configuration() -> Config:
-    """Return the configuration of ``--configfile config/paper.yaml``, merged as Snakemake does."""
-    config: Config = {}
-    for name in ("models", "datasets", "config", "paper"):
-        update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")))
+    """Return the configuration of ``--configfile config/paper.yaml``, defaults included."""
+    config: Config = configuration("paper")
     # The hub has IMDb as Parquet; in the folder of sources its rows are JSON Lines.
     rows = {"source": {"path": "imdb_test_first1000_per_class.jsonl"}, "table": {"format": "jsonl"}}
     config["datasets"]["imdb"] |= rows

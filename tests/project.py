@@ -12,7 +12,7 @@ from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
 PARTS = [
-    "Snakefile", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
+    "Snakefile", "rules", "envs", "config", "workflow_scripts", "conceptdepth", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
 ]  # fmt: skip
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -93,6 +93,10 @@ class Project:
     def variables(self) -> dict[str, str]:
         """Return what commands in this project find in their environment besides what these tests find."""
         return {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"}
+
+    def conceptdepth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Type a command about the run."""
+        return self.run(sys.executable, "-m", "conceptdepth", *arguments)
 
     def git(self, *arguments: str) -> str:
         """Run git, which must succeed."""

@@ -30,7 +30,7 @@ code { font-size: .9em; overflow-wrap: anywhere }
 <h1>Provenance of the figures and tables</h1>
 <p><span class="verdict {{ whole.verdict }}">{{ whole.verdict }}</span>
 {{ count(whole) }} on {{ time }} UTC, from every figure and table back to the bytes of the sources, the weights of the
-models and the code. Check again at any time: <code>python workflow_scripts/audit.py --all</code></p>
+models and the code. Check again at any time: <code>conceptdepth audit --all</code></p>
 {% for finding in whole.findings %}
 <p><b>{{ finding.verdict }}</b>: <code>{{ finding.path }}</code> {{ finding.text }}</p>{% endfor %}
 <table>{% for name, fact in behind(whole).items() %}<tr><td>{{ name }}<td>{{ fact }}</tr>

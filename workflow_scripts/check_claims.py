@@ -9,7 +9,8 @@ from conceptdepth.depth.claims import Claim, as_claims, effect_of, sentences, ve
 from conceptdepth.depth.published import PERTURBATION, QUANTIZATION
 from conceptdepth.depth.resampling import adjusted
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.names import CONTROL_FORMATS
+from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
+from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job, log
 
 
@@ -18,8 +19,7 @@ def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.D
 
     Without controls, of which no claim speaks.
     """
-    depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
-    table = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
+    table = at_first(depths[~depths["quantization"].isin(CONTROL_FORMATS)], PROBED)
     models = pd.DataFrame.from_dict(kinds["models"], orient="index", columns=["family", "parameters"])
     return table.join(models, on="model").assign(domain=table["dataset"].map(kinds["domains"]))
 

@@ -5,11 +5,9 @@ from typing import Any
 
 import pandas as pd
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import CELL
 from conceptdepth.provenance.job import job
 from sklearn.metrics import roc_auc_score
-
-CELL = ["model", "quantization", "dataset", "perturbation"]
-"""Columns that name a cell."""
 
 
 def rates(cell: pd.DataFrame) -> dict[str, Any]:
@@ -34,7 +32,7 @@ def rates(cell: pd.DataFrame) -> dict[str, Any]:
 def collect_answers(answers: Sequence[str], destination: str) -> None:
     """Write a row for each cell, in the order given."""
     cells = [pd.read_csv(path) for path in answers]
-    table = pd.DataFrame([{**cell.loc[0, CELL], **rates(cell)} for cell in cells])
+    table = pd.DataFrame([{**cell.loc[0, list(CELL)], **rates(cell)} for cell in cells])
     with complete_file(destination) as part:
         table.to_csv(part, index=False)
 

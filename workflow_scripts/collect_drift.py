@@ -2,9 +2,10 @@
 
 import pandas as pd
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import CELL
 from conceptdepth.provenance.job import job, log
 
-PAIR = ["model", "dataset", "compared", "first", "second", "quantization", "perturbation"]
+PAIR = [*CELL, "compared", "first", "second"]
 """Columns that name two cells that were compared."""
 
 if __name__ == "__main__":
@@ -14,9 +15,9 @@ if __name__ == "__main__":
             table.to_csv(part, index=False, na_rep="NaN")
         measured = table.groupby(PAIR, sort=False)[["relative_change", "cka", "transfer_change"]].mean()
         for pair, means in measured.iterrows():
-            model, dataset, _, first, second, *cell = pair
+            names = dict(zip(PAIR, pair))
             log.info(
                 "%s, %s: %s to %s (%s, %s): vectors change by %.2g of their length, CKA %.4f, probes lose %.3f",
-                *(model, dataset, first, second, *cell),
+                *(names[name] for name in ("model", "dataset", "first", "second", "quantization", "perturbation")),
                 *(means["relative_change"], means["cka"], -means["transfer_change"]),
             )

@@ -7,15 +7,16 @@ import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.depth.estimates import IntervalSettings
+from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import Values, adjusted, interval
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import CURVE
 from conceptdepth.provenance.job import job, log
 
 COMPARED = ("quantization", "perturbation")
 """Columns of whose values the first of the run is compared with each other one."""
 
-COLUMNS = ["model", "quantization", "dataset", "perturbation", "site", "probe", "compared", "first", "second"]
-COLUMNS += ["quantity", "difference", "low", "high", "defined", "p", "p_adjusted"]
+COLUMNS = [*CURVE, "compared", "first", "second", "quantity", "difference", "low", "high", "defined", "p", "p_adjusted"]
 
 
 def compare_depths(file: h5py.File, *, order: Mapping[str, Sequence[str]], settings: IntervalSettings) -> pd.DataFrame:
@@ -23,14 +24,13 @@ def compare_depths(file: h5py.File, *, order: Mapping[str, Sequence[str]], setti
 
     ``file`` is ``results/depth/draws.h5``, ``order`` has the values of each column in the order of the run.
     """
-    curves = {tuple(group.attrs.items()): group for group in _curves(file)}
+    curves = list(_curves(file))
+    names = [dict(curve.attrs) for curve in curves]
     rows = [
-        {**dict(names), "compared": column, "first": first, "second": dict(names)[column], **row}
+        {**names[second], "compared": column, "first": order[column][0], "second": names[second][column], **row}
         for column in COMPARED
-        for first in order[column][:1]
-        for names, group in curves.items()
-        if dict(names)[column] != first and _with(names, column, first) in curves
-        for row in differences(curves[_with(names, column, first)], group, settings.level)
+        for first, second in pairs(names, column, order[column][0])
+        for row in differences(curves[first], curves[second], settings.level)
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=adjusted(table["p"], settings.correction))
@@ -42,10 +42,6 @@ def _curves(file: h5py.File) -> Iterator[h5py.Group]:
             yield item
         else:
             yield from _curves(item)
-
-
-def _with(names: tuple[tuple[str, str], ...], column: str, value: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value if name == column else own) for name, own in names)
 
 
 def differences(first: h5py.Group, second: h5py.Group, level: float) -> Iterator[dict[str, Any]]:

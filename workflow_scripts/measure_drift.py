@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import open_activations
 from conceptdepth.depth.drift import measures
+from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import accuracy, group_weights, interval
 from conceptdepth.ground.files import complete_file
-from conceptdepth.probes.predictions import CELL, Curve, Split, read_curves, splits_of_curve
+from conceptdepth.ground.names import CELL, PROBED
+from conceptdepth.probes.predictions import Curve, Split, read_curves, splits_of_curve
 from conceptdepth.provenance.job import job
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -27,18 +29,12 @@ class Files:
         with h5py.File(probes) as file:
             self.names = {name: file.attrs[name] for name in CELL}
 
-    def differs_only_in(self, column: str, other: "Files") -> bool:
-        """Tell whether two cells are alike in all but a column."""
-        return all((self.names[name] == other.names[name]) == (name != column) for name in CELL)
 
-
-def pairs(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:
+def compared(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:
     """Yield each column of ``order`` with two cells that differ in it alone, of which one has its first value."""
-    for column in order:
-        for first in files:
-            for second in files:
-                if first.names[column] == order[column][0] and first.differs_only_in(column, second):
-                    yield column, first, second
+    for column, values in order.items():
+        for first, second in sorted(pairs([cell.names for cell in files], column, values[0])):
+            yield column, files[first], files[second]
 
 
 def drift(
@@ -55,17 +51,21 @@ def drift(
             ]
             for site in one["activations"]
         }
-        own = {(curve.names["site"], curve.names["probe"]): curve for curve in read_curves(second.probes)}
+        own = {_probed(curve): curve for curve in read_curves(second.probes)}
         for curve in read_curves(first.probes):
             site, probe = curve.names["site"], curve.names["probe"]
             if site not in moved:
                 continue
             weights = group_weights(curve.groups, draws=draws, seed=seed)
             tested = transferred(curve, first.probes, other["activations"][site])
-            columns = transfer(curve, tested, own[site, probe], weights, level)
+            columns = transfer(curve, tested, own[_probed(curve)], weights, level)
             for layer, measured in enumerate(moved[site]):
                 scores = {name: values[layer] for name, values in columns.items()}
                 yield {"site": site, "probe": probe, "layer": layer, **measured, **scores}
+
+
+def _probed(curve: Curve) -> tuple[str, ...]:
+    return tuple(curve.names[name] for name in PROBED)
 
 
 def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | None:
@@ -114,7 +114,7 @@ def measure_drift(
     chosen = {key: intervals[key] for key in ("draws", "seed", "level")}
     rows = [
         {**second.names, "compared": column, "first": first.names[column], "second": second.names[column], **row}
-        for column, first, second in tqdm(list(pairs(files, order)), unit="pair", mininterval=5)
+        for column, first, second in tqdm(list(compared(files, order)), unit="pair", mininterval=5)
         for row in drift(first, second, outlier=outlier, **chosen)
     ]
     return pd.DataFrame(rows)

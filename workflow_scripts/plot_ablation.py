@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.figures.style import COLOURS, STYLE, Labels, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -75,10 +75,5 @@ def draw_bars(axis: Axes, table: pd.DataFrame, measure: str) -> None:
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_ablation(pd.read_csv(snakemake.input.ablation), snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
-        )
+        figure = plot_ablation(pd.read_csv(snakemake.input.ablation), snakemake.params.labels)
+        save_for_job(figure, snakemake, record.id)

@@ -3,7 +3,7 @@
 import pandas as pd
 from conceptdepth.depth.published import PublishedCells, published_curves
 from conceptdepth.figures.curves import draw_curves, held_at_first
-from conceptdepth.figures.style import save_figure
+from conceptdepth.figures.style import save_for_job
 from conceptdepth.provenance.job import job
 
 
@@ -22,10 +22,4 @@ if __name__ == "__main__":
             compare="model",
             published=curves_beside(scores, snakemake.params.published, snakemake.input.published),
         )
-        save_figure(
-            figure,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
-        )
+        save_for_job(figure, snakemake, record.id)

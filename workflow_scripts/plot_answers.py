@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
         handles.append(Line2D([], [], label="chance", **CHANCE))
         fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, title=", ".join(fixed), title_fontsize=8.5)
+        legend_below(figure, handles, columns=4, title=", ".join(fixed))
     return figure
 
 
@@ -80,12 +80,7 @@ def draw_measure(axis: Axes, table: pd.DataFrame) -> None:
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_answers(
-                pd.read_csv(snakemake.input.answers), pd.read_csv(snakemake.input.scores), snakemake.params.labels
-            ),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
+        figure = plot_answers(
+            *(pd.read_csv(snakemake.input[table]) for table in ("answers", "scores")), snakemake.params.labels
         )
+        save_for_job(figure, snakemake, record.id)

@@ -4,8 +4,9 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import COLOURS, STYLE, Labels, save_figure, word
-from conceptdepth.ground.names import CONTROL_FORMATS
+from conceptdepth.figures.style import COLOURS, STYLE, Labels, legend_below, save_for_job, word
+from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
+from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a panel for each model, a row for each dataset in it a line for each variant that is no control."""
-    depths = depths[(depths["site"] == depths["site"].iloc[0]) & (depths["probe"] == depths["probe"].iloc[0])]
+    depths = at_first(depths, PROBED)
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
     models = list(labels["models"])
@@ -52,7 +53,7 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
         ]
         if depths[f"{INTERVAL_OF}_low"].notna().any():
             handles.append(Line2D([], [], color="#444444", **INTERVAL, label="interval of the converging point"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        legend_below(figure, handles, columns=2)
     return figure
 
 
@@ -81,10 +82,5 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_depths(pd.read_csv(snakemake.input.depths), snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
-        )
+        figure = plot_depths(pd.read_csv(snakemake.input.depths), snakemake.params.labels)
+        save_for_job(figure, snakemake, record.id)

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, save_figure, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
+from conceptdepth.ground.names import PROBED
+from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -27,7 +29,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value, as are site and probe.
     """
-    drift = drift[(drift["site"] == drift["site"].iloc[0]) & (drift["probe"] == drift["probe"].iloc[0])]
+    drift = at_first(drift, PROBED)
     lines = list(comparisons(drift))
     models, datasets = list(labels["models"]), list(labels["datasets"])
     panels = [(model, column) for model in models for column in TITLES]
@@ -54,7 +56,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
         handles = [
             Line2D([], [], color=COLOURS[number % len(COLOURS)], label=name) for number, (name, _) in enumerate(lines)
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
+        legend_below(figure, handles, columns=min(len(handles), 4))
     return figure
 
 
@@ -84,10 +86,5 @@ def draw_line(axis: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_drift(pd.read_csv(snakemake.input.drift), snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
-        )
+        figure = plot_drift(pd.read_csv(snakemake.input.drift), snakemake.params.labels)
+        save_for_job(figure, snakemake, record.id)

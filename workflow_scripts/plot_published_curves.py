@@ -2,7 +2,8 @@
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, save_figure
+from conceptdepth.figures.published import add_published_legend
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, save_for_job
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -33,14 +34,7 @@ def plot_published_curves(curves: pd.DataFrame, points: pd.DataFrame, datasets: 
         axes[0, 0].set(xlim=(0, 1), xticks=TICKS, xticklabels=[f"{tick:g}" for tick in TICKS])
         handles = [Line2D([], [], color=colour, label=model) for colour, model in zip(COLOURS, models)]
         handles.append(Line2D([], [], color="#444444", label="converging point", **POINT))
-        handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=len(handles),
-            title="Published by Jin et al. (arXiv 2404.07066), not computed here",
-            title_fontsize=8.5,
-        )
+        add_published_legend(figure, handles)
     return figure
 
 
@@ -57,10 +51,7 @@ def draw_dataset(axis: Axes, curves: pd.DataFrame, points: pd.DataFrame, models:
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_published_curves(*(pd.read_csv(snakemake.input[table]) for table in ("curves", "points", "datasets"))),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
+        figure = plot_published_curves(
+            *(pd.read_csv(snakemake.input[table]) for table in ("curves", "points", "datasets"))
         )
+        save_for_job(figure, snakemake, record.id)

@@ -2,7 +2,8 @@
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, save_figure
+from conceptdepth.figures.published import add_published_legend
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, save_for_job
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -79,22 +80,12 @@ def add_legend(figure: Figure) -> None:
     handles.append(
         Line2D([], [], color=COLOURS[0], marker="o", linestyle="", markerfacecolor="white", label="fewer statements")
     )
-    handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles),
-        title="Published by Jin et al. (arXiv 2404.07066), not computed here",
-        title_fontsize=8.5,
-    )
+    add_published_legend(figure, handles)
 
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        save_figure(
-            plot_published_sizes(*(pd.read_csv(snakemake.input[table]) for table in ("points", "models", "datasets"))),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            record=record.id,
-            **snakemake.params.figures,
+        figure = plot_published_sizes(
+            *(pd.read_csv(snakemake.input[table]) for table in ("points", "models", "datasets"))
         )
+        save_for_job(figure, snakemake, record.id)

@@ -7,11 +7,9 @@ from typing import Any
 import pandas as pd
 from conceptdepth.depth.definitions import describe_curve
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import SCORED
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.kept import release
-
-CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target"]
-"""Columns that name a curve, whatever the switch."""
 
 NO_SWITCH = "none"
 """What stands in the column ``switch`` for the cell as the run has it."""
@@ -26,8 +24,8 @@ def tabulate(own: pd.DataFrame, switched: pd.DataFrame, depth: Mapping[str, floa
     scores = pd.concat([own.assign(switch=NO_SWITCH), switched], ignore_index=True)
     return pd.DataFrame(
         row
-        for names, curves in scores.groupby(CURVE, sort=False)
-        for row in rows(dict(zip(CURVE, names)), curves, depth)
+        for names, curves in scores.groupby(list(SCORED), sort=False)
+        for row in rows(dict(zip(SCORED, names)), curves, depth)
     )
 
 

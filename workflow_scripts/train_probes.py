@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import Labels, open_activations, read_labels
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
 from conceptdepth.probes.splits import splits_of
@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-PROBE = ["site", "probe", "layer", "seed"]
+PROBE = [*PROBED, "layer", "seed"]
 """Columns that name a probe in a cell, whatever its target."""
 
 

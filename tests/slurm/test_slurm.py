@@ -148,7 +148,7 @@ def test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local
         assert (project.folder / table).read_bytes() == (local.folder / table).read_bytes()
     for figure in (local.folder / "results/figures").glob("*.svg"):
         assert drawing(project.folder / "results/figures" / figure.name) == drawing(figure)
-    assert "intact" in project.run(sys.executable, "workflow_scripts/audit.py", "--all").stdout
+    assert "intact" in project.conceptdepth("audit", "--all").stdout
 
 
 def drawing(path: Path) -> str:
@@ -302,7 +302,7 @@ def test_after_its_snakemake_was_killed_the_work_of_a_job_counts(cluster, tmp_pa
 def leftovers(project: Project, cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
     """List the project's jobs, as a user would."""
     return subprocess.run(
-        [sys.executable, "workflow_scripts/slurm_jobs.py", *arguments],
+        [sys.executable, "-m", "conceptdepth", "jobs", *arguments],
         cwd=project.folder, env=os.environ | cluster.environment | {"COLUMNS": "120"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -312,7 +312,7 @@ def test_jobs_of_a_folder_can_be_cancelled(cluster, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     project = Project(folder, tmp_path)
-    shutil.copytree(Path(__file__).parents[2] / "workflow_scripts", folder / "workflow_scripts")
+    (folder / "conceptdepth").symlink_to(Path(__file__).parents[2] / "conceptdepth")
     for place in (folder, tmp_path):
         assert cluster.command("sbatch", f"--chdir={place}", "--output=/dev/null", "--wrap=sleep 100").returncode == 0
     assert "Cancelled 1 job." in leftovers(project, cluster, "--cancel").stdout

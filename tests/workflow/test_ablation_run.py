@@ -1,7 +1,6 @@
 """Every switch alone: asked for, `snakemake ablation` makes its table and figure from what each switch touches."""
 
 import re
-import sys
 
 import pandas as pd
 import pytest
@@ -85,7 +84,7 @@ def test_afterwards_nothing_is_stale_and_a_change_of_a_switch_runs_its_own_jobs(
 
 
 def test_the_figure_can_be_audited_and_its_chain_names_the_jobs_under_switches(ablated):
-    result = ablated.run(sys.executable, "workflow_scripts/audit.py", "results/figures/ablation.png")
+    result = ablated.conceptdepth("audit", "results/figures/ablation.png")
     said = result.stdout + result.stderr
     assert result.returncode == 0, said
     assert re.search(r"train_probes__ablated\W+7 jobs", said)

@@ -1,7 +1,7 @@
 """What the models themselves answer: asked for, it makes its table and figure; the default run knows nothing of it."""
 
+import json
 import re
-import sys
 
 import pandas as pd
 import pytest
@@ -12,11 +12,12 @@ TABLE = "results/tables/direct_answers.csv"
 CELLS = [
     f"tiny/{quantization}/{dataset}.clean" for quantization in GRID["quantizations"] for dataset in GRID["datasets"]
 ]
-"""Enough: each loads its model anew."""
 
 SCORES = {f"score_answers/{cell}" for cell in CELLS}
 COINS = {job for job in SCORES if "/coins." in job}
 AFTER_ANSWERS = {"collect_answers", "plot_answers"}
+AGAIN = [f"tiny/{quantization}/coins.clean" for quantization in GRID["quantizations"]]
+"""Cells whose activations are extracted in the run that asks."""
 
 
 def words(dataset: str, *answers: str):
@@ -33,9 +34,16 @@ def words(dataset: str, *answers: str):
 def answered(finished, tmp_path_factory):
     """The finished project after `snakemake answers`. Tests must leave it as it is."""
     project = finished.copy(tmp_path_factory.mktemp("answers") / "project")
-    # The tiny tokenizer knows no yes and no.
-    change = all_of(with_run(models=["tiny"], perturbations=["clean"]), words("coins", "heads", "up"))
-    assert plan(project, Row(change, set(), ("answers",))) == {*SCORES, *AFTER_ANSWERS, "collect_scores"}
+    for cell in AGAIN:
+        for path in (f"activations/{cell}.h5", f"probes/{cell}.csv"):
+            (project.folder / "results" / path).unlink()
+    change = all_of(
+        with_run(models=["tiny"], perturbations=["clean"]),
+        words("coins", "heads", "up"),  # The tiny tokenizer knows no yes and no.
+        setting("execution", "extraction_threads", 2),  # Both cores: one job with a model at a time.
+    )
+    again = {f"{rule}/{cell}" for rule in ("extract_activations", "train_probes") for cell in AGAIN}
+    assert plan(project, Row(change, set(), ("answers",))) == {*SCORES, *again, *AFTER_ANSWERS, "collect_scores"}
     result = project.snakemake("answers")
     assert result.returncode == 0, result.stderr
     return project
@@ -58,6 +66,36 @@ def test_each_cell_has_a_row_of_rates(answered):
     assert table["accuracy"][balanced].to_numpy() == pytest.approx(1 - errors[balanced].to_numpy())
 
 
+@pytest.mark.parametrize("quantization", GRID["quantizations"])
+def test_activations_and_answers_share_one_load(answered, quantization):
+    folder = answered.folder / "results/logs"
+    logs = [
+        *folder.glob(f"score_answers/tiny/{quantization}/*.log"),
+        folder / f"extract_activations/tiny/{quantization}/coins.clean.log",
+    ]
+    text = "".join(path.read_text() for path in logs)
+    assert text.count(f"loaded tiny as {quantization} on ") == 1
+    assert text.count(f"tiny as {quantization} was loaded already") == len(logs) - 1 == len(GRID["datasets"])
+
+
+def test_the_record_has_the_facts_of_the_worker(answered):
+    record = json.loads((answered.folder / f"results/provenance/score_answers/{CELLS[0]}.json").read_text())
+    assert record["environment"]["device"] == "cpu"
+    assert record["measured"].keys() == {"seconds_load", "seconds_forward"}
+
+
+def test_without_a_worker_answers_are_the_same(answered, tmp_path):
+    project = answered.copy(tmp_path / "project")
+    path = project.folder / f"results/answers/{CELLS[0]}.csv"
+    before = path.read_bytes()
+    path.unlink()
+    setting("execution", "keep_model_loaded", False)(project)
+    result = project.snakemake(f"results/answers/{CELLS[0]}.csv")
+    assert result.returncode == 0, result.stderr
+    assert path.read_bytes() == before
+    assert "loaded tiny as fp32 on " in (project.folder / f"results/logs/score_answers/{CELLS[0]}.log").read_text()
+
+
 def test_each_statement_has_its_log_odds(answered):
     scores = pd.read_csv(answered.folder / "results/answers/tiny/fp32/claims.clean.csv")
     prompts = pd.read_json(answered.folder / "results/prompts/claims.clean.jsonl", lines=True)
@@ -71,7 +109,7 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answer
     for text in ("Coins", "Claims", "probe, best layer", "own answer", "Area under the ROC curve"):
         assert text in svg
     assert (answered.folder / "results/figures/answers.png").read_bytes().startswith(b"\x89PNG")
-    result = answered.run(sys.executable, "workflow_scripts/audit.py", "results/figures/answers.png")
+    result = answered.conceptdepth("audit", "results/figures/answers.png")
     assert result.returncode == 0, result.stdout + result.stderr
     for rule in ("score_answers", "train_probes", "fetch_model"):
         assert rule in result.stdout

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -327,7 +326,7 @@ def test_other_code_is_found(run, monkeypatch, text):
 
 
 def audit_command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return project.run(sys.executable, "workflow_scripts/audit.py", *arguments)
+    return project.conceptdepth("audit", *arguments)
 
 
 def test_the_command_prints_the_chain_and_one_verdict(run):

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
+from conceptdepth.ground.names import CURVE
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.metadata import embedded_id
@@ -20,8 +20,6 @@ from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"
 
-CELL = ["model", "quantization", "dataset", "perturbation"]
-
 
 @pytest.fixture
 def run(finished, tmp_path):
@@ -29,23 +27,19 @@ def run(finished, tmp_path):
     return finished.copy(tmp_path / "project")
 
 
-def script(project: Project, name: str, *arguments: str):
-    return project.run(sys.executable, f"workflow_scripts/{name}.py", *arguments)
-
-
 # --- sample sizes -----------------------------------------------------------------------------------------
 
 
 def test_sample_sizes_are_said_for_every_cell_and_depth(run):
-    result = script(run, "sample_size", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "peak_depth")
+    result = run.conceptdepth("items", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "peak_depth")
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)
-    depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index([*CELL, "site", "probe"])
+    depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index(list(CURVE))
     assert len(rows) == len(depths)
     for row in rows:
         assert row["n_test"] == depths.loc[tuple(row[name] for name in depths.index.names), "n_test"]
         assert row["needed"] is None or row["needed"] <= row["largest_tried"]
-    table = script(run, "sample_size", "--draws", "50").stdout.splitlines()
+    table = run.conceptdepth("items", "--draws", "50").stdout.splitlines()
     assert table[0].split() == [
         "model",
         "format",
@@ -61,12 +55,12 @@ def test_sample_sizes_are_said_for_every_cell_and_depth(run):
 
 
 def test_sample_sizes_need_a_run(project):
-    result = script(project, "sample_size")
+    result = project.conceptdepth("items")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(
         "Error: there is no results/tables/configuration.yaml: this needs the results of a run"
     )
-    assert "is not between 0 and 1" in script(project, "sample_size", "--resolution", "2").stderr
+    assert "is not between 0 and 1" in project.conceptdepth("items", "--resolution", "2").stderr
 
 
 # --- why --------------------------------------------------------------------------------------------------
@@ -74,7 +68,7 @@ def test_sample_sizes_need_a_run(project):
 
 def why(project: Project, *arguments: str) -> dict[str, list[str]]:
     """Reason -> outputs, as the command prints them."""
-    result = script(project, "why", *arguments, "--configfile", "overlay.yaml")
+    result = project.conceptdepth("why", *arguments, "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     reasons: dict[str, list[str]] = {}
     for line in result.stdout.splitlines()[:-1]:
@@ -149,7 +143,7 @@ def test_why_takes_a_target_as_snakemake_does(run):
 )
 def test_why_answers_a_mistake_with_a_sentence(run, arguments, message):
     (run.folder / "bad.yaml").write_text("probs: {}")
-    result = script(run, "why", *arguments)
+    result = run.conceptdepth("why", *arguments)
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -160,7 +154,7 @@ def test_why_answers_a_mistake_with_a_sentence(run, arguments, message):
 
 def costs(project: Project, *arguments: str):
     """Rows by model and weight format."""
-    result = script(project, "costs", "--json", *arguments, "--configfile", "overlay.yaml")
+    result = project.conceptdepth("costs", "--json", *arguments, "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     return {(row["model"], row["quantization"]): row for row in json.loads(result.stdout)["costs"]}
 
@@ -196,7 +190,7 @@ def test_costs_count_what_is_stale_and_use_the_hint_where_prompts_are(run):
 
 
 def test_costs_before_anything_ran_say_what_is_unknown(project):
-    result = script(project, "costs", "--share", "0.5", "--configfile", "overlay.yaml")
+    result = project.conceptdepth("costs", "--share", "0.5", "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert re.match(r"total +16 +1\.2 GB +4 +unknown", lines[5])
@@ -206,7 +200,7 @@ def test_costs_before_anything_ran_say_what_is_unknown(project):
 
 
 def test_costs_in_words_when_nothing_is_stale(run):
-    result = script(run, "costs", "--configfile", "overlay.yaml")
+    result = run.conceptdepth("costs", "--configfile", "overlay.yaml")
     assert result.stdout == "No activations are to be extracted; --whole-grid counts all cells.\n"
 
 
@@ -214,12 +208,12 @@ def test_costs_in_words_when_nothing_is_stale(run):
     ("arguments", "message"),
     [
         (["--configfile", "none.yaml"], "Error: there is no file none.yaml."),
-        (["--share", "0"], "argument --share: 0 is not above 0"),
-        (["--share", "half"], "argument --share: invalid positive value: 'half'"),
+        (["--share", "0"], "Error: Invalid value for '--share': 0 is not above 0"),
+        (["--share", "half"], "Error: Invalid value for '--share': 'half' is no number"),
     ],
 )
 def test_costs_answer_a_mistake_with_a_sentence(run, arguments, message):
-    result = script(run, "costs", *arguments)
+    result = run.conceptdepth("costs", *arguments)
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -229,12 +223,13 @@ def test_costs_answer_a_mistake_with_a_sentence(run, arguments, message):
 
 
 def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
-    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
+    result = run.conceptdepth("report", "--cores", "2", "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     monkeypatch.chdir(run.folder)
     record = read_record("results/provenance/build_report.json")
     assert embedded_id("results/report.html") == record["id"]
-    audit = script(run, "audit", "results/report.html")
+    assert f"workflow_scripts/{record['code']['script']}" in record["code"]["files"]
+    audit = run.conceptdepth("audit", "results/report.html")
     assert audit.stdout.splitlines()[-1].startswith("intact: ")
     assert "plot_depths" in audit.stdout
     page = Path("results/audit.html").read_text()
@@ -249,7 +244,7 @@ def test_the_report_says_so_when_something_was_tampered_with(run):
     path = "results/activations/tiny/fp32/coins.clean.h5"
     with (run.folder / path).open("ab") as stream:
         stream.write(b"x")
-    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
+    result = run.conceptdepth("report", "--cores", "2", "--configfile", "overlay.yaml")
     assert result.returncode == 0, result.stderr
     page = (run.folder / "results/audit.html").read_text()
     assert '<span class="verdict changed since">changed since</span>' in page
@@ -258,9 +253,9 @@ def test_the_report_says_so_when_something_was_tampered_with(run):
 
 def test_a_broken_record_is_named_when_the_report_is_built(run):
     (run.folder / "results/provenance/plot_depths.json").write_text("{")
-    result = script(run, "build_report", "--cores", "2", "--configfile", "overlay.yaml")
+    result = run.conceptdepth("report", "--cores", "2", "--configfile", "overlay.yaml")
     assert result.returncode == 1
-    assert "results/provenance/plot_depths.json is no readable record; delete it and run again." in result.stderr
+    assert "results/provenance/plot_depths.json is not a readable record; delete it and run again." in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -268,7 +263,7 @@ def test_a_broken_record_is_named_when_the_report_is_built(run):
 
 
 def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, tmp_path, monkeypatch):
-    result = script(run, "archive", str(tmp_path / "run.zip"))
+    result = run.conceptdepth("archive", str(tmp_path / "run.zip"))
     assert (result.returncode, result.stderr) == (0, "")
     assert "read back and checked" in result.stdout
     with zipfile.ZipFile(tmp_path / "run.zip") as archive:
@@ -291,7 +286,7 @@ def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, 
 
 
 def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypatch):
-    script(run, "archive", "--with-activations", str(tmp_path / "run.zip"))
+    run.conceptdepth("archive", "--with-activations", str(tmp_path / "run.zip"))
     shutil.unpack_archive(tmp_path / "run.zip", tmp_path / "crate")
     monkeypatch.chdir(tmp_path / "crate")
     audit = Auditor(".", weight_files).audit_file("results/figures/accuracy.svg")
@@ -306,7 +301,7 @@ def test_what_is_not_intact_is_not_archived(run, tmp_path, path):
     content = bytearray((run.folder / path).read_bytes())
     content[len(content) // 2] ^= 1
     (run.folder / path).write_bytes(content)
-    result = script(run, "archive", str(tmp_path / "run.zip"))
+    result = run.conceptdepth("archive", str(tmp_path / "run.zip"))
     assert result.returncode == 1
     assert result.stderr.startswith(f"Error: these results are not intact, so they are not archived: {path} has the")
     assert not (tmp_path / "run.zip").exists()

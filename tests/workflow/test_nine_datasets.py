@@ -39,4 +39,4 @@ def test_nine_datasets_end_to_end(project):
     assert depths["dataset"].tolist() == names
     for name in ("accuracy.png", "accuracy.svg", "depths.png", "depths.svg"):
         assert (project.folder / "results/figures" / name).stat().st_size > 10_000
-    assert "intact" in project.run(sys.executable, "workflow_scripts/audit.py", "--all").stdout
+    assert "intact" in project.conceptdepth("audit", "--all").stdout

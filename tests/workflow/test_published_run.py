@@ -1,7 +1,5 @@
 """A run with cells that the paper's authors published numbers for, and the figures of those numbers alone."""
 
-import sys
-
 import pandas as pd
 import pytest
 from test_reruns import PUBLISHED_NAMES, Row, all_of, nothing, plan, replace, setting
@@ -21,7 +19,7 @@ def compared(finished, tmp_path_factory):
 
 
 def audit(project, *arguments: str) -> str:
-    result = project.run(sys.executable, "workflow_scripts/audit.py", *arguments)
+    result = project.conceptdepth("audit", *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

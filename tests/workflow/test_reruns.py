@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from conceptdepth.provenance.digest import script_of
 from project import REVISION, Project
 
 LIBRARY = "workflow_scripts/conceptdepth"
@@ -25,8 +26,6 @@ GRID = {
     "datasets": ["coins", "claims"],
     "perturbations": ["clean", "noise"],
 }
-
-PLOTS = ["plot_accuracy", "plot_perturbations", "plot_quantizations", "plot_depths", "plot_drift"]
 
 DEPTHS = ["estimate_depth", "compare_depths", "check_claims"]
 
@@ -40,7 +39,7 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         for d in grid["datasets"]
         for p in grid["perturbations"]
     ]
-    comparisons = [f"plot_{name}" for name in ("perturbations", "quantizations") if len(grid[name]) > 1]
+    comparisons = [f"plot_comparison__{name}" for name in ("perturbations", "quantizations") if len(grid[name]) > 1]
     return {
         *(f"fetch_source/{dataset}/{dataset}.csv" for dataset in sources),
         *(f"prepare_dataset/{d}" for d in grid["datasets"]),
@@ -82,13 +81,14 @@ AFTER = {
     "train_baselines": ["train_baselines/*", *AFTER_SCORES],
     "measure_drift": [*DRIFT, "audit_results"],
     "collect_drift": [*DRIFT[1:], "audit_results"],
-    "collect_scores": ["collect_scores", *PLOTS[:3], "audit_results"],
+    "collect_scores": ["collect_scores", "plot_accuracy", "plot_comparison__*", "audit_results"],
     "estimate_depth": [*DEPTHS, "plot_depths", "audit_results"],
     "compare_depths": ["compare_depths", "audit_results"],
     "check_claims": ["check_claims", "audit_results"],
     "record_configuration": SETTINGS,
     "audit_results": ["audit_results"],
-    **{plot: [plot, "audit_results"] for plot in PLOTS},
+    **{plot: [plot, "audit_results"] for plot in ("plot_accuracy", "plot_depths", "plot_drift")},
+    "plot_comparison": ["plot_comparison__*", "audit_results"],
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
     # Only where known truth is simulated.
@@ -114,7 +114,8 @@ MODULES = {
     "__init__": EVERYTHING,
     **dict.fromkeys(modules("ground", "__init__", "errors", "files"), EVERYTHING),
     "ground/jsonl": AFTER["prepare_dataset"],
-    "ground/names": FROM_EXTRACTION,
+    "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
+    "ground/tables": ["plot_*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("provenance", "__init__", "digest", "environment", "job", "record"), EVERYTHING),
     **dict.fromkeys(modules("provenance", "audit", "chain", "findings", "metadata"), ["audit_results"]),
     "provenance/kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
@@ -131,12 +132,21 @@ MODULES = {
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
     **dict.fromkeys(
         modules(
-            "activations", "__init__", "address", "cell", "collector", "extraction", "forward", "packing", "server"
+            "activations",
+            "__init__",
+            "address",
+            "cell",
+            "collector",
+            "extraction",
+            "forward",
+            "packing",
+            "request",
+            "server",
         ),
         FROM_EXTRACTION,
     ),
     **dict.fromkeys(modules("activations", "store", "worker"), FROM_EXTRACTION),
-    "activations/answers": [],  # Its jobs have to be asked for.
+    **dict.fromkeys(modules("activations", "answers", "answer_cell"), []),  # Its jobs have to be asked for.
     **dict.fromkeys(modules("probes", "__init__", "splits", "tasks"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
@@ -148,16 +158,30 @@ MODULES = {
     **dict.fromkeys(modules("depth", "definitions", "above", "estimates"), AFTER["estimate_depth"]),
     "depth/resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
     "depth/drift": AFTER["measure_drift"],
+    "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     "depth/simulation": [],  # As its rule.
     "depth/claims": AFTER["check_claims"],
     "depth/published": ["plot_accuracy", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style", "curves"), ["plot_*", "audit_results"]),
+    "figures/published": [],  # As its rules.
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
-        modules("configuration", "__init__", "changes", "check", "costs", "plan", "settings", "switches"), []
+        modules(
+            "configuration", *"__init__ assumptions changes check costs origins plan schema settings switches".split()
+        ),
+        [],
     ),
     "provenance/memory": [],
-    "depth/sample_size": [],
+    **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
+    # What a person types.
+    "__main__": [],
+    **dict.fromkeys(
+        modules(
+            "commands",
+            *"__init__ archive audit config costs costs_table data items jobs keys main options report screen why".split(),
+        ),
+        [],
+    ),
 }
 
 
@@ -523,17 +547,36 @@ def test_the_table_has_every_module_and_every_script():
     library = root / LIBRARY
     assert {path.relative_to(library).with_suffix("").as_posix() for path in library.rglob("*.py")} == MODULES.keys()
     rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (root / "rules").glob("*.smk")), re.MULTILINE)
-    assert set(rules) - {"show_prompts", "published", "answers", "ablation"} == AFTER.keys()
+    assert {rule.partition("__")[0] for rule in rules} - {
+        "show_prompts",
+        "published",
+        "answers",
+        "ablation",
+    } == AFTER.keys()
 
 
 def test_every_rule_with_outputs_tracks_its_code_and_its_software():
     for path in (Path(__file__).parents[2] / "rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
-            name = rule.split(":")[0]
+        for rule in re.split(r"^(?:rule|use rule \w+ as) ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = re.match(r"\w+", rule).group()
             if "    output:" in rule:
-                assert f'code=code_digest("{name}.py")' in rule
-                assert f'software=pins("{path.stem}")' in rule
                 assert f"results/provenance/{name}" in rule
+            if "    output:" in rule and "    script:" in rule:  # A rule that uses another one has that one's script.
+                assert f'code=code_digest("{script_of(name)}")' in rule
+                assert f'software=pins("{path.stem}")' in rule
+                assert f"workflow_scripts/{script_of(name)}" in rule
+
+
+def test_a_rule_that_uses_another_one_has_its_script_and_tracks_its_code():
+    text = "".join(path.read_text() for path in (Path(__file__).parents[2] / "rules").glob("*.smk"))
+    used = re.findall(r"^use rule (\w+) as (\w+) with:", text, re.MULTILINE)
+    assert used
+    for base, name in used:
+        body = re.split(rf"^use rule {base} as {name} with:", text, flags=re.MULTILINE)[1]
+        body = re.split(r"^(?:use )?rule ", body, flags=re.MULTILINE)[0]
+        assert script_of(base) == script_of(name)
+        assert "code=" not in body
+        assert "software=" not in body
 
 
 @pytest.mark.parametrize("models", [["tiny"], pytest.param(GRID["models"], marks=pytest.mark.long)], ids=len)

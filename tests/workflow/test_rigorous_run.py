@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conceptdepth.ground import names
 
-CURVE = ["model", "quantization", "dataset", "perturbation", "site", "probe"]
+CURVE = list(names.CURVE)
 
 
 def run_rigorous(project, *targets):
@@ -35,7 +36,7 @@ def scores(rigorous):
 
 
 def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
-    cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"])
+    cells = scores.drop_duplicates(list(names.CELL))
     assert len(scores) == len(cells) * (3 + 1) * 5 * 2 * 3  # layers and the embedding, seeds, probes, targets
     assert set(scores["quantization"]) == {"fp32", "rerun", "int8", "random"}
     assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
@@ -71,12 +72,12 @@ def test_each_curve_is_held_against_the_best_of_its_baselines(rigorous, scores):
     best_text = texts.groupby(["dataset", "perturbation", "baseline"])["accuracy"].mean().groupby(level=[0, 1]).max()
     concept = scores[scores["target"] == "concept"].groupby([*CURVE, "layer"])["accuracy"].mean()
     for row in depths.to_dict("records"):
-        names = [row[name] for name in CURVE]
-        own = concept[tuple(names)]
-        embedding = concept[*names[:4], "embedding", names[5], 0]
+        own_names = [row[name] for name in CURVE]
+        own = concept[tuple(own_names)]
+        embedding = concept[*own_names[:4], "embedding", own_names[5], 0]
         best = np.maximum(best_text[row["dataset"], row["perturbation"]], embedding)
         if row["quantization"] != "random":
-            best = np.maximum(best, concept[names[0], "random", *names[2:]])
+            best = np.maximum(best, concept[own_names[0], "random", *own_names[2:]])
         assert row["baseline_accuracy"] >= np.max(best) - 1e-9
         if row["baseline"] != "majority":
             assert row["baseline_accuracy"] == pytest.approx(np.max(best))
@@ -112,7 +113,7 @@ def test_claims_are_held_against_the_run_and_the_published_numbers(rigorous):
 
 
 def test_all_of_it_is_audited(rigorous):
-    result = rigorous.run(sys.executable, "workflow_scripts/audit.py", "--all")
+    result = rigorous.conceptdepth("audit", "--all")
     assert "intact" in result.stdout
 
 

@@ -3,11 +3,11 @@
 import json
 import re
 import shutil
-import sys
 
 import h5py
 import pandas as pd
 import pytest
+from conceptdepth.ground.names import SCORED
 from project import OVERLAY, REVISION
 
 CELLS = [
@@ -30,7 +30,7 @@ def test_a_dry_run_lists_every_job_and_makes_nothing(project):
     assert jobs(result.stdout + result.stderr) == {
         "fetch_source": 1, "fetch_model": 2, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 16, "index_activations": 4,
         "train_probes": 16, "train_baselines": 4, "audit_data": 2, "collect_data_audit": 1, "collect_scores": 1, "estimate_depth": 1, "compare_depths": 1, "check_claims": 1, "measure_drift": 4, "collect_drift": 1, "record_configuration": 1, "plot_accuracy": 1,
-        "plot_perturbations": 1, "plot_quantizations": 1, "plot_depths": 1, "plot_drift": 1, "audit_results": 1, "all": 1, "total": 69,
+        "plot_comparison__perturbations": 1, "plot_comparison__quantizations": 1, "plot_depths": 1, "plot_drift": 1, "audit_results": 1, "all": 1, "total": 69,
     }  # fmt: skip
     assert not list((project.folder / "results").rglob("*.h5"))
 
@@ -49,7 +49,7 @@ def test_every_output_is_made(finished):
 def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
     scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
     assert len(scores) == len(CELLS) * 3 * 2  # layers, seeds
-    keys = ["model", "quantization", "dataset", "perturbation", "site", "probe", "target", "layer", "seed"]
+    keys = [*SCORED, "layer", "seed"]
     assert not scores.duplicated(keys).any()
     assert scores["accuracy"].between(0, 1).all()
     depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
@@ -168,7 +168,7 @@ def test_a_model_without_a_revision_is_held_at_the_commit_that_main_was(project)
     def fetched(*arguments):
         result = project.snakemake(target, *arguments)
         assert result.returncode == 0, result.stderr
-        audit = project.run(sys.executable, "workflow_scripts/audit.py", "--all")
+        audit = project.conceptdepth("audit", "--all")
         assert audit.stdout.splitlines()[-1].startswith("intact: ")
         revision = json.loads((project.folder / target).read_text())["where"]["revision"]
         assert f"cached: hf tests/cached, revision {revision}" in audit.stdout

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,13 +16,16 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conceptdepth.activations import address, worker
-from conceptdepth.activations.cell import Cell, extract_cell
+from conceptdepth.activations import address, server, worker
+from conceptdepth.activations.answer_cell import AnswerCell
+from conceptdepth.activations.cell import Cell
+from conceptdepth.activations.request import WorkRequest
 from conceptdepth.activations.store import open_activations
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import SCRIPTS
 from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.loaded import LoadedModels
+from conceptdepth.provenance import digest
 from conceptdepth.provenance.job import RUN_VARIABLE
 from tiny_model import save_tiny_model
 
@@ -36,6 +40,13 @@ def files(tmp_path_factory):
     ]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder with a short name, also where tests run side by side: the path of a socket has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="worker", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -68,22 +79,20 @@ def cell(files, tmp_path, **changes) -> Cell:
 
 
 def test_the_facts_of_the_worker_come_back_for_the_record(files, tmp_path):
-    facts = worker.extract_in_worker(
-        cell(files, tmp_path), log_file=str(tmp_path / "cell.log"), log_level="INFO", digest="test"
-    )
+    facts = worker.in_worker(cell(files, tmp_path), log_file=str(tmp_path / "cell.log"), log_level="INFO")
     assert facts["environment"]["device"] == "cpu"
     assert any("openmp" in library for library in facts["environment"]["blas"])
     assert facts["peak_memory_mb"] > 200, "torch alone takes that much"
 
 
-def ask(tmp_path, wanted: Cell, log: str = "cell.log") -> str:
-    worker.extract_in_worker(wanted, log_file=str(tmp_path / log), log_level="INFO", digest="test")
+def ask(tmp_path, wanted: WorkRequest, log: str = "cell.log") -> str:
+    worker.in_worker(wanted, log_file=str(tmp_path / log), log_level="INFO")
     return (tmp_path / log).read_text()
 
 
 def test_a_worker_gives_what_the_job_itself_would(files, tmp_path):
     ask(tmp_path, cell(files, tmp_path))
-    extract_cell(cell(files, tmp_path, destination=str(tmp_path / "own.h5")), LoadedModels())
+    cell(files, tmp_path, destination=str(tmp_path / "own.h5")).carry_out(LoadedModels())
     with open_activations(tmp_path / "out.h5") as ours, open_activations(tmp_path / "own.h5") as own:
         np.testing.assert_array_equal(ours["activations/residual"], own["activations/residual"])
 
@@ -93,6 +102,31 @@ def test_the_second_cell_finds_the_model_loaded_and_logs_into_its_own_file(files
     second = ask(tmp_path, cell(files, tmp_path, destination=str(tmp_path / "second.h5")), "second.log")
     assert "tiny as fp32 was loaded already" in second
     assert len(workers(tmp_path)) == 1
+
+
+def answers(files, tmp_path, **changes) -> AnswerCell:
+    """Ask what the model answers in the cell of `cell`."""
+    common = {key: value for key, value in vars(cell(files, tmp_path)).items() if key not in ("sites", "record")}
+    names = {"model": "tiny", "quantization": "fp32", "dataset": "cities", "perturbation": "clean"}
+    own = {"cell": names, "words": ["peru", "france"], "cue": "the city", "destination": str(tmp_path / "out.csv")}
+    return AnswerCell(**common | own | changes)
+
+
+@pytest.mark.parametrize("quantization", ["fp32", "int8"])
+def test_activations_and_answers_share_one_load_and_are_what_the_jobs_themselves_would_give(
+    files, tmp_path, quantization
+):
+    own, asked = tmp_path / "own", {"quantization": quantization}
+    own.mkdir()
+    assert "loaded tiny as" in ask(tmp_path, answers(files, tmp_path, **asked))
+    assert "loaded already" in ask(tmp_path, cell(files, tmp_path, **asked), "cell2.log")
+    assert len(workers(tmp_path)) == 1
+    answers(files, tmp_path, destination=str(own / "out.csv"), **asked).carry_out(LoadedModels())
+    cell(files, tmp_path, destination=str(own / "out.h5"), **asked).carry_out(LoadedModels())
+    assert (tmp_path / "out.csv").read_bytes() == (own / "out.csv").read_bytes()
+    with open_activations(tmp_path / "out.h5") as ours, open_activations(own / "out.h5") as theirs:
+        np.testing.assert_array_equal(ours["activations/residual"], theirs["activations/residual"])
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
 
 
 def at_the_same_time(files, tmp_path, *changes) -> list[str]:
@@ -114,7 +148,7 @@ def test_cells_at_the_same_time_share_one_load_and_get_what_each_would_alone(fil
     assert all(log.count(" prompts: ") == 1 for log in logs), "and of no other"
     assert len(workers(tmp_path)) == 1
     for number, change in enumerate(changes):
-        extract_cell(cell(files, tmp_path, destination=str(tmp_path / "own.h5"), **change), LoadedModels())
+        cell(files, tmp_path, destination=str(tmp_path / "own.h5"), **change).carry_out(LoadedModels())
         with open_activations(tmp_path / f"{number}.h5") as ours, open_activations(tmp_path / "own.h5") as own:
             np.testing.assert_array_equal(ours["activations/residual"], own["activations/residual"])
 
@@ -206,7 +240,7 @@ def dying_job(files, tmp_path) -> None:
     code = (
         "import sys, json; from conceptdepth.activations import address, worker; from conceptdepth.activations.cell import Cell;"
         "address.tempfile.gettempdir = lambda: sys.argv[1];"
-        "worker.extract_in_worker(Cell(**json.loads(sys.argv[2])), log_file=sys.argv[3], log_level='INFO', digest='test')"
+        "worker.in_worker(Cell(**json.loads(sys.argv[2])), log_file=sys.argv[3], log_level='INFO')"
     )
     wanted = cell(files, tmp_path, prompts=long_work(tmp_path))
     log = tmp_path / "dying.log"
@@ -226,7 +260,7 @@ def test_the_work_of_a_dead_job_ends_and_the_worker_serves_the_next(files, tmp_p
     assert "loaded already" in ask(tmp_path, cell(files, tmp_path))
     assert workers(tmp_path) == [process]
     wait_for(lambda: not list(tmp_path.glob(".*out.h5*")), seconds=10)
-    assert "the extraction failed" not in (tmp_path / "dying.log").read_text()
+    assert "Traceback" not in (tmp_path / "dying.log").read_text()
 
 
 def test_a_worker_leaves_when_its_snakemake_and_jobs_are_killed(files, tmp_path, monkeypatch):
@@ -274,3 +308,31 @@ def test_addresses_differ_by_snakemake_and_gpus_and_slurm_job(monkeypatch, varia
 
 def test_addresses_differ_by_code():
     assert address.address("one") != address.address("two")
+
+
+def test_all_kinds_of_requests_are_served():
+    assert {kind.__name__: kind.__module__ for kind in WorkRequest.__subclasses__()} == server.KINDS
+
+
+BEHIND = ["server", "request", "cell", "answer_cell", "answers", "extraction"]
+"""Some of the modules that a worker may run."""
+
+
+@pytest.mark.parametrize("module", BEHIND)
+def test_a_worker_has_another_address_after_an_edit_in_any_code_that_it_may_run(monkeypatch, module):
+    before = worker.code_of_worker()
+    own = digest.syntax_sha256
+    monkeypatch.setattr(digest, "syntax_sha256", lambda path: own(path) + ("edited" if path.stem == module else ""))
+    assert worker.code_of_worker() != before
+
+
+def test_the_asking_side_imports_no_torch():
+    code = "import sys; from conceptdepth.activations import answer_cell, cell, worker; print('torch' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "False"

@@ -1,6 +1,5 @@
 """Whatever is wrong with a configuration is said in one sentence that names the key and what is allowed."""
 
-import copy
 import csv
 from pathlib import Path
 
@@ -36,18 +35,15 @@ from conceptdepth.probes.baselines import FEATURES
 from conceptdepth.probes.estimators import KINDS
 from conceptdepth.probes.splits import SPLITS
 from conceptdepth.probes.tasks import CONTROLS
-from list_data import data_table
 from snakemake.utils import update_config
+from whole_configuration import configuration, read
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def config():
-    merged = {}
-    for name in ("models", "datasets", "config", "claims"):
-        merged |= yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
-    return copy.deepcopy(merged)
+    return configuration()
 
 
 def change(config, path, value):
@@ -62,9 +58,7 @@ def test_the_shipped_configuration_is_right(config):
 
 
 def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(config):
-    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
-    for section, content in paper.items():
-        config[section] |= content
+    update_config(config, read("paper"))
     check_config(config)
     with (ROOT / "resources/published/site_peak_converge.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -74,10 +68,9 @@ def test_the_papers_grid_is_right_and_is_what_its_published_numbers_are_about(co
 
 
 def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(config):
-    overlays = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("paper", "rigorous")]
-    update_config(config, overlays[0])
+    update_config(config, read("paper"))
     paper = dict(flat(config))
-    update_config(config, overlays[1])
+    update_config(config, read("rigorous"))
     check_config(config)
     rigorous = dict(flat(config))
     assert {key: (paper[key], value) for key, value in rigorous.items() if paper[key] != value} == {
@@ -221,16 +214,15 @@ def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_st
     assert chosen_keys(config["datasets"]["cities"], ["classes"]) == {"classes": [{"values": [0]}, {"values": [1]}]}
 
 
-def test_the_table_of_data_is_that_of_the_registry(config):
-    assert (ROOT / "DATA.md").read_text() == data_table(config["datasets"])
-
-
 def test_every_schema_key_is_described():
     def undescribed(schema, where):
         for key, value in schema.get("properties", {}).items():
-            if "description" not in value and "$ref" not in value:
+            if "description" not in value and set(value) != {"$ref"}:
                 yield f"{where}.{key}"
             yield from undescribed(value, f"{where}.{key}")
+        for inner in ("additionalProperties", "items"):
+            if "properties" in (entries := schema.get(inner) or {}) and "switches" not in where:
+                yield from undescribed(entries, f"{where}.<name>")
 
     for path in (ROOT / "config" / "schemas").glob("*.yaml"):
         schema = yaml.safe_load(path.read_text())

@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict
 
 import pytest
+from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.costs import (
-    Assumptions,
     Texts,
     Tokens,
     activation_bytes,
@@ -22,7 +22,6 @@ from conceptdepth.configuration.settings import memory_mb
 from conceptdepth.datasets.prompts import render
 from conceptdepth.ground.names import RANDOM, RERUN
 from conceptdepth.models.loading import QUANTIZATIONS
-from costs import amount, count, size
 
 BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
 CONFIG = {
@@ -118,14 +117,6 @@ def test_what_is_unknown_stays_unknown():
     assert not cost(CONFIG, "big", "fp32", [CELL, (CELL[0], Tokens(1, 1, exact=False))], PLAIN).tokens_exact
     assert total([1, None, 2]) == (3, False)
     assert total([1, 2]) == (3, True)
-
-
-def test_words_for_what_is_known_in_part():
-    assert amount("5", known=True, at_least=False) == "5"
-    assert amount("5", known=True, at_least=True) == "5 or more"
-    assert amount("0", known=False, at_least=True) == "unknown"
-    assert (count(123_456, exact=True), count(123_456, exact=False)) == ("123,456", "~123,000")
-    assert [size(number) for number in (1_500_000, 2.5e9, 3e12)] == ["1.5 MB", "2.5 GB", "3.0 TB"]
 
 
 def test_the_time_asked_for_is_a_base_and_a_multiple_of_what_is_expected():

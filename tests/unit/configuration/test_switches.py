@@ -1,27 +1,23 @@
 """A switch runs again just the stages that it touches; its effect is the difference of two runs."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conceptdepth.configuration.switches import ALL, STAGES, merged, switched_cells, switches, touched, under, upstream
 from conceptdepth.depth.definitions import describe_curve
 from snakemake.utils import update_config
 from tabulate_ablation import NO_SWITCH, tabulate
+from whole_configuration import configuration
 
-ROOT = Path(__file__).parents[3]
 DEPTH = {"jump_ratio": 1.1, "plateau_band": 0.03, "peak_share": 0.95}
 
 
 @pytest.fixture
 def config():
     """The default configuration with the rigorous preset, on two datasets."""
-    found = {}
-    for name in ("models", "datasets", "config", "rigorous"):
-        update_config(found, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+    found = configuration("rigorous")
     found["run"] |= {"datasets": ["strategyqa", "coinflip"]}
     return found
 

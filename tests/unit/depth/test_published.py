@@ -6,6 +6,7 @@ import pytest
 from compare_published import compare_published
 from conceptdepth.configuration.settings import published_cells
 from conceptdepth.depth.published import published_curves
+from conceptdepth.ground.names import CURVE
 from plot_published_curves import plot_published_curves
 from plot_published_sizes import plot_published_sizes
 from sklearn.model_selection import train_test_split
@@ -122,7 +123,7 @@ def scores_like_published(shift: float) -> pd.DataFrame:
 
 
 def depths_like(scores: pd.DataFrame) -> pd.DataFrame:
-    cells = scores[["model", "quantization", "dataset", "perturbation", "site", "probe"]].drop_duplicates()
+    cells = scores[list(CURVE)].drop_duplicates()
     return cells.assign(peak_accuracy=0.9, converging_point_published=0.5)
 
 

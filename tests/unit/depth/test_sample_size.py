@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conceptdepth.depth.quantities import Quantity
 from conceptdepth.depth.resampling import accuracy, group_weights, interval
-from conceptdepth.depth.sample_size import FACTORS, QUANTITIES, interval_widths, needed
+from conceptdepth.depth.sample_size import FACTORS, interval_widths, needed
 from conceptdepth.probes.predictions import Curve, Split
 from scipy.stats import norm
 
@@ -40,7 +41,7 @@ def test_more_statements_make_depths_sure():
     draw = np.random.default_rng(0)
     curve = curve_of(draw.random((12, 100)) < np.repeat([0.5, 0.9], 6)[:, np.newaxis])
     widths = interval_widths(curve, depth=DEPTH, level=0.95, draws=200, seed=0)
-    assert set(QUANTITIES) <= set(widths)
+    assert set(Quantity) <= set(widths)
     assert widths.index[0] == pytest.approx(12)
     assert widths.index[-1] == pytest.approx(100 * FACTORS[-1], rel=0.01)
     assert widths["gain_centre"].iloc[-1] < 0.01 < widths["gain_centre"].iloc[0]

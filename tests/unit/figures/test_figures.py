@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
 from conceptdepth.figures.style import save_figure
+from conceptdepth.ground.names import CELL
 from plot_answers import plot_answers
 from plot_depths import plot_depths
 from plot_drift import plot_drift
@@ -131,17 +132,15 @@ def test_equal_data_give_equal_files(scores, tmp_path):
 
 def test_answers_stand_beside_the_best_and_the_last_layer_of_their_model(scores):
     scores["auc"] = scores["accuracy"] / 2
-    cells = scores.drop_duplicates(["model", "quantization", "dataset", "perturbation"]).reset_index(drop=True)
+    cells = scores.drop_duplicates(list(CELL)).reset_index(drop=True)
     answers = cells.assign(accuracy=np.linspace(0.5, 0.6, len(cells)), auc=0.45, majority=0.7)
-    chosen = (answers[["model", "quantization", "dataset", "perturbation"]] == ["a", "fp32", "y", "clean"]).all(axis=1)
+    chosen = (answers[list(CELL)] == ["a", "fp32", "y", "clean"]).all(axis=1)
     answers.loc[chosen, "accuracy"] = 0.1
     figure = plot_answers(answers, scores, LABELS)
     assert len(figure.axes) == 4
     accuracies, areas = figure.axes[:2]
     assert accuracies.get_title(loc="left") == "Model A: accuracy"
-    curve = scores[
-        (scores[["model", "quantization", "dataset", "perturbation"]] == ["a", "fp32", "y", "clean"]).all(axis=1)
-    ]
+    curve = scores[(scores[list(CELL)] == ["a", "fp32", "y", "clean"]).all(axis=1)]
     means = curve.groupby("layer")["accuracy"].mean()
     drawn = {tuple(line.get_xdata()) for line in accuracies.lines if list(line.get_ydata()) == [1]}
     assert drawn == {(0.1,), (means.max(),), (means.iloc[-1],)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from conceptdepth.activations.cell import Cell, extract_cell
+from conceptdepth.activations.cell import Cell
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.store import open_activations
 from conceptdepth.ground.errors import UserError
@@ -86,7 +86,7 @@ def test_weights_are_copied_to_the_scratch_folder_once(model_json, folder, tmp_p
 
 
 def test_a_scratch_folder_that_is_none_or_is_full_is_named(model_json, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"execution.scratch: \$NOWHERE is no folder on"):
+    with pytest.raises(UserError, match=r"execution.scratch: \$NOWHERE is not a folder on"):
         staged(model_json, "$NOWHERE")
 
     def full(*_):
@@ -278,7 +278,7 @@ def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tm
 
     with caplog.at_level(logging.INFO):
         for quantization, destination in (("fp32", "a.h5"), ("fp32", "b.h5"), ("bf16", "c.h5"), ("fp32", "d.h5")):
-            extract_cell(cell(quantization, destination), loaded)
+            cell(quantization, destination).carry_out(loaded)
     told = [record.message.split(" in ")[0] for record in caplog.records if "loaded" in record.message]
     assert told == [
         "loaded tiny as fp32 on cpu", "tiny as fp32 was loaded already", "loaded tiny as bf16 on cpu", "loaded tiny as fp32 on cpu",

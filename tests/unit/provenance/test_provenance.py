@@ -14,7 +14,9 @@ from conceptdepth.configuration import changes, settings
 from conceptdepth.figures.style import save_figure
 from conceptdepth.ground.errors import UserError
 from conceptdepth.provenance import environment, memory
+from conceptdepth.provenance.chain import stages
 from conceptdepth.provenance.digest import code_hashes
+from conceptdepth.provenance.findings import Audit
 from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import JobRecord, read_record, record_id, sealed, seeds_in
 
@@ -36,7 +38,12 @@ def folder(tmp_path, monkeypatch):
 
 def record_of_a_job(path="results/provenance/train_probes/a.json", inputs=("in.txt",), params=PARAMS):
     record = JobRecord(
-        rule="train_probes", wildcards={"cell": "a"}, params=params, inputs=inputs, software=settings.pins("probes")
+        rule="train_probes",
+        script="train_probes.py",
+        wildcards={"cell": "a"},
+        params=params,
+        inputs=inputs,
+        software=settings.pins("probes"),
     )
     record.write(["out.txt"], path)
     return read_record(path)
@@ -53,6 +60,22 @@ def test_a_record_has_the_facts_of_its_job(folder):
     assert record["peak_memory_mb"] > 10
     assert record["started"] <= record["ended"]
     assert record["git"] is None or len(record["git"]["commit"]) == 40
+
+
+def test_a_chain_says_what_the_script_of_a_record_does(folder):
+    def deed(record):
+        (stage,) = stages(Audit(records={"a.json": record}))
+        return stage.deed
+
+    record = record_of_a_job(params={"probes": {"C": 1.0}})
+    assert record["code"]["script"] == "train_probes.py"
+    assert deed(record).startswith("Train and test the probes")
+    record["code"]["script"] = "conceptdepth/commands/report.py"
+    assert deed(record).startswith("Audit everything again and build the report")
+    record["code"]["script"] = "gone.py"
+    assert deed(record) == ""
+    del record["code"]["script"]
+    assert deed(record).startswith("Train and test the probes"), "an earlier version's record is known by its rule"
 
 
 def test_a_record_names_the_records_of_its_inputs_by_hash_and_id(folder):
@@ -91,7 +114,7 @@ def test_seeds_are_found_at_any_depth():
 def test_what_is_no_record_is_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"record.json is no readable record; delete it and run again\."):
+    with pytest.raises(UserError, match=r"record.json is not a readable record; delete it and run again\."):
         read_record(path)
 
 

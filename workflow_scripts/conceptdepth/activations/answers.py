@@ -4,7 +4,7 @@ Each class has a word (``Yes``, ``No``). A model that knows an answer may begin 
 or upper case; the probability of a class is the sum over all variants of its word that are one token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,13 +87,14 @@ def score(
     batch_tokens: int,
     fixed: bool = False,
     name: str,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Scores:
     """Score prompts by the next token; ``answers`` are those of class 0 and of class 1.
 
-    ``tokens``, ``batch_tokens``, ``fixed``, ``name`` and errors are those of
+    ``tokens``, ``batch_tokens``, ``fixed``, ``name``, ``wanted`` and errors are those of
     `conceptdepth.activations.extraction.extract`.
     """
-    states = last_states(model.base_model, tokens, batch_tokens=batch_tokens, fixed=fixed, name=name)
+    states = last_states(model.base_model, tokens, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
     starts = range(0, len(states), PROMPTS_AT_A_TIME)
     parts = [_scores(_logits(model, states[start : start + PROMPTS_AT_A_TIME]), answers) for start in starts]
     return Scores(*(np.concatenate(column) for column in zip(*parts)))

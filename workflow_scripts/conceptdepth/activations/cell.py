@@ -1,19 +1,18 @@
-"""One cell of the grid: a model, in one weight format, on one prompt file."""
+"""One cell of the grid: the activations of a model, in one weight format, on one prompt file."""
 
 import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import destinations, new_activations
 from conceptdepth.ground.jsonl import read_jsonl
-from conceptdepth.models.loaded import LoadedModels, ModelRequest
-from conceptdepth.models.loading import device_name, tokens_of_a_pass
-from conceptdepth.provenance.environment import begin_peak_memory, linear_algebra, peak_memory_mb
+from conceptdepth.models.loaded import LoadedModel
+from conceptdepth.models.loading import tokens_of_a_pass
+from conceptdepth.models.tokens import tokenize
 from conceptdepth.provenance.record import PREFIX
 
 log = logging.getLogger(__name__)
@@ -23,82 +22,59 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes", "accelerate"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(ModelRequest):
+class Cell(WorkRequest):
     """What is extracted, and how."""
 
-    prompts: str
-    """Path of the prompts, JSON Lines."""
     sites: list[str]
     """Sites, of `conceptdepth.models.sites.SITES`."""
-    batch_tokens: int | None
-    """Most tokens of one forward pass; None finds out what fits."""
-    fixed_batch_tokens: bool
-    """Whether results depend on the tokens of a pass."""
-    threads: int
-    """Threads on the CPU."""
-    destination: str
-    """Path of the activation file."""
     record: str
     """Id of the job's record."""
 
+    def work(self, model: LoadedModel, wanted: Wanted) -> float:
+        """Extract the cell and write its activation file; see `WorkRequest.work`."""
+        from conceptdepth.activations.collector import site_modules
+        from conceptdepth.activations.extraction import extract, shape
 
-def extract_cell(cell: Cell, models: LoadedModels, wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
-    """Extract one cell, write its activation file and return facts about the process for its record.
-
-    Raises `NotWanted` before a pass if ``wanted`` says no.
-    """
-    import torch
-
-    from conceptdepth.activations.collector import site_modules
-    from conceptdepth.activations.extraction import extract, shape
-
-    torch.set_num_threads(cell.threads)  # Of this thread alone.
-    begin_peak_memory()
-    started = time.perf_counter()
-    rows = read_jsonl(cell.prompts)
-    with models.use(cell) as model:
-        load_seconds = time.perf_counter() - started
-        tokens = model.tokenize([row["prompt"] for row in rows])
+        rows = read_jsonl(self.prompts)
+        with model.tokenizing() as tokenizer:
+            tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
-        n_layers, d_model = shape(model.body, cell.name)
+        body = model.causal.base_model
+        n_layers, d_model = shape(body, self.name)
         ready = time.perf_counter()
         with (
-            model.forward() as body,
+            model.passes(),
             new_activations(
-                cell.destination, sites=cell.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
+                self.destination, sites=self.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
             ) as file,
         ):
             work = extract(
                 body,
                 tokens,
                 into=destinations(file),
-                batch_tokens=cell.batch_tokens or tokens_of_a_pass(body),
-                fixed=cell.fixed_batch_tokens,
-                name=cell.name,
+                batch_tokens=self.batch_tokens or tokens_of_a_pass(body),
+                fixed=self.fixed_batch_tokens,
+                name=self.name,
                 wanted=wanted,
             )
             seconds = time.perf_counter() - ready
             file.attrs.update({
-                "record": PREFIX + cell.record,
-                "model": cell.name,
-                "model_source": json.dumps(json.loads(Path(cell.model).read_text("utf-8"))["source"]),
-                "quantization": cell.quantization,
+                "record": PREFIX + self.record,
+                "model": self.name,
+                "model_source": json.dumps(json.loads(Path(self.model).read_text("utf-8"))["source"]),
+                "quantization": self.quantization,
                 "dtype": str(body.dtype).removeprefix("torch."),
-                "sites": json.dumps(site_modules(body, cell.sites, cell.name)),
-                "tokenizer": type(model.tokenizer).__name__,
+                "sites": json.dumps(site_modules(body, self.sites, self.name)),
+                "tokenizer": type(tokenizer).__name__,
                 "device": str(body.device),
                 "attention": body.config.get_text_config()._attn_implementation,
                 "tokens_in_prompts": sum(n_tokens),
                 **asdict(work),
                 "versions": json.dumps({library: version(library) for library in LIBRARIES}),
             })  # fmt: skip
-        device = device_name(body.device)
-    log.info(
-        "%d prompts: %d tokens, of which %d computed and %d padded, in %d passes of at most %d, in %.1f s",
-        *(len(rows), sum(n_tokens), work.tokens_computed, work.tokens_padded, work.passes, work.batch_tokens, seconds),
-    )
-    return {
-        "peak_memory_mb": peak_memory_mb(),
-        "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(seconds, 3)},
-        "environment": {"device": device, "blas": linear_algebra()},
-    }
+        log.info(
+            "%d prompts: %d tokens, of which %d computed and %d padded, in %d passes of at most %d, in %.1f s",
+            *(len(rows), sum(n_tokens), work.tokens_computed, work.tokens_padded, work.passes, work.batch_tokens),
+            seconds,
+        )
+        return seconds

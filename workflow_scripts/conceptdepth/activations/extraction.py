@@ -89,7 +89,13 @@ def extract(
 
 
 def last_states(
-    body: "PreTrainedModel", tokens: Sequence[list[int]], *, batch_tokens: int, fixed: bool = False, name: str
+    body: "PreTrainedModel",
+    tokens: Sequence[list[int]],
+    *,
+    batch_tokens: int,
+    fixed: bool = False,
+    name: str,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Vectors:
     """Return what the head would get at each prompt's last token, shape (n_prompts, d_model).
 
@@ -104,7 +110,7 @@ def last_states(
         return {OUTPUT: vectors[None].float().cpu().numpy()}
 
     found = np.empty((1, len(tokens), body.get_input_embeddings().embedding_dim), np.float32)
-    _in_passes(run, tokens, {OUTPUT: found}, batch_tokens=batch_tokens, fixed=fixed, name=name)
+    _in_passes(run, tokens, {OUTPUT: found}, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""The worker's side: a thread for each cell that a job wants, which logs into that job's own file."""
+"""The worker's side: a thread for each piece of work that a job wants, which logs into that job's own file."""
 
 import io
 import json
@@ -11,16 +11,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 from conceptdepth.activations.address import locked
-from conceptdepth.activations.cell import Cell, extract_cell
+from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, RUN_VARIABLE
 
 log = logging.getLogger(__name__)
+
+KINDS = {"Cell": "conceptdepth.activations.cell", "AnswerCell": "conceptdepth.activations.answer_cell"}
+"""Class of a request -> its module.
+
+They are imported when they are wanted and not above: what asks for one is not stale after an edit in the other.
+"""
 
 IDLE_SECONDS = 60.0
 """How long a worker waits for another request."""
@@ -62,7 +69,7 @@ class OwnLog(io.TextIOBase):
 
 
 class Request(threading.Thread):
-    """A cell that a job wants, and the thread that extracts it."""
+    """Work that a job wants, and the thread that does it."""
 
     def __init__(self, connection: socket.socket, models: LoadedModels, logs: OwnLog) -> None:
         super().__init__(daemon=True)
@@ -71,11 +78,11 @@ class Request(threading.Thread):
         """Set when the job has its answer, or has died."""
 
     def is_wanted(self) -> bool:
-        """Tell whether a job waits for this cell."""
+        """Tell whether a job waits for this work."""
         return self.is_alive() and not self._gone.is_set()
 
     def run(self) -> None:
-        """Extract the cell and tell the job how it went."""
+        """Do the work and tell the job how it went."""
         with self._connection, self._connection.makefile("rw", encoding="utf-8") as stream, suppress(OSError):
             line = stream.readline()
             if not line:
@@ -86,7 +93,7 @@ class Request(threading.Thread):
             request = json.loads(line)
             outcome = self._work(request)
             if self._gone.is_set():
-                Path(request["cell"]["destination"]).unlink(missing_ok=True)
+                Path(request["fields"]["destination"]).unlink(missing_ok=True)
             stream.write(json.dumps(outcome) + "\n")
             stream.flush()
             # Closing alone would wait for the thread that listens for the other end.
@@ -102,14 +109,15 @@ class Request(threading.Thread):
         logging.getLogger().setLevel(request["log_level"])
         with self._logs.to(request["log_file"]):
             try:
-                return {"facts": extract_cell(Cell(**request["cell"]), self._models, lambda: not self._gone.is_set())}
+                work: WorkRequest = getattr(import_module(KINDS[request["kind"]]), request["kind"])(**request["fields"])
+                return {"facts": work.carry_out(self._models, lambda: not self._gone.is_set())}
             except UserError as error:
                 return {"error": str(error)}
             except NotWanted:
-                return {"error": "the job that wanted this cell is gone."}
+                return {"error": "the job that wanted this is gone."}
             except Exception:
-                log.exception("the extraction failed")
-                return {"error": "the extraction failed; its traceback stands above."}
+                log.exception("work with the model failed")
+                return {"error": "work with the model failed; its traceback stands above."}
 
 
 def serve(path: Path) -> None:

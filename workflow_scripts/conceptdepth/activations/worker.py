@@ -1,9 +1,9 @@
-"""A process that keeps a model loaded, so that one load serves all cells of a model.
+"""A process that keeps a model loaded, so that one load serves all jobs that need it.
 
-Loading takes longer than many cells. The job of a cell asks the worker of its Snakemake, starting it if it is
-not there, to extract the cell; the job, not the worker, puts the result in place. They speak JSON lines over a
+Loading takes longer than many cells. A job asks the worker of its Snakemake, starting it if it is not there, for
+activations or answers of a cell; the job, not the worker, puts the result in place. They speak JSON lines over a
 Unix socket in a folder that only the user can enter. Jobs that run side by side share the model: each has a
-thread of the worker, which logs into the cell's own log file.
+thread of the worker, which logs into the job's own log file.
 
 A worker is private to one Snakemake, version of the code, interpreter, set of GPUs and SLURM job: they are in
 its address. It leaves when its Snakemake has ended, or after a minute without work; a job that dies takes its
@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,9 +25,11 @@ from typing import Any
 
 from conceptdepth.activations import server
 from conceptdepth.activations.address import address, locked
-from conceptdepth.activations.cell import Cell
+from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import SCRIPTS
+from conceptdepth.models.loaded import LoadedModels
+from conceptdepth.provenance.digest import code_digest
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +37,43 @@ START_SECONDS = 60.0
 """How long a job waits for a worker to start."""
 
 
-def extract_in_worker(cell: Cell, *, log_file: str, log_level: str, digest: str) -> dict[str, Any]:
-    """Let a worker extract a cell, put the result in place and return the worker's facts.
+def carried_out(request: WorkRequest, *, execution: Mapping[str, Any], log_file: str) -> dict[str, Any]:
+    """Let the worker do what is requested, or do it here if the config section ``execution`` wants no worker.
 
-    ``digest`` is the digest of the code, part of the worker's address. Raises `UserError` with the worker's
-    message if it fails.
+    Returns facts about the process that did it (`WorkRequest.carry_out`).
     """
-    final = Path(cell.destination)
+    if execution["keep_model_loaded"]:
+        return in_worker(request, log_file=log_file, log_level=execution["log_level"])
+    return request.carry_out(LoadedModels())
+
+
+def in_worker(request: WorkRequest, *, log_file: str, log_level: str) -> dict[str, Any]:
+    """Let a worker do what is requested, put the result in place and return the worker's facts.
+
+    Raises `UserError` with the worker's message if it fails.
+    """
+    final = Path(request.destination)
     # A name of its own: the thread of a job that died may not have noticed yet.
     given = final.with_name(f".{final.name}.{os.getpid()}.worker")
-    wanted = asdict(replace(cell, destination=str(given)))
+    fields = asdict(replace(request, destination=str(given)))
+    asked = {"kind": type(request).__name__, "fields": fields, "log_file": log_file, "log_level": log_level}
     try:
-        outcome = _ask(address(digest), {"cell": wanted, "log_file": log_file, "log_level": log_level})
+        outcome = _ask(address(code_of_worker()), asked)
         if "error" in outcome:
             raise UserError(outcome["error"])
         os.replace(given, final)
         return outcome["facts"]
     finally:
         given.unlink(missing_ok=True)
+
+
+def code_of_worker() -> str:
+    """Return the digests of all code that a worker may run, a part of its address.
+
+    Not of the job's own script: jobs of several rules share a worker.
+    """
+    files = [f"{module.replace('.', '/')}.py" for module in (server.__name__, *server.KINDS.values())]
+    return " ".join(map(code_digest, files))
 
 
 def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +89,7 @@ def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
             return answers[1]
         if answers:
             log.error("%s", path.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-5000:])
-            return {"error": "the worker died, perhaps for want of memory; run again to retry the cell."}
+            return {"error": "the worker died, perhaps for want of memory; run again to retry this job."}
     return {"error": "no worker answers; set execution.keep_model_loaded to false."}
 
 

@@ -4,14 +4,12 @@ import csv
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
-from referencing import Registry, Resource
 
+from conceptdepth.configuration.schema import validator
 from conceptdepth.configuration.switches import merged
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
@@ -19,16 +17,12 @@ from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
 
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
-
-SCHEMAS = ROOT / "config" / "schemas"
-
 PUBLISHED = ROOT / "resources" / "published" / "site_peak_converge.csv"
 """A table with every name that the paper's published numbers use."""
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raise `UserError` with a line for everything that is wrong with a merged configuration.
+    """Raise `UserError` with a line for everything that is wrong with a configuration, merged and filled.
 
     Datasets of the run that are local files are read, so that a missing column, a repeated id or an empty
     class is found here too.
@@ -40,17 +34,8 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise UserError("\n".join(problems))
 
 
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    schemas = {path.name: yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
-    registry: Registry = Registry().with_resources(
-        (name, Resource.from_contents(schema)) for name, schema in schemas.items()
-    )
-    return jsonschema.Draft202012Validator(schemas["config.schema.yaml"], registry=registry)
-
-
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    for error in sorted(_validator().iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
+    for error in sorted(validator().iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
         yield sentence(error)
 
 

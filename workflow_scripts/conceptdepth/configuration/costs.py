@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conceptdepth.activations.packing import ROW_TOKENS, pack, split_prefix
+from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.settings import memory_mb, weight_format
 from conceptdepth.datasets.prompts import fill
 from conceptdepth.ground.names import RANDOM
@@ -23,22 +24,6 @@ ACTIVATION_BYTES = 4
 
 READ_BYTES = 4
 """Bytes of a parameter that are read when a model is loaded: the weights of the most exact format."""
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What cannot be known before a run."""
-
-    characters_per_token: float = 3.9
-    """Where no tokenizer is here. SmolLM2's on the prompts of the default run, clean and noisy."""
-    teraflops_fp32: float = 19.5
-    """Peak of the GPU for fp32, in 10^12 operations a second: that of an NVIDIA A100 without TF32."""
-    teraflops: float = 312
-    """Peak for the other formats, which multiply in bfloat16 on a GPU: that of an NVIDIA A100."""
-    share: float = 0.3
-    """Share of the peak that is reached."""
-    read_gb_per_second: float = 1
-    """How fast weights are read, in 10^9 bytes a second."""
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
 """Asking Snakemake what it would run."""
 
+import argparse
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snakemake.api import SnakemakeApi
+from snakemake.api import SnakemakeApi, WorkflowApi
 from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import RuleException, WorkflowError
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, ExecutionSettings, OutputSettings, ResourceSettings
 
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,64 @@ class Plan:
 def planned(arguments: Sequence[str]) -> Iterator[Plan]:
     """Plan a run as ``snakemake --dry-run`` does with these arguments, profiles included.
 
-    Raises `UserError` with Snakemake's own words if it refuses.
+    Raises `UserError` with Snakemake's own words if it refuses, `UsageError` if it does not know the arguments.
     """
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
-        try:
-            plan = _plan(api, arguments)
-        except (WorkflowError, RuleException) as error:
-            raise UserError(str(error)) from None
-        except FileNotFoundError as error:
-            raise UserError(f"there is no file {error.filename}.") from None
+    with _snakemake() as api:
+        with _own_words():
+            plan = _plan(*_opened(api, arguments))
         yield plan
 
 
-def _plan(api: SnakemakeApi, arguments: Sequence[str]) -> Plan:
-    with contextlib.redirect_stderr(io.StringIO()):  # It says which profiles it read.
-        _, options = parse_args(list(arguments))
+@contextlib.contextmanager
+def read_workflow(arguments: Sequence[str]) -> Iterator[tuple[Any, argparse.Namespace]]:
+    """Read the Snakefile and what it includes, and with it the configuration, as Snakemake does with these arguments.
+
+    Gives Snakemake's workflow, without any jobs, and its options. Raises `UserError` as `planned` does.
+    """
+    with _snakemake() as api:
+        with _own_words():
+            opened, options = _opened(api, arguments)
+            workflow = opened._workflow
+        yield workflow, options
+
+
+def _snakemake() -> SnakemakeApi:
+    return SnakemakeApi(OutputSettings(quiet={Quietness.ALL}))
+
+
+@contextlib.contextmanager
+def _own_words() -> Iterator[None]:
+    """Turn what Snakemake refuses with into a `UserError`."""
+    try:
+        yield
+    except (WorkflowError, RuleException) as error:
+        raise UserError(str(error)) from None
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {error.filename}.") from None
+
+
+def _opened(api: SnakemakeApi, arguments: Sequence[str]) -> tuple[WorkflowApi, argparse.Namespace]:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # It says which profiles it read.
+            _, options = parse_args(list(arguments))
+        config = parse_config(options.config)
+    except ValueError as error:
+        raise UserError(f"--config: {error}") from None
+    except SystemExit as stop:
+        if not stop.code:  # As after --help.
+            raise
+        raise UsageError(said.getvalue().strip().rpartition("error: ")[2]) from None
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=options.cores or 1),
-        config_settings=ConfigSettings(config=parse_config(options.config), configfiles=options.configfile),
+        config_settings=ConfigSettings(config=config, configfiles=options.configfile),
         snakefile=options.snakefile,
         workdir=options.directory,
     )
+    return workflow, options
+
+
+def _plan(workflow: WorkflowApi, options: argparse.Namespace) -> Plan:
     workflow.dag(
         DAGSettings(
             targets=options.targets,

@@ -15,7 +15,7 @@ import yaml
 from conceptdepth.datasets.sources import file_name
 from conceptdepth.depth.published import QUANTIZATION, SITE
 from conceptdepth.ground.files import ROOT, file_sha256
-from conceptdepth.ground.names import RANDOM, RERUN
+from conceptdepth.ground.names import CELL, RANDOM, RERUN
 
 ENVIRONMENTS = ROOT / "envs"
 
@@ -128,8 +128,7 @@ def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str
 
 def chosen_grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the values of each wildcard that names a cell, as the section ``run`` has them."""
-    keys = {"model": "models", "quantization": "quantizations", "dataset": "datasets", "perturbation": "perturbations"}
-    return {wildcard: list(config["run"][key]) for wildcard, key in keys.items()}
+    return {name: list(config["run"][f"{name}s"]) for name in CELL}
 
 
 def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -70,7 +70,7 @@ def above_baselines(
 
 
 def majority(curve: Curve) -> Curve:
-    """Return the curve, of one layer, that always names the class that most statements of the dataset have."""
+    """Return the curve, of one layer, of always naming the larger class of the dataset."""
     larger = np.int8(curve.labels.mean() > 0.5)
     splits = tuple(Split(split.test, np.full((1, len(split.test)), larger)) for split in curve.splits)
     return Curve(curve.names, curve.labels, curve.groups, splits)
@@ -81,7 +81,7 @@ def _best(accuracies: Iterable[Values]) -> Values:
 
 
 def _errors(drawn: Values) -> Values:
-    """Return standard errors, shape (n_layers,), NaN where no draw differs from another: nothing can be said there."""
+    """Return standard errors, shape (n_layers,); NaN where all draws agree, which says nothing."""
     if len(drawn) < 2:
         return np.full(drawn.shape[1], np.nan)
     error = np.nanstd(drawn, axis=0, ddof=1)

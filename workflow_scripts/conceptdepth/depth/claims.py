@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from conceptdepth.ground.names import CELL
+
 EXPECTED = ("higher", "lower", "equal")
 """What a claim can say of the first of two."""
 
@@ -86,11 +88,12 @@ def _effect(result: Any, n_datasets: int, mean: float, level: float) -> Effect:
 
 def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """Return ``dataset`` and ``difference`` for each pair of cells that are alike but for what is compared."""
+    others = [name for name in CELL if name not in ("model", "dataset", claim.compare)]
     if claim.compare == SIZE:
-        alike = ["family", "dataset", "quantization", "perturbation"]
+        alike = ["family", "dataset", *others]
         ordered = table.sort_values("parameters")
         return ordered.assign(difference=ordered.groupby(alike)[claim.quantity].diff()).dropna(subset="difference")
-    alike = ["model", "dataset", *({"quantization", "perturbation"} - {claim.compare})]
+    alike = ["model", "dataset", *others]
     first, second = (
         table[table[claim.compare] == value].set_index(alike)[claim.quantity] for value in (claim.of, claim.than)
     )
@@ -100,9 +103,9 @@ def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
 def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float) -> str:
     """Return supported, contradicted or undecided.
 
-    A claim of a direction is decided by the sign of a difference that is there at the level of the test, adjusted for
-    the number of claims. One of equality is supported if the whole interval is within the margin, and contradicted if
-    the difference is there and beyond it.
+    A claim of a direction is decided by the sign of the difference, if that is significant after adjustment for the
+    number of claims. A claim of equality is supported if the whole interval is within the margin, and contradicted if
+    the difference is significant and beyond the margin.
     """
     there = p_adjusted <= 1 - level
     if claim.expected == "equal":

@@ -90,7 +90,7 @@ def peak(accuracy: ArrayLike) -> tuple[Values, Values]:
 
 
 def held_out_peak(chosen_on: ArrayLike, reported_on: ArrayLike) -> Values:
-    """Return the accuracy, on other statements, of the layer that is best on some: a peak not picked by luck."""
+    """Return the accuracy on some statements of the layer that is best on others: a peak not picked by luck."""
     best = np.argmax(np.asarray(chosen_on), axis=-1, keepdims=True)
     return np.take_along_axis(np.asarray(reported_on, dtype=float), best, -1)[..., 0]
 

@@ -16,9 +16,9 @@ def cosine(first: Vectors, second: Vectors) -> float:
 
 
 def relative_change(first: Vectors, second: Vectors) -> float:
-    """Return the mean length of what was added to each statement's vector, in lengths of that vector.
+    """Return the length of each statement's change relative to its vector, mean over statements.
 
-    A cosine does not tell 1e-4 from 1e-6: this one does, and so shows whether a change is more than rounding.
+    A cosine cannot tell 1e-4 from 1e-6; this can, and so shows whether a change is more than rounding.
     """
     return float(np.mean(np.linalg.norm(second - first, axis=1) / np.linalg.norm(first, axis=1)))
 

@@ -115,7 +115,7 @@ def estimate(
 
 
 def _held_out(curve: Curve, weights: Values, half: NDArray[np.bool_]) -> Values:
-    """Return the mean of both ways to choose the peak on one half and report it on the other, shape (draws,)."""
+    """Return held-out peaks, shape (draws,): chosen on one half of groups, reported on the other, both ways."""
     one, other = accuracy(curve, weights * half), accuracy(curve, weights * ~half)
     return (held_out_peak(one, other) + held_out_peak(other, one)) / 2
 

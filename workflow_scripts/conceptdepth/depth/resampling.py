@@ -67,8 +67,8 @@ def permuted_labels(labels: NDArray[np.int8], groups: Groups, *, permutations: i
     """Return permutations of labels that respect groups, shape (permutations, n_statements).
 
     The labels of whole groups go to other groups of as many statements, and are permuted within each (multi-level
-    block permutation; Winkler et al. 2015, NeuroImage 123, 253-268): how labels depend on each other within groups
-    stays, what they have to do with statements goes.
+    block permutation; Winkler et al. 2015, NeuroImage 123, 253-268). This keeps how labels depend on each other within
+    groups and removes how they depend on the statements.
     """
     draw = _generator(groups, seed)
     permuted = np.tile(labels, (permutations, 1))
@@ -91,7 +91,7 @@ def p_above_chance(curve: Curve, permuted: NDArray[np.int8]) -> Values:
 
     Accuracies in units of their standard deviation under permutation are compared with the largest of any layer in each
     permutation (single-step max T of Westfall and Young 1993, *Resampling-Based Multiple Testing*): the chance that
-    any layer looks this good if none knows a thing.
+    some layer looks this good although none carries any information.
     """
     null = np.mean([_under(split, permuted) for split in curve.splits], axis=0)
     mean, spread = null.mean(axis=0), null.std(axis=0)
@@ -119,7 +119,7 @@ def interval(draws: Values, level: float) -> tuple[Values, Values]:
 
 
 def adjusted(p_values: ArrayLike, correction: str) -> Values:
-    """Return p values adjusted for their number, ``bh`` or ``by`` as of SciPy; those that are NaN do not count."""
+    """Return p values adjusted for their number, by SciPy's ``bh`` or ``by``; NaN stay NaN and do not count."""
     given = np.asarray(p_values, dtype=float)
     found, known = np.full(given.shape, np.nan), ~np.isnan(given)
     if known.any():

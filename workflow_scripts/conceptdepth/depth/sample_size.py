@@ -16,17 +16,6 @@ from conceptdepth.depth.definitions import describe_curve
 from conceptdepth.depth.resampling import accuracy, group_weights, interval
 from conceptdepth.probes.predictions import Curve
 
-QUANTITIES = (
-    "jump_point",
-    "converging_point_literal",
-    "converging_point_published",
-    "near_peak_depth",
-    "one_se_depth",
-    "peak_depth",
-    "gain_centre",
-)
-"""Depths, of `conceptdepth.depth.definitions.describe_curve`."""
-
 FACTORS = 2 ** np.arange(-3, 10.5, 0.5)
 """Sizes that are tried, as multiples of that of the dataset: from an eighth to 724 times."""
 

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, word
+from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, legend_below, word
+from conceptdepth.ground.names import SCORED
+from conceptdepth.ground.tables import at_first
 
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
@@ -60,11 +62,8 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """Keep, of every column that names a cell, all values if it is compared and else the first."""
-    for column in ("quantization", "perturbation", "site", "probe", "target"):
-        if column != compare:
-            scores = scores[scores[column] == scores[column].iloc[0]]
-    return scores
+    """Keep the first value of every column that names a curve, but for models, datasets and what is compared."""
+    return at_first(scores, [column for column in SCORED if column not in ("model", "dataset", compare)])
 
 
 def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
@@ -99,10 +98,4 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
         fixed.insert(0, models[scores["model"].iloc[0]])
     splits = scores["seed"].nunique()
     band = f"; mean and range of {splits} splits" if splits > 1 else ""
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        title=", ".join(fixed) + band,
-        title_fontsize=8.5,
-    )
+    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band)

@@ -1,12 +1,13 @@
 """One look for all figures, and how they are written."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from conceptdepth.ground.files import complete_file
 from conceptdepth.provenance.record import PREFIX
@@ -65,6 +66,16 @@ def word(name: str) -> str:
 def columns_of(panels: int) -> int:
     """Return how many panels stand side by side: all, or about as many as there are rows if they are many."""
     return panels if panels <= 4 else math.ceil(math.sqrt(panels))
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
+    """Name lines and markers below the panels, in rows of ``columns``."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, title_fontsize=8.5)
+
+
+def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:
+    """Write the figure of a job, which has the outputs ``svg`` and ``png`` and the params ``figures``."""
+    save_figure(figure, svg=snakemake.output.svg, png=snakemake.output.png, record=record, **snakemake.params.figures)
 
 
 def save_figure(figure: Figure, *, svg: str, png: str, record: str, dots_per_inch: int) -> None:

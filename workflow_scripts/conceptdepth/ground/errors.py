@@ -1,8 +1,17 @@
-"""The one exception that carries a message for a person."""
+"""Errors that a person reads, and the signal that ends work early."""
 
 
 class UserError(Exception):
     """Something a user can put right, told in one sentence: what is wrong, where, and what is allowed."""
+
+    exit_code = 1
+    """Of the command that it ends."""
+
+
+class UsageError(UserError):
+    """Words on a command line that a command does not take."""
+
+    exit_code = 2
 
 
 def one_of(names: object) -> str:
@@ -11,4 +20,4 @@ def one_of(names: object) -> str:
 
 
 class NotWanted(Exception):
-    """Ends work whose result nobody wants any more."""
+    """Ends work whose result is no longer wanted."""

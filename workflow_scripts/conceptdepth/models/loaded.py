@@ -1,4 +1,4 @@
-"""The model that a process has loaded, for all cells that want it."""
+"""The model that a process has loaded, for all that want it."""
 
 import gc
 import json
@@ -6,14 +6,13 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conceptdepth.models.loading import input_device, load_body, load_tokenizer, one_device, resolve_device
-from conceptdepth.models.tokens import tokenize
+from conceptdepth.models.loading import input_device, load_model, load_tokenizer, one_device, resolve_device
 from conceptdepth.models.weights import check_weights, model_folder, staged
 
 if TYPE_CHECKING:
@@ -43,21 +42,22 @@ class ModelRequest:
 
 
 class LoadedModel:
-    """A tokenizer and a model without its head, loaded when the first cell wants them."""
+    """A tokenizer and a causal model, loaded when they are first wanted."""
 
     tokenizer: "PreTrainedTokenizerBase"
-    body: "PreTrainedModel"
+    causal: "PreTrainedModel"
+    """With its head, which answers need; ``base_model`` is what comes before it."""
 
     def __init__(self) -> None:
         self.users = 0
-        """Cells that are using the model."""
+        """How many are using the model."""
         self.is_loaded = False
         self._lock = threading.Lock()
         self._disk: tempfile.TemporaryDirectory[str] | None = None
         """For weights that fit into no memory."""
 
     def load(self, request: ModelRequest) -> None:
-        """Load the model of a cell, unless that is done."""
+        """Load the model that is requested, unless that is done."""
         with self._lock:
             if self.is_loaded:
                 log.info("%s as %s was loaded already", request.name, request.quantization)
@@ -70,7 +70,7 @@ class LoadedModel:
                 self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.
             self.tokenizer = load_tokenizer(folder, trust_remote_code=request.trust_remote_code)
-            self.body = load_body(
+            self.causal = load_model(
                 folder,
                 quantization=request.quantization,
                 device=resolve_device(request.device),
@@ -81,44 +81,45 @@ class LoadedModel:
             self._first_pass()
             self.is_loaded = True
             seconds = time.perf_counter() - started
-            log.info("loaded %s as %s on %s in %.1f s", request.name, request.quantization, self.body.device, seconds)
+            log.info("loaded %s as %s on %s in %.1f s", request.name, request.quantization, self.causal.device, seconds)
 
     def _first_pass(self) -> None:
         """Run one token: bitsandbytes finishes its layers in their first pass, which must not be two at once."""
         import torch
 
         with torch.inference_mode():
-            self.body(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.body)), use_cache=False)
-
-    def tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of prompts, for one cell at a time: a tokenizer has settings that calls change."""
-        with self._lock:
-            return tokenize(self.tokenizer, prompts)
+            self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
 
     @contextmanager
-    def forward(self) -> Iterator["PreTrainedModel"]:
-        """Give the model for forward passes: to all cells at once, unless its weights move between devices."""
-        with nullcontext() if one_device(self.body) else self._lock:
-            yield self.body
+    def tokenizing(self) -> Iterator["PreTrainedTokenizerBase"]:
+        """Give the tokenizer, to one at a time: it has settings that calls change."""
+        with self._lock:
+            yield self.tokenizer
+
+    @contextmanager
+    def passes(self) -> Iterator[None]:
+        """Let forward passes run: of all at once, unless the model's weights move between devices."""
+        with nullcontext() if one_device(self.causal) else self._lock:
+            yield
 
 
 class LoadedModels:
     """The models of a process, one at a time.
 
-    Cells of one model share it, also at the same time. Another model waits until nobody uses the first, whose
+    Requests for one model share it, also at the same time. Another model waits until nobody uses the first, whose
     memory is then given back: transformers changes PyTorch's default dtype for the whole process while it
     loads, so that no pass may run meanwhile.
     """
 
     def __init__(self) -> None:
         self._key: tuple[str, ...] | None = None
-        """What the cells of the model ask for."""
+        """What the requests for the model have in common."""
         self._model = LoadedModel()
         self._changed = threading.Condition()
 
     @contextmanager
     def use(self, request: ModelRequest) -> Iterator[LoadedModel]:
-        """Give the model of a cell, loaded, for as long as the block lasts."""
+        """Give the model that is requested, loaded, for as long as the block lasts."""
         # The description's text is part of the key: the model may have been fetched anew.
         description, memory = Path(request.model).read_text("utf-8"), json.dumps(request.max_memory)
         key = (description, request.quantization, request.device, memory, str(request.trust_remote_code))

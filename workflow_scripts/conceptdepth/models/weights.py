@@ -33,13 +33,13 @@ def check_weights(model_json: str | Path, folder: str | Path, copy: Path | None 
 
 
 def staged(model_json: str | Path, scratch: str) -> Path:
-    """Return the folder of a copy of a model on this machine's own disk, made by the first job that wants it here.
+    """Return the folder of a copy of a model on this machine's own disk; the first job that asks makes the copy.
 
     Environment variables in ``scratch`` are filled in. Raises `UserError` if it is no folder or cannot hold the copy.
     """
     root = Path(os.path.expandvars(scratch))
     if not root.is_dir():
-        raise UserError(f"execution.scratch: {scratch} is no folder on {platform.node()}.")
+        raise UserError(f"execution.scratch: {scratch} is not a folder on {platform.node()}.")
     digest = hashlib.sha256(Path(model_json).read_bytes()).hexdigest()[:16]
     place = root / f"conceptdepth-{os.getuid()}-{digest}"
     with open(root / f"{place.name}.lock", "w") as lock:

@@ -1,7 +1,7 @@
 """What the words of a prompt tell of its label, without a model: classifiers that a probe has to beat.
 
-Each is a logistic regression, on the splits of the probes, and as good as it can be made: its C is chosen for each
-split by validation within the training part, whatever is chosen for probes.
+Each is a logistic regression on the splits of the probes. To make it as strong as it can be, its C is chosen for each
+split by validation within the training part, whether or not that is done for probes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +71,7 @@ class BaselineProbe:
 
 
 def classifier(name: str, task: Task) -> Pipeline:
-    """Return the pipeline of a baseline for a task with folds; whatever it learns, it learns from the training part."""
+    """Return the pipeline of a baseline for a task with folds; it learns from the training part alone."""
     regression = LogisticRegressionCV(
         Cs=list(CHOICES),
         cv=task.folds,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from conceptdepth.datasets.groups import group_numbers
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1)
-"""Shares of the training part after which the probe is trained anew; the paper's."""
+"""Shares of the training part after which the probe is trained again, as in the paper."""
 
 Features = NDArray[np.floating]
 

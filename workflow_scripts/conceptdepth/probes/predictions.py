@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.datasets.groups import group_numbers
+from conceptdepth.ground.names import CELL
 from conceptdepth.probes.splits import Indices
 from conceptdepth.probes.tasks import CONCEPT
-
-CELL = ("model", "quantization", "dataset", "perturbation")
-"""Attributes of a file of probes, of which one of baselines has the last two."""
 
 LOGISTIC_REGRESSION = "logistic_regression"
 """The classifier of every baseline."""
@@ -44,8 +42,8 @@ class Curve:
     """One curve of a cell: a probe of each layer, trained for the concept on each of the splits."""
 
     names: dict[str, str]
-    """Model, quantization, dataset, perturbation, site and probe, by these names; a baseline has no model, and its name
-    in the place of a site."""
+    """By `conceptdepth.ground.names.CURVE`; a baseline has no model and no quantization, and its name in the place of a
+    site."""
     labels: NDArray[np.int8]
     """Class of each statement of the dataset, shape (n_statements,)."""
     groups: NDArray[np.object_]
@@ -55,7 +53,7 @@ class Curve:
 
     @cached_property
     def group_numbers(self) -> Indices:
-        """What `conceptdepth.datasets.groups.group_numbers` returns of the groups."""
+        """Number of each statement's group, see `conceptdepth.datasets.groups.group_numbers`."""
         return group_numbers(self.groups)
 
 

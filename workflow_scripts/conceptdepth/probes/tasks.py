@@ -1,4 +1,4 @@
-"""What probes are trained for: the concept, and controls that say how much of a score is the probe's own doing.
+"""What probes are trained for: the concept, and controls that show how much of a score is due to the probe itself.
 
 ``shuffled_labels`` are the labels in another order: nothing can be learnt, and a score beyond chance is an error of the
 procedure. ``control_task`` (Hewitt and Liang 2019, arXiv 1909.03368) gives each group one random label, so that it

@@ -18,7 +18,7 @@ from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import RECORDS, RecordContent, read_record, record_id, sealed
 
 LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.json"))
-"""Records that all others of a run lead to."""
+"""Records at the end of a run, from which all others can be reached."""
 
 STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
 """Folders of ``results/`` in which every file has a record."""
@@ -83,7 +83,7 @@ class Auditor:
             self._check_seal(path, audit)
             audit.earlier += 1
         for path in self._unreadable:
-            audit.note(CHANGED, path, "is no readable record")
+            audit.note(CHANGED, path, "is not a readable record")
         for path in self._strays():
             audit.note(INCOMPLETE, path, "has no record")
         return audit
@@ -117,7 +117,7 @@ class Auditor:
             if path in audit.records:
                 continue
             if path in self._unreadable:
-                audit.note(CHANGED, path, "is no readable record")
+                audit.note(CHANGED, path, "is not a readable record")
             elif path not in self._records:
                 audit.note(INCOMPLETE, path, "is missing")
             else:
@@ -147,9 +147,9 @@ class Auditor:
                 audit.note(CHANGED, upstream["path"], text)
 
     def _check_readers(self, path: str, record: RecordContent, audit: Audit) -> None:
-        """Compare what a record says with what the jobs read that began after its own had ended.
+        """Compare a record with what later jobs read of its outputs.
 
-        One that began before read what an earlier job had written.
+        Jobs that began before this one had ended read what an earlier job had written, and are left out.
         """
         said = {output["path"]: output["sha256"] for output in record["outputs"]} | {path: self.sha256(path)}
         for name, sha256 in said.items():
@@ -228,7 +228,7 @@ class Auditor:
 
 
 def _syntax(path: Path) -> str | None:
-    """Return the hash of a file's syntax, or None while it has none."""
+    """Return the hash of a file's syntax, or None if it cannot be parsed."""
     try:
         return syntax_sha256(path)
     except SyntaxError:

@@ -11,7 +11,7 @@ from conceptdepth.provenance.findings import Audit
 from conceptdepth.provenance.record import RecordContent
 
 NO_SETTINGS = ("labels", "configuration", "targets", "published")
-"""Params that a reader of a chain need not see: names, and what the other jobs have among their own."""
+"""Params that are left out of a chain: labels, and copies of settings that other jobs of it show."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ def stages(audit: Audit) -> list[Stage]:
     for record in audit.records.values():
         by_rule.setdefault(record["rule"], []).append(record)
     return [
-        Stage(rule, _deed(rule), len(records), [*filter(None, [_shared(records)]), *_sources(records)])
+        Stage(rule, _deed(records[0]), len(records), [*filter(None, [_shared(records)]), *_sources(records)])
         for rule, records in by_rule.items()
     ]
 
 
 def machine_and_code(audit: Audit) -> dict[str, str]:
-    """Return which code, software and machines stand behind the chain, by name."""
+    """Return the code, software, machines and time behind the chain, by name."""
     records = audit.records.values()
     commits = {r["git"]["commit"][:12] + (" with changes" if r["git"]["dirty"] else "") for r in records if r["git"]}
     machines = {f"{r['environment'].get('device', 'cpu')} ({r['environment']['cpu']})" for r in records}
@@ -53,7 +53,7 @@ def machine_and_code(audit: Audit) -> dict[str, str]:
 
 
 def readable(time: str) -> str:
-    """Write the time of a record for a person, who is told that it is UTC."""
+    """Write the time of a record for a person, without the zone, which is UTC."""
     return time.replace("T", " ").removesuffix("+00:00")
 
 
@@ -68,9 +68,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _deed(rule: str) -> str:
+def _deed(record: RecordContent) -> str:
+    script = record["code"].get("script") or script_of(record["rule"])  # Records of earlier versions do not name it.
     try:
-        tree = ast.parse((SCRIPTS / script_of(rule)).read_text(encoding="utf-8"))
+        tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
         return ""  # The audit says that it is gone or changed.
     return (ast.get_docstring(tree) or "").partition("\n")[0]
@@ -105,7 +106,7 @@ def _sources(records: Sequence[RecordContent]) -> Iterator[str]:
 
 
 def _brief(key: str, value: Any) -> Any:
-    """Write a list as words, and of a hash what tells it from others; the records have it whole."""
+    """Write a list as words and a hash by its beginning; the records have it whole."""
     if isinstance(value, list):
         return " ".join(map(str, value))
     return f"{value[:16]}..." if key.endswith("sha256") else value

@@ -15,7 +15,7 @@ from conceptdepth.ground.files import SCRIPTS
 def code_digest(script: str) -> str:
     """Return the digest of a script and of every ``conceptdepth`` module that it imports, transitively.
 
-    ``script`` is a file name inside ``workflow_scripts/``. Two versions share a digest exactly when their
+    ``script`` is a path from ``workflow_scripts/``. Two versions share a digest exactly when their
     parsed syntax, docstrings aside, is the same.
     """
     lines = [f"{name} {digest}" for name, digest in code_hashes(script).items()]
@@ -23,9 +23,9 @@ def code_digest(script: str) -> str:
 
 
 def script_of(rule: str) -> str:
-    """Return the script of a rule: the one of its name, or of what stands in it before two underscores.
+    """Return the script of a rule: the one with its name, up to two underscores.
 
-    A rule that is another one with other files (``use rule train_probes as train_probes__ablated``) runs its script.
+    ``use rule train_probes as train_probes__ablated`` runs the script of ``train_probes`` on other files.
     """
     return f"{rule.partition('__')[0]}.py"
 

@@ -34,7 +34,7 @@ def installed(package: str) -> str | None:
 
 
 def cpu_model() -> str:
-    """Return what the CPU calls itself."""
+    """Return the name of the CPU model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -54,13 +54,13 @@ def linear_algebra() -> list[str]:
 
 
 def begin_peak_memory() -> None:
-    """Forget the peak so far, where the system can: a worker's next cell must not be charged with it."""
+    """Reset the peak where the system allows it, so that a worker's next cell is not charged with the last one's."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_memory_mb() -> int:
-    """Return the most memory that this process has had, in MB, since it began or `begin_peak_memory`."""
+    """Return the peak memory of this process in MB, since it began or since `begin_peak_memory`."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux, where getrusage() counts what the parent had before it forked, too.
         lines = status.read_text(encoding="utf-8").splitlines()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conceptdepth.ground.errors import UserError
+from conceptdepth.provenance.digest import script_of
 from conceptdepth.provenance.record import JobRecord, is_record
 
 log = logging.getLogger("conceptdepth")
@@ -49,6 +50,7 @@ def begin_record(snakemake: Any) -> JobRecord:
     del params["code"]  # The record has it with the files behind it.
     return JobRecord(
         rule=snakemake.rule,
+        script=script_of(snakemake.rule),
         wildcards=dict(snakemake.wildcards.items()),
         software=params.pop("software"),
         params=params,

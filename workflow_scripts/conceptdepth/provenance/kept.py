@@ -1,9 +1,9 @@
-"""Cells that survive the failure of another one of their group.
+"""Finished cells survive when another cell of their group fails.
 
 On a cluster all cells of a model in a weight format travel as one job, and if one of them fails, or the time is up,
-Snakemake deletes the outputs of all. So each finished cell has a second name, a hard link that Snakemake does not know,
-with the id of its record in it: the same job on the same bytes takes it back instead of computing it. The links go when
-the last of the group is done.
+Snakemake deletes the outputs of all. So each finished cell gets a second name, a hard link that Snakemake does not
+know, with the id of its record in it. The next attempt at the same job on the same bytes takes it back instead of
+computing it. The links are removed when the last cell of the group is done.
 """
 
 import json
@@ -16,7 +16,7 @@ from conceptdepth.ground.files import complete_file
 
 
 def keep(path: str | Path, record: str, facts: dict[str, Any]) -> None:
-    """Give a finished file its second name, with facts of the process that made it; older ones of it go.
+    """Give a finished file its second name, with facts of the process that made it, and remove its older links.
 
     Does nothing on a file system without hard links.
     """
@@ -29,7 +29,7 @@ def keep(path: str | Path, record: str, facts: dict[str, Any]) -> None:
 
 
 def take_back(path: str | Path, record: str) -> dict[str, Any] | None:
-    """Put a file that the same job made before under its own name again, and return the facts, or None."""
+    """Restore a file that the same job made before, and return its facts; None if there is none."""
     path = Path(path)
     try:
         facts = json.loads(_facts(path, record).read_text(encoding="utf-8"))

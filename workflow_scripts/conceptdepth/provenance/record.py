@@ -7,7 +7,7 @@ Every job writes one, ``results/provenance/<rule>/<wildcards>.json``, as a decla
                              same bytes has the same id on any machine and day. Figures, reports and HDF5
                              files carry it.
     rule, wildcards, params  as Snakemake knows them
-    code                     the digest of the script, and the SHA-256 of the syntax of each file behind it
+    code                     the script, its digest, and the SHA-256 of the syntax of each file behind it
     software                 the pinned versions of the rule's environment
     inputs                   path, bytes and sha256 of each file that was read, and the id of its record
     upstream                 path and sha256 of the records of the inputs
@@ -31,14 +31,14 @@ from typing import Any
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
-from conceptdepth.provenance.digest import code_digest, code_hashes, script_of
+from conceptdepth.provenance.digest import code_digest, code_hashes
 from conceptdepth.provenance.environment import environment, git_state, peak_memory_mb
 
 FORMAT = "conceptdepth-record"
 FORMAT_VERSION = 1
 
 RECORDS = Path("results/provenance")
-"""Folder of the records, from the folder that Snakemake works in."""
+"""Folder of the records, relative to the folder that Snakemake works in."""
 
 PREFIX = "conceptdepth:record:"
 """What stands before a record's id in the metadata of a file."""
@@ -59,16 +59,19 @@ class JobRecord:
         self,
         *,
         rule: str,
+        script: str,
         wildcards: Mapping[str, str],
         params: Mapping[str, Any],
         inputs: Sequence[str],
         software: Mapping[str, str],
     ) -> None:
-        """Read the clock and hash the inputs; inputs that are records become ``upstream``."""
+        """Start the clock and hash the inputs; those that are records become ``upstream``.
+
+        ``script`` is a path from the folder of the scripts.
+        """
         self._clock = time.perf_counter()
         records = [path for path in inputs if is_record(path)]
         made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
-        script = script_of(rule)
         self.content: RecordContent = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -76,7 +79,7 @@ class JobRecord:
             "rule": rule,
             "wildcards": dict(wildcards),
             "params": dict(params),
-            "code": {"digest": code_digest(script), "files": code_hashes(script)},
+            "code": {"script": script, "digest": code_digest(script), "files": code_hashes(script)},
             "software": dict(software),
             "inputs": [describe(path) | {"record": made_by.get(path)} for path in inputs if path not in records],
             "upstream": [{"path": path, "sha256": file_sha256(path)} for path in records],
@@ -89,6 +92,10 @@ class JobRecord:
         """What else was measured, such as the seconds of a part."""
         self.peak_memory_mb = 0
         """Peak memory of another process that worked for this job."""
+
+    def note(self, *, peak_memory_mb: int, measured: dict[str, float], environment: dict[str, Any]) -> None:
+        """Take facts about the process that did the job's work; see the attributes of these names."""
+        self.peak_memory_mb, self.measured, self.environment = peak_memory_mb, measured, environment
 
     def write(self, outputs: Sequence[str], path: str) -> None:
         """Hash the outputs, gather the facts of this run and write the record."""
@@ -119,7 +126,7 @@ def read_record(path: str | Path) -> RecordContent:
             return content
     except (OSError, ValueError, AttributeError):
         pass
-    raise UserError(f"{path} is no readable record; delete it and run again.")
+    raise UserError(f"{path} is not a readable record; delete it and run again.")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -130,7 +137,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 def record_id(content: Mapping[str, Any]) -> str:
     """Return the id that belongs to the fields of a record that decide its outputs."""
     identity = {key: content[key] for key in IDENTITY}
-    # Not the records of the inputs: whoever made these bytes, this job does the same with them.
+    # Without the records of the inputs: it does not matter to this job who made these bytes.
     identity["inputs"] = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in content["inputs"]]
     return hash_of(identity)
 

@@ -1,74 +1,34 @@
-"""Say how many test statements a wanted resolution of depth takes, from the predictions of a finished run.
+"""Say how many test statements a wanted resolution of depth takes, from the predictions of a finished run."""
 
-    python workflow_scripts/sample_size.py [--resolution 0.1] [--quantity gain_centre ...] [--json]
-
-For each cell: how wide the interval of a depth is now, and how many statements must be tested for one that is at most
-as wide as the resolution, as a share of all layers. docs/depth.md says what is assumed.
-"""
-
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from rich.console import Console
+from rich.progress import track
+from rich.table import Column
+
+from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.configuration.settings import chosen_grid
-from conceptdepth.depth.sample_size import QUANTITIES, interval_widths, needed
+from conceptdepth.depth.sample_size import interval_widths, needed
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.probes.predictions import Curve, read_curves
-from rich.console import Console
-from rich.progress import track
-from rich.table import Column, Table
 
 CONFIGURATION = Path("results/tables/configuration.yaml")
 
-DEFAULT = ("converging_point_published", "near_peak_depth", "gain_centre")
 
-
-def main() -> int:
-    """Print what the command line asks for."""
-    arguments = parse_arguments()
-    try:
-        rows = list(sample_sizes(arguments.quantity or DEFAULT, arguments.resolution, arguments.draws))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    if arguments.json:
+def run(quantities: Sequence[str], *, resolution: float, draws: int, as_json: bool) -> int:
+    """Print a row for each quantity of each cell, as a table or as JSON."""
+    rows = list(sample_sizes(quantities, resolution, draws))
+    if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        show(rows, arguments.resolution)
+        show(rows, resolution)
     return 0
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="sample_size.py"
-    )
-    parser.add_argument("--resolution", type=share, default=0.1, help="widest interval, a share of the layers (0.1)")
-    parser.add_argument(
-        "--quantity",
-        action="append",
-        choices=QUANTITIES,
-        help=f"a depth, more than once for several ({', '.join(DEFAULT)})",
-    )
-    parser.add_argument("--draws", type=int, default=500, help="bootstrap draws of each size (500)")
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON; null is more than the largest size that is tried"
-    )
-    return parser.parse_args()
-
-
-def share(text: str) -> float:
-    """Read a number between 0 and 1."""
-    number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return number
 
 
 def sample_sizes(quantities: Sequence[str], resolution: float, draws: int) -> Iterator[dict[str, Any]]:
@@ -108,10 +68,10 @@ def curves(config: Mapping[str, Any]) -> Iterator[Curve]:
 
 def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
     """Print the rows as a table."""
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+    console = screen()
     numbers = [Column(title, justify="right") for title in ("tested", "interval", "to test")]
     names = ("model", "format", "dataset", "perturbation", "depth")
-    table = Table(*names, *numbers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = plain_table(*names, *numbers)
     for row in rows:
         width = "none" if row["width"] is None else f"{row['width']:.3f}"
         items = f"> {row['largest_tried']:,}" if row["needed"] is None else f"{row['needed']:,}"
@@ -125,7 +85,3 @@ def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
     console.print(
         "as those that were tested and probes stay as they are. Interval: how wide it is now, in shares of the layers."
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

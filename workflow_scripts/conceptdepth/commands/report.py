@@ -1,7 +1,4 @@
-"""Audit everything again and build the report, a single HTML file that carries the id of its record.
-
-python workflow_scripts/build_report.py [--configfile mine.yaml] [--config ...] [--profile ...] [--cores N]
-"""
+"""Audit everything again and build the report, a single HTML file that carries the id of its record."""
 
 import argparse
 import subprocess
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.configuration.settings import pins
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UsageError, one_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
@@ -18,25 +15,20 @@ REPORT = "results/report.html"
 AUDIT = "results/audit.html"
 AUDIT_RECORD = str(RECORDS / "audit_results.json")
 
+SCRIPT = "conceptdepth/commands/report.py"
+"""This file, from the folder of the scripts."""
 
-def main() -> int:
-    """Build the report of the run that the command line describes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option, more in (("configfile", "+"), ("config", "+"), ("profile", None), ("cores", None)):
-        parser.add_argument(f"--{option}", nargs=more, default=[], help="as for snakemake")
-    options = []
-    for option, value in vars(parser.parse_args()).items():
-        if value:
-            options += [f"--{option}", *([value] if isinstance(value, str) else value)]
-    try:
-        return build_report(options)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+OPTIONS = {"--configfile": "+", "--config": "+", "--profile": None, "--cores": None}
+"""Arguments of snakemake that say which run is reported, and how many values each takes."""
 
 
-def build_report(options: Sequence[str]) -> int:
-    """Write the report and its record; return Snakemake's exit code."""
+def run(options: Sequence[str]) -> int:
+    """Write the report and its record; return Snakemake's exit code.
+
+    ``options`` are arguments of snakemake. Raises `UsageError` for others than `OPTIONS`: targets and the like would be
+    asked of the report, too.
+    """
+    check_options(options)
     command = [sys.executable, "-m", "snakemake"]
     audit = [*command, AUDIT, "--forcerun", "audit_results", *options]
     if code := subprocess.run(audit, check=False).returncode:
@@ -44,7 +36,12 @@ def build_report(options: Sequence[str]) -> int:
     records = [AUDIT_RECORD, *(upstream["path"] for upstream in read_record(AUDIT_RECORD)["upstream"])]
     shown = [output["path"] for path in records for output in read_record(path)["outputs"] if is_shown(output["path"])]
     record = JobRecord(
-        rule="build_report", wildcards={}, params={}, software=pins("provenance"), inputs=[*shown, *records]
+        rule="build_report",
+        script=SCRIPT,
+        wildcards={},
+        params={},
+        software=pins("provenance"),
+        inputs=[*shown, *records],
     )
     html = Path(REPORT).with_name(".report.html")
     try:
@@ -62,6 +59,19 @@ def build_report(options: Sequence[str]) -> int:
     return 0
 
 
+def check_options(options: Sequence[str]) -> None:
+    """Raise `UsageError` for what is none of `OPTIONS`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name, values in OPTIONS.items():
+        parser.add_argument(name, nargs=values)
+    try:
+        _, unknown = parser.parse_known_args(list(options))
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error}.") from None
+    if unknown:
+        raise UsageError(f"{unknown[0]}: a report takes {one_of(OPTIONS)}.")
+
+
 def is_shown(path: str) -> bool:
     """Tell whether the report has an output: figures once, tables, and the audit."""
     return Path(path).parts[1] in ("figures", "tables", "audit.html") and Path(path).suffix != ".png"
@@ -70,7 +80,3 @@ def is_shown(path: str) -> bool:
 def with_record(html: str, record: str) -> str:
     """Put the id of a record into the head of a page, before anything else that might carry one."""
     return html.replace("<head>", f'<head><meta name="conceptdepth-record" content="{PREFIX}{record}">', 1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

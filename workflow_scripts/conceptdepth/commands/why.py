@@ -1,33 +1,26 @@
-"""Say why outputs are stale: for each that would be made, the reason in words.
+"""Say why outputs are stale: for each that would be made, the reason in words."""
 
-python workflow_scripts/why.py [any arguments of snakemake]
-"""
-
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from conceptdepth.configuration.changes import changes, first_of
 from conceptdepth.configuration.plan import planned
-from conceptdepth.ground.errors import UserError
 from conceptdepth.provenance.chain import counted
 from conceptdepth.provenance.record import read_record
-from rich.console import Console
 
 MADE_AGAIN = "what they read will be made again"
 
 
-def main(arguments: list[str]) -> int:
-    """Print the reasons, each followed by the outputs that it makes stale."""
+def run(options: Sequence[str]) -> int:
+    """Print the reasons, each followed by the outputs that it makes stale; ``options`` are arguments of snakemake."""
     by_reason: dict[str, list[str]] = {}
-    try:
-        with planned(arguments) as plan:
-            for job in plan.jobs:
-                outputs = (str(path) for path in job.output if path != job.output.get("record"))
-                by_reason.setdefault(reason_of(job, plan.dag), []).extend(outputs)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    with planned(options) as plan:
+        for job in plan.jobs:
+            outputs = (str(path) for path in job.output if path != job.output.get("record"))
+            by_reason.setdefault(reason_of(job, plan.dag), []).extend(outputs)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for reason in sorted(by_reason, key=MADE_AGAIN.__eq__):
         console.print(reason, style="bold")
@@ -54,7 +47,3 @@ def reason_of(job: Any, dag: Any) -> str:
     own = changes(read_record(record), params=dict(job.params.items()), inputs=list(job.input), stage=stage)
     edited = [f"the bytes of {path} changed" for path in sorted(reason.updated_input - reason.updated_input_run)]
     return "; ".join([*own, *edited]) or MADE_AGAIN
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,17 +1,17 @@
 """Archive a run as an RO-Crate: figures, tables, records, configuration and code, in one zip file.
 
-    python workflow_scripts/archive.py [--with-activations] [results/concept-depth.crate.zip]
-
 The crate follows the Workflow Run Crate profile, https://w3id.org/ro/wfrun/workflow/0.5
 """
 
-import argparse
 import mimetypes
-import sys
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.file import File
+from rocrate.rocrate import ROCrate
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import ROOT, complete_file, file_sha256
@@ -19,9 +19,6 @@ from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.chain import counts, machine_and_code
 from conceptdepth.provenance.findings import INTACT, Audit
-from rocrate.model.contextentity import ContextEntity
-from rocrate.model.file import File
-from rocrate.rocrate import ROCrate
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -32,7 +29,7 @@ PROFILES = {
 CODE = ("rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
 """Folders of the workflow; the Snakefile is the crate's main entity."""
 
-DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt")
+DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt", "pyproject.toml")
 
 FORMATS = {".h5": "application/x-hdf5", ".yaml": "application/yaml", ".md": "text/markdown", ".rst": "text/x-rst"}
 """Media types that not every machine's table has."""
@@ -41,23 +38,15 @@ RESULTS = ("figures", "tables", "audit.html", "report.html")
 """Parts of ``results/`` that are archived. Not texts and weights, which are others', nor what is large."""
 
 
-def main() -> int:
-    """Write the archive that the command line asks for, and read it back."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", default="results/concept-depth.crate.zip", help="default: %(default)s")
-    parser.add_argument("--with-activations", action="store_true", help="put the activation files in, too")
-    arguments = parser.parse_args()
-    try:
-        write_archive(arguments.file, results=(*RESULTS, "activations") if arguments.with_activations else RESULTS)
-        size = Path(arguments.file).stat().st_size / 1e6
-        print(f"{arguments.file}: {check_archive(arguments.file)} files, {size:.1f} MB, read back and checked")
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+def run(file: Path, *, with_activations: bool) -> int:
+    """Write the archive, read it back, and say how large it is."""
+    write_archive(file, results=(*RESULTS, "activations") if with_activations else RESULTS)
+    size = file.stat().st_size / 1e6
+    print(f"{file}: {check_archive(file)} files, {size:.1f} MB, read back and checked")
     return 0
 
 
-def write_archive(destination: str, *, results: Collection[str]) -> None:
+def write_archive(destination: Path, *, results: Collection[str]) -> None:
     """Write the crate. Raises `UserError` if the results are not intact."""
     audit = audited_run()
     crate = ROCrate(version="1.1")
@@ -107,7 +96,7 @@ def audited_run() -> Audit:
     for finding in audit.findings:
         raise UserError(
             f"these results are not {INTACT}, so they are not archived: {finding.path} {finding.text}; "
-            "run the workflow again, then workflow_scripts/build_report.py if there is a report."
+            "run the workflow again, then `conceptdepth report` if there is a report."
         )
     return audit
 
@@ -141,7 +130,7 @@ def facts(path: Path) -> dict[str, str]:
     return {"name": path.name, "encodingFormat": kind, "sha256": file_sha256(path), "contentSize": size}
 
 
-def check_archive(path: str) -> int:
+def check_archive(path: Path) -> int:
     """Read a crate back and return the number of its files. Raises `UserError` if one is not as it says."""
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(path) as archive:
@@ -152,7 +141,3 @@ def check_archive(path: str) -> int:
             if file_sha256(Path(folder) / entity.id) != entity["sha256"]:
                 raise UserError(f"{path}: {entity.id} was not archived as it is.")
     return len(files)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,69 +1,50 @@
-"""Audit outputs: where a file comes from, and whether everything on the way is still as it was recorded.
+"""Audit outputs: where a file comes from, and whether everything on the way is still as it was recorded."""
 
-    python workflow_scripts/audit.py results/figures/accuracy.png
-    python workflow_scripts/audit.py copied/elsewhere.svg
-    python workflow_scripts/audit.py --all
-
-Exit code 0: intact. 1: changed since. 2: incomplete.
-"""
-
-import argparse
 import json
-import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
+from rich.table import Column
+from rich.text import Text
+
+from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.chain import counted, counts, machine_and_code, stages
 from conceptdepth.provenance.findings import EXIT_CODES, INCOMPLETE, Audit
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 MOST_SHOWN = 20
 """Findings that are printed; --json has all."""
 
 
-def main() -> int:
-    """Audit what the command line names, and return the exit code."""
-    arguments = parse_arguments()
+class NotAudited(UserError):
+    """There is nothing to audit, which is no change."""
+
+    exit_code = EXIT_CODES[INCOMPLETE]
+
+
+def run(file: str | None, *, directory: Path, as_json: bool) -> int:
+    """Audit a file, or all outputs if there is none, and return the exit code of the verdict."""
     started = time.perf_counter()
     try:
-        auditor = Auditor(arguments.directory, weight_files)
-        audit = auditor.audit_all() if arguments.all else auditor.audit_file(arguments.file)
+        auditor = Auditor(directory, weight_files)
+        audit = auditor.audit_all() if file is None else auditor.audit_file(file)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return EXIT_CODES[INCOMPLETE]
-    if arguments.json:
+        raise NotAudited(str(error)) from None
+    if as_json:
         print(json.dumps(as_mapping(audit), indent=1, ensure_ascii=False))
     else:
         show(audit, time.perf_counter() - started)
     return EXIT_CODES[audit.verdict]
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="audit.py"
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("file", nargs="?", help="an output, or a copy of one")
-    what.add_argument("--all", action="store_true", help="all outputs in the results folder")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--directory", default=".", help="the folder in which snakemake ran (default: this one)")
-    return parser.parse_args()
-
-
 def show(audit: Audit, seconds: float) -> None:
     """Print the chain, what is wrong, and the verdict."""
-    # In a file or a pipe a line is as long as what it says.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+    console = screen()
     if audit.records:
-        table = Table(
-            "", "", Column(overflow="fold"), box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0)
-        )
+        table = plain_table("", "", Column(overflow="fold"), header=False)
         for stage in stages(audit):
             table.add_row(stage.rule, counted(stage.jobs, "job"), Text("\n".join(stage.facts)))
         for name, fact in machine_and_code(audit).items():
@@ -93,7 +74,3 @@ def as_mapping(audit: Audit) -> dict[str, object]:
         "files": sorted(audit.files),
         "code": sorted(audit.code),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

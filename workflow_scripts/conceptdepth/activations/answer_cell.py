@@ -1,0 +1,56 @@
+"""What a model itself answers to the prompts of a cell, asked of the worker or in the job."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from conceptdepth.activations.request import Wanted, WorkRequest
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.loaded import LoadedModel
+from conceptdepth.models.loading import tokens_of_a_pass
+from conceptdepth.models.tokens import tokenize
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerCell(WorkRequest):
+    """What is asked, and which two answers count."""
+
+    cell: dict[str, str]
+    """What names the cell, by `conceptdepth.ground.names.CELL`: the first columns of the table."""
+    words: list[str]
+    """The answers of class 0 and of class 1."""
+    cue: str
+    """What stands after each prompt, on a line of its own."""
+
+    def work(self, model: LoadedModel, wanted: Wanted) -> float:
+        """Write a row for each prompt: log-odds of class 1, probability of any answer, whether one comes first."""
+        import pandas as pd
+
+        from conceptdepth.activations.answers import answer_tokens, asked, score
+
+        rows = read_jsonl(self.prompts)
+        with model.tokenizing() as tokenizer:
+            said = answer_tokens(tokenizer, self.words, cue=self.cue, dataset=self.cell["dataset"], model=self.name)
+            tokens = tokenize(tokenizer, [asked(row["prompt"], self.cue) for row in rows])
+            for word, ids in zip(self.words, said):
+                log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
+        ready = time.perf_counter()
+        with model.passes():
+            scores = score(
+                model.causal,
+                tokens,
+                said,
+                batch_tokens=self.batch_tokens or tokens_of_a_pass(model.causal.base_model),
+                fixed=self.fixed_batch_tokens,
+                name=self.name,
+                wanted=wanted,
+            )
+        seconds = time.perf_counter() - ready
+        table = pd.DataFrame([{**self.cell, "id": row["id"], "label": row["label"]} for row in rows])
+        with complete_file(self.destination) as part:
+            table.assign(**vars(scores)).to_csv(part, index=False)
+        log.info("%d prompts in %.1f s", len(rows), seconds)
+        return seconds

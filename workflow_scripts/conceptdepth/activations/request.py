@@ -1,0 +1,76 @@
+"""What a job wants of a model: the worker does it, or the job itself without one."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from conceptdepth.models.loaded import LoadedModel, LoadedModels, ModelRequest
+from conceptdepth.models.loading import device_name
+from conceptdepth.provenance.environment import begin_peak_memory, linear_algebra, peak_memory_mb
+
+Wanted = Callable[[], bool]
+"""Tells whether somebody still waits for the work."""
+
+
+def always() -> bool:
+    """Tell that the work is wanted: a job that does it itself waits for nobody else."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkRequest(ModelRequest, ABC):
+    """What all work with a model has in common. Fields are plain values: a request travels to the worker as JSON."""
+
+    prompts: str
+    """Path of the prompts, JSON Lines."""
+    batch_tokens: int | None
+    """Most tokens of one forward pass; None finds out what fits."""
+    fixed_batch_tokens: bool
+    """Whether results depend on the tokens of a pass."""
+    threads: int
+    """Threads on the CPU."""
+    destination: str
+    """Path of the file that is written."""
+
+    @abstractmethod
+    def work(self, model: LoadedModel, wanted: Wanted) -> float:
+        """Write the destination and return the seconds in forward passes. Raises `NotWanted` once nobody waits."""
+
+    def carry_out(self, models: LoadedModels, wanted: Wanted = always) -> dict[str, Any]:
+        """Load the model, unless it is, do the work and return facts about the process for the job's record."""
+        import torch
+
+        torch.set_num_threads(self.threads)  # Of this thread alone.
+        begin_peak_memory()
+        started = time.perf_counter()
+        with models.use(self) as model:
+            load_seconds = time.perf_counter() - started
+            forward_seconds = self.work(model, wanted)
+            device = device_name(model.causal.device)
+        return {
+            "peak_memory_mb": peak_memory_mb(),
+            "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(forward_seconds, 3)},
+            "environment": {"device": device, "blas": linear_algebra()},
+        }
+
+
+def common_fields(snakemake: Any, *, fixed: int | None) -> dict[str, Any]:
+    """Return the fields of `WorkRequest` from a job, but for weight format and destination.
+
+    ``fixed`` are the tokens of a pass where results depend on them.
+    """
+    execution = snakemake.config["execution"]
+    return {
+        "model": snakemake.input.model,
+        "name": snakemake.wildcards.model,
+        "prompts": snakemake.input.prompts,
+        "batch_tokens": fixed or (None if execution["batch_tokens"] == "auto" else execution["batch_tokens"]),
+        "fixed_batch_tokens": fixed is not None,
+        "device": execution["device"],
+        "max_memory": execution.get("max_memory"),
+        "scratch": execution["scratch"],
+        "threads": snakemake.threads,
+        **snakemake.params.model,
+    }

@@ -1,0 +1,216 @@
+"""The command line: ``conceptdepth``, or ``python -m conceptdepth`` in the folder of the workflow.
+
+A function is a subcommand: its options, its help, its exit code. The module that does the work is imported when it is
+called, so that ``--help`` and the completion of a shell answer at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero
+from conceptdepth.configuration.assumptions import Assumptions
+from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
+from conceptdepth.ground.errors import UsageError, UserError, one_of
+from conceptdepth.ground.files import SCRIPTS
+
+app = typer.Typer(
+    name="conceptdepth",
+    help="Ask about a run of Concept Depth and what it made. `snakemake` runs it.",
+    rich_markup_mode=None,  # Boxes around help and errors are for screens alone.
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command(cls=WithSnakemake, options_metavar=ANY)
+def config(
+    context: typer.Context,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print the registries of models and datasets whole.")
+    ] = False,
+) -> int:
+    """Print the whole configuration, and where each value is from."""
+    from conceptdepth.commands.config import run
+
+    return run(context.args, everything=everything)
+
+
+@app.command(cls=WithSnakemake, options_metavar=ANY)
+def why(context: typer.Context) -> int:
+    """Say in words why outputs are stale."""
+    from conceptdepth.commands.why import run
+
+    return run(context.args)
+
+
+@app.command(cls=WithSnakemake, options_metavar=ANY)
+def costs(
+    context: typer.Context,
+    *,
+    whole_grid: Annotated[bool, typer.Option("--whole-grid", help="Count cells that are up to date, too.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, in bytes; null is unknown.")
+    ] = False,
+    characters_per_token: Annotated[
+        float, above_zero("Where no tokenizer is here.")
+    ] = Assumptions.characters_per_token,
+    teraflops_fp32: Annotated[
+        float, above_zero("Peak of the GPU for fp32, 10^12 operations a second.")
+    ] = Assumptions.teraflops_fp32,
+    teraflops: Annotated[float, above_zero("Peak for the other formats.")] = Assumptions.teraflops,
+    share: Annotated[float, above_zero("Share of the peak that is reached.")] = Assumptions.share,
+    read_gb_per_second: Annotated[
+        float, above_zero("How fast weights are read, 10^9 bytes a second.")
+    ] = Assumptions.read_gb_per_second,
+) -> int:
+    """Say what a run will cost: memory, disk, tokens, GPU hours.
+
+    For every model and weight format. Nothing is fetched or loaded. Cells whose activations are up to date cost nothing
+    and are left out. The numbers are assumptions: what cannot be known before a run.
+    """
+    from conceptdepth.commands.costs import run
+
+    assumptions = Assumptions(characters_per_token, teraflops_fp32, teraflops, share, read_gb_per_second)
+    return run(context.args, assumptions, whole_grid=whole_grid, as_json=as_json)
+
+
+@app.command()
+def items(
+    *,
+    resolution: Annotated[
+        float, typer.Option(parser=a_share, metavar="NUMBER", help="Widest interval, a share of the layers.")
+    ] = 0.1,
+    quantity: Annotated[
+        list[Quantity] | None,
+        typer.Option(
+            metavar="DEPTH",
+            show_default=one_of(DEFAULT_QUANTITIES),
+            help=f"A depth, of {one_of(Quantity)}; give the option again for another.",
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Bootstrap draws of each size.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null is more than what is tried.")] = False,
+) -> int:
+    """Say how many test statements a resolution of depth takes.
+
+    From the predictions of a finished run. For each cell: how wide the interval of a depth is now, and how many
+    statements must be tested for one that is at most as wide as the resolution. docs/depth.md says what is assumed.
+    """
+    from conceptdepth.commands.items import run
+
+    return run(quantity or DEFAULT_QUANTITIES, resolution=resolution, draws=draws, as_json=as_json)
+
+
+@app.command(cls=WithSnakemake, options_metavar="[ARGUMENTS OF SNAKEMAKE]")
+def report(context: typer.Context) -> int:
+    """Audit everything again and build results/report.html.
+
+    Of Snakemake's arguments it takes --configfile, --config, --profile and --cores: those of the run that is reported.
+    """
+    from conceptdepth.commands.report import run
+
+    return run(context.args)
+
+
+@app.command()
+def audit(
+    file: Annotated[str | None, typer.Argument(show_default=False, help="An output, or a copy of one.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All outputs in the results folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    directory: Annotated[Path, typer.Option(help="The folder in which snakemake ran.")] = Path(),
+) -> int:
+    """Say where outputs come from, and if all is as it was recorded.
+
+    Exit code 0: intact. 1: changed since. 2: incomplete.
+    """
+    if (file is None) != everything:
+        raise UsageError("give either an output of the workflow, or --all.")
+    from conceptdepth.commands.audit import run
+
+    return run(file, directory=directory, as_json=as_json)
+
+
+@app.command()
+def archive(
+    file: Annotated[Path, typer.Argument(help="The archive.")] = Path("results/concept-depth.crate.zip"),
+    *,
+    with_activations: Annotated[
+        bool, typer.Option("--with-activations", help="Put the activation files in, too.")
+    ] = False,
+) -> int:
+    """Archive a run as an RO-Crate, one zip file.
+
+    Figures, tables, records, configuration and code. The crate follows the Workflow Run Crate profile,
+    https://w3id.org/ro/wfrun/workflow/0.5
+    """
+    from conceptdepth.commands.archive import run
+
+    return run(file, with_activations=with_activations)
+
+
+@app.command()
+def jobs(
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when none of them is left.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel them.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Between two looks at the queue.")] = 30,
+) -> int:
+    """List the SLURM jobs of this folder; wait for them, cancel them.
+
+    Those that run, and those that a Snakemake that died has left in the queue.
+    """
+    if wait and cancel:
+        raise UsageError("give --wait or --cancel, not both.")
+    from conceptdepth.commands.jobs import run
+
+    return run(wait=wait, cancel=cancel, seconds=seconds)
+
+
+@app.command()
+def data() -> int:
+    """Print DATA.md: the table of all datasets in the registry."""
+    from conceptdepth.commands.data import run
+
+    return run()
+
+
+@app.command()
+def keys() -> int:
+    """Write the table of keys in config/README.md anew."""
+    from conceptdepth.commands.keys import run
+
+    return run()
+
+
+def main() -> NoReturn:
+    """Do what was typed and leave with its exit code. What a person can put right is told in one sentence."""
+    try:
+        check_folder()
+        sys.exit(app(standalone_mode=False))
+    except UserError as error:
+        message, code = str(error), error.exit_code
+    except typer.TyperException as error:  # Words that it does not know.
+        message, code = with_hint(error), error.exit_code
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def with_hint(error: typer.TyperException) -> str:
+    """Return what Typer complains of, and where to look, unless it says that itself."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or message.endswith("?"):
+        return message
+    return f"{message.removesuffix('.')}; `{context.command_path} --help` lists what there is."
+
+
+def check_folder() -> None:
+    """Raise `UsageError` in the folder of another copy of the workflow, whose code would not be what runs here."""
+    here = Path("workflow_scripts")
+    if (here / "conceptdepth").is_dir() and not here.samefile(SCRIPTS):
+        raise UsageError(
+            f"this is the command of the workflow in {SCRIPTS.parent}; type `python -m conceptdepth` here."
+        )

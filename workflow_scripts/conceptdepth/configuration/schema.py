@@ -1,0 +1,73 @@
+"""The schemas in ``config/schemas``: what each key may be, and what it is unless a file sets it."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import jsonschema
+import yaml
+from referencing import Registry, Resource
+
+from conceptdepth.configuration.switches import merged
+from conceptdepth.ground.files import ROOT
+
+SCHEMAS = ROOT / "config" / "schemas"
+
+MAIN = "config.schema.yaml"
+"""The schema of the whole configuration; the others are of an entry of a registry."""
+
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
+
+
+@cache
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return all schemas, by the name of their file."""
+    return {path.name: yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
+
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    """Return what holds a whole configuration against its schema."""
+    resources = ((name, Resource.from_contents(schema)) for name, schema in schemas().items())
+    registry: Registry = Registry().with_resources(resources)
+    return jsonschema.Draft202012Validator(schemas()[MAIN], registry=registry)
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration, complete or not, over the defaults, as if a first file had set these.
+
+    So mappings are merged with default ones (`ablation.switches` keeps the switches that it has, and gets those of the
+    configuration too) and lists replace them, as between two files. The way in which `snakemake.utils.validate` and
+    the documentation of jsonschema fill in defaults would leave out the default switches.
+    """
+    return merged(defaults(), config)
+
+
+def defaults() -> dict[str, Any]:
+    """Return the default of every key that has one, in the order of the schema."""
+    return copy.deepcopy(dict(_defaults(schemas()[MAIN])))
+
+
+def _defaults(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the keys of a section that have a default, and the sections in it that have such keys.
+
+    What stands under names that a user chooses (a dataset, a switch) is no section: entries are never filled in.
+    """
+    for key, content in schema["properties"].items():
+        if "default" in content:
+            yield key, content["default"]
+        elif "properties" in content and (section := dict(_defaults(content))):
+            yield key, section
+
+
+def ordered(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with its keys in the order of the schema, and names that a user chose in their own."""
+    return _ordered(config, schemas()[MAIN])
+
+
+def _ordered(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    known = schema.get("properties", {})
+    names = [*(key for key in known if key in config), *(key for key in config if key not in known)]
+    values = ((name, config[name], known.get(name, {})) for name in names)
+    return {name: _ordered(value, below) if isinstance(value, Mapping) else value for name, value, below in values}
