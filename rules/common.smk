@@ -44,7 +44,7 @@ def cells(pattern):
 
 
 def chosen_cells(pattern):
-    """Return the pattern filled in for every cell of the grid that is no control."""
+    """Return the pattern filled in for every cell of the grid that is not a control."""
     return list(dict.fromkeys(expand(pattern, **settings.chosen_grid(config))))
 
 

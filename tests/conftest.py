@@ -5,8 +5,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Tests run side by side, on every core. Libraries that each take all cores then wait for each other: ten times as long.
@@ -18,19 +16,29 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6 * 2**30:
     # Projects are copied hundreds of times; a thousand small files are made and deleted in no time where there is no disk.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-FIRST = ["slurm/test_slurm.py", "workflow/test_run.py"]
+FIRST = ["tests/slurm/test_failures.py", "tests/slurm/test_submissions.py", "tests/workflow/test_run.py"]
 """Those that wait longest, and the first that needs the finished project, so that others run while it is made."""
 
-ONE_BY_ONE = ["workflow/test_reruns.py", "workflow/test_audit.py", "workflow/test_commands.py"]
+ONE_BY_ONE = ["tests/workflow/test_reruns.py", "tests/workflow/test_audit.py", "tests/workflow/test_commands.py"]
 """Tests that share nothing but the finished project: last, for whichever worker is free. Others go file by file."""
 
 
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
 def pytest_collection_modifyitems(items):
-    """Order the tests and name the groups that `--dist loadgroup` keeps on one worker."""
-    order = {}
-    for item in items:
-        name = item.path.relative_to(Path(__file__).parent).as_posix()
-        order[item] = FIRST.index(name) - len(FIRST) if name in FIRST else name in ONE_BY_ONE
-        if name not in ONE_BY_ONE and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=order.get)
+    """Order the tests: workers take them from the top."""
+    order = {name: place for place, name in enumerate([*FIRST, "others", *ONE_BY_ONE])}
+    items.sort(key=lambda item: order.get(file_of(item.nodeid), order["others"]))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker a file at a time, whose dear fixtures are then made once, and tests of `ONE_BY_ONE` one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if file_of(nodeid) in ONE_BY_ONE else file_of(nodeid)
+
+    return ByFile(config, log)

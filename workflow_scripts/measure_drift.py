@@ -69,7 +69,7 @@ def _probed(curve: Curve) -> tuple[str, ...]:
 
 
 def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | None:
-    """Return a curve with what its probes make of other vectors of its statements, (n_layers, n_statements, d_model).
+    """Return a curve with its probes' predictions on other vectors, shape (n_layers, n_statements, d_model).
 
     None if the probes are not linear, so that no coefficients are kept.
     """

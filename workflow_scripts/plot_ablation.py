@@ -39,7 +39,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
                 draw_bars(axis, table, measure)
                 axis.set_title(title)
             row[0].set_title(f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}")
-        for axis in grid[0]:  # The margins for numbers reach beyond what an accuracy or a depth can be.
+        for axis in grid[0]:  # The margins for numbers exceed the range of an accuracy or a depth.
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]
         held = [

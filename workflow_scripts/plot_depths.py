@@ -28,7 +28,7 @@ INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
 
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw a panel for each model, a row for each dataset in it a line for each variant that is no control."""
+    """Draw a panel for each model, and in it a row for each dataset with a line for each variant."""
     depths = at_first(depths, PROBED)
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
@@ -69,7 +69,7 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
         axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
         for column, (marker, _) in POINTS.items():
             axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
-        # Of one point: intervals of several on one line could not be told apart.
+        # For one point only: several intervals on one line could not be told apart.
         bounds = of_variant[f"{INTERVAL_OF}_low"], of_variant[f"{INTERVAL_OF}_high"]
         axis.hlines(places, *bounds, color=colour, **INTERVAL)
     names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]

@@ -93,7 +93,7 @@ def train_layers(
         with threadpool_limits(1):
             return list(train_layer(features, tasks, settings))
 
-    # Processes, not threads: a warning that a solver did not converge could not be told from another thread's.
+    # Processes, not threads: warnings of solvers that did not converge cannot be told apart between threads.
     return Parallel(n_jobs=threads)(
         delayed(train)(vectors[layer]) for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
     )

@@ -14,6 +14,13 @@ PAGES = [
     *ROOT.glob("*/README.md"),
     *ROOT.glob("resources/*/README.md"),
 ]
+LISTS = [
+    *ROOT.glob("requirements*.txt"),
+    ROOT / "Makefile",
+    ROOT / "pyproject.toml",
+    ROOT / ".ci/run",
+    *ROOT.glob("config/**/*.yaml"),
+]
 CODE = [*LIBRARY.rglob("*.py"), *ROOT.glob("rules/*.smk"), *ROOT.glob("config/**/*.yaml"), *PAGES]
 
 FOLDERS = "config|docs|envs|profiles|report|resources|rules|tests|workflow_scripts"
@@ -40,7 +47,9 @@ def missing(page: Path, text: str) -> list[str]:
     return sorted(paths + [link for link in links_in(text) if not (page.parent / link).exists()])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", [*PAGES, *LISTS, *ROOT.glob("rules/*.smk")], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_paths_and_links_of_a_page_exist(page):
     assert missing(page, page.read_text()) == []
 

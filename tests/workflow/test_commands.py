@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -209,7 +211,7 @@ def test_costs_in_words_when_nothing_is_stale(run):
     [
         (["--configfile", "none.yaml"], "Error: there is no file none.yaml."),
         (["--share", "0"], "Error: Invalid value for '--share': 0 is not above 0"),
-        (["--share", "half"], "Error: Invalid value for '--share': 'half' is no number"),
+        (["--share", "half"], "Error: Invalid value for '--share': 'half' is not a number"),
     ],
 )
 def test_costs_answer_a_mistake_with_a_sentence(run, arguments, message):
@@ -294,6 +296,15 @@ def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypat
     assert {finding.path.split("/")[1] for finding in audit.findings} == {
         "sources", "datasets", "prompts", "models", "probes", "baselines",
     }  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", "workflow_scripts")
+    typed = subprocess.run(
+        [sys.executable, "-m", "conceptdepth", "audit", "results/figures/accuracy.svg"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert typed.returncode == 2
+    assert typed.stdout.splitlines()[-1].startswith("incomplete: "), typed.stderr
 
 
 @pytest.mark.parametrize("path", [SCORES, "results/figures/accuracy.png", "results/figures/depths.svg"])

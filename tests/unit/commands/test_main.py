@@ -138,7 +138,7 @@ def test_a_folder_without_results_is_an_error_whose_exit_code_is_no_verdict(type
 
 def test_the_command_of_another_copy_of_the_workflow_is_refused(typed, tmp_path):
     (tmp_path / "workflow_scripts/conceptdepth").mkdir(parents=True)
-    message = f"this is the command of the workflow in {ROOT}; type `python -m conceptdepth` here."
+    message = f"this is the command of the workflow in {ROOT}; type `PYTHONPATH=workflow_scripts python -m conceptdepth` here."
     assert typed("audit", "--all") == (2, "", f"Error: {message}\n")
 
 

@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth.configuration.switches import ALL, STAGES, merged, switched_cells, switches, touched, under, upstream
+from conceptdepth.configuration.switches import ALL, STAGES, switched_cells, switches, touched, under, upstream
 from conceptdepth.depth.definitions import describe_curve
+from conceptdepth.ground.mappings import merged
 from snakemake.utils import update_config
 from tabulate_ablation import NO_SWITCH, tabulate
 from whole_configuration import configuration

@@ -39,7 +39,7 @@ class WorkRequest(ModelRequest, ABC):
         """Write the destination and return the seconds in forward passes. Raises `NotWanted` once nobody waits."""
 
     def carry_out(self, models: LoadedModels, wanted: Wanted = always) -> dict[str, Any]:
-        """Load the model, unless it is, do the work and return facts about the process for the job's record."""
+        """Load the model if needed, do the work and return facts about the process for the job's record."""
         import torch
 
         torch.set_num_threads(self.threads)  # Of this thread alone.

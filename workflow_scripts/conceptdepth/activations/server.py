@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 KINDS = {"Cell": "conceptdepth.activations.cell", "AnswerCell": "conceptdepth.activations.answer_cell"}
 """Class of a request -> its module.
 
-They are imported when they are wanted and not above: what asks for one is not stale after an edit in the other.
+They are imported on demand, so that an edit in one does not make the jobs of the other stale.
 """
 
 IDLE_SECONDS = 60.0

@@ -70,7 +70,7 @@ def in_worker(request: WorkRequest, *, log_file: str, log_level: str) -> dict[st
 def code_of_worker() -> str:
     """Return the digests of all code that a worker may run, a part of its address.
 
-    Not of the job's own script: jobs of several rules share a worker.
+    The job's own script is left out, because jobs of several rules share a worker.
     """
     files = [f"{module.replace('.', '/')}.py" for module in (server.__name__, *server.KINDS.values())]
     return " ".join(map(code_digest, files))
@@ -89,7 +89,7 @@ def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
             return answers[1]
         if answers:
             log.error("%s", path.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-5000:])
-            return {"error": "the worker died, perhaps for want of memory; run again to retry this job."}
+            return {"error": "the worker died, perhaps because memory ran out; run again to retry this job."}
     return {"error": "no worker answers; set execution.keep_model_loaded to false."}
 
 

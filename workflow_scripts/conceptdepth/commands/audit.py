@@ -10,9 +10,10 @@ from rich.text import Text
 
 from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.text import counted
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
-from conceptdepth.provenance.chain import counted, counts, machine_and_code, stages
+from conceptdepth.provenance.chain import counts, machine_and_code, stages
 from conceptdepth.provenance.findings import EXIT_CODES, INCOMPLETE, Audit
 
 MOST_SHOWN = 20

@@ -15,7 +15,7 @@ from conceptdepth.configuration.schema import ordered
 REGISTRIES = ("models", "datasets")
 
 WIDEST = 50
-"""Comments stand in one column, behind values that end before this one; longer lines push theirs on."""
+"""Origins are aligned behind lines of up to this width; a longer line has its own right behind it."""
 
 
 def run(arguments: Sequence[str], *, everything: bool) -> int:

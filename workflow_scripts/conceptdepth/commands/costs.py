@@ -62,14 +62,7 @@ class Estimator:
 
     def all_cells(self) -> list[dict[str, str]]:
         """Return all cells of the grid."""
-        grid = settings.grid(self.config)
-        return [
-            {"model": model, "quantization": quantization, "dataset": dataset, "perturbation": perturbation}
-            for model in grid["model"]
-            for quantization in grid["quantization"]
-            for dataset in grid["dataset"]
-            for perturbation in grid["perturbation"]
-        ]
+        return settings.each_cell(settings.grid(self.config))
 
     def costs(self, cells: Sequence[Mapping[str, str]]) -> Iterator[Cost]:
         """Give the cost of each model and weight format, in the order of the run."""

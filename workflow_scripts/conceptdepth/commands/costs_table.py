@@ -7,7 +7,7 @@ from rich.table import Column
 from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.costs import READ_BYTES, Cost, total
-from conceptdepth.provenance.chain import counted
+from conceptdepth.ground.text import counted
 
 
 def show(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) -> None:

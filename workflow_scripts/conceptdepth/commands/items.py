@@ -12,10 +12,10 @@ from rich.progress import track
 from rich.table import Column
 
 from conceptdepth.commands.screen import plain_table, screen
-from conceptdepth.configuration.settings import chosen_grid
+from conceptdepth.configuration.settings import chosen_grid, each_cell
 from conceptdepth.depth.sample_size import interval_widths, needed
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import CELL, EMBEDDING
 from conceptdepth.probes.predictions import Curve, read_curves
 
 CONFIGURATION = Path("results/tables/configuration.yaml")
@@ -55,15 +55,11 @@ def sample_sizes(quantities: Sequence[str], resolution: float, draws: int) -> It
 
 def curves(config: Mapping[str, Any]) -> Iterator[Curve]:
     """Yield the curve of each cell at the first site, with the first probe."""
-    grid = chosen_grid(config)
-    for model in grid["model"]:
-        for quantization in grid["quantization"]:
-            for dataset in grid["dataset"]:
-                for perturbation in grid["perturbation"]:
-                    path = Path(f"results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5")
-                    if not path.is_file():
-                        raise UserError(f"there is no {path}: run the workflow first, `make run`.")
-                    yield next(found for found in read_curves(str(path)) if found.names["site"] != EMBEDDING)
+    for cell in each_cell(chosen_grid(config)):
+        path = Path("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5".format(**cell))
+        if not path.is_file():
+            raise UserError(f"there is no {path}: run the workflow first, `make run`.")
+        yield next(found for found in read_curves(str(path)) if found.names["site"] != EMBEDDING)
 
 
 def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
@@ -75,7 +71,7 @@ def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
     for row in rows:
         width = "none" if row["width"] is None else f"{row['width']:.3f}"
         items = f"> {row['largest_tried']:,}" if row["needed"] is None else f"{row['needed']:,}"
-        cell = [row[name] for name in ("model", "quantization", "dataset", "perturbation", "quantity")]
+        cell = [row[name] for name in (*CELL, "quantity")]
         table.add_row(*cell, f"{row['n_test']:,}", width, items)
     console.print(table)
     console.print()

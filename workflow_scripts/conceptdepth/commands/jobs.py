@@ -8,7 +8,7 @@ from rich.table import Table
 
 from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.ground.errors import UserError
-from conceptdepth.provenance.chain import counted
+from conceptdepth.ground.text import counted
 
 FIELDS = {"job": "%i", "state": "%T", "time": "%M", "partition": "%P", "what": "%k"}
 """Column -> format of squeue."""
@@ -51,6 +51,6 @@ def slurm(*words: str) -> str:
     try:
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
-        raise UserError(f"there is no {words[0]} here: this is no login node of a SLURM cluster.") from None
+        raise UserError(f"there is no {words[0]} here: this is not a login node of a SLURM cluster.") from None
     except subprocess.CalledProcessError as error:
         raise UserError(f"{words[0]} says: {error.stderr.strip() or error.returncode}") from None

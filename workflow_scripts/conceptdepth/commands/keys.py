@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def rows(schema: Mapping[str, Any], config: Mapping[str, Any], where: str = "") -> Iterator[Row]:
-    """Give the rows of a section that is set so."""
+    """Yield the rows of a section of the schema, with the values that ``config`` has."""
     for key, content in schema["properties"].items():
         name, what = f"`{where}{key}`", description(content)
         if "properties" in content:

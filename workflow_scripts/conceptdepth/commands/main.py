@@ -24,6 +24,17 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def here() -> None:
+    """Refuse to work in the folder of another copy of the workflow, whose code would not be what runs."""
+    library = Path("workflow_scripts")
+    if (library / "conceptdepth").is_dir() and not library.samefile(SCRIPTS):
+        raise UsageError(
+            f"this is the command of the workflow in {SCRIPTS.parent}; type `PYTHONPATH=workflow_scripts python -m "
+            "conceptdepth` here."
+        )
+
+
 @app.command(cls=WithSnakemake, options_metavar=ANY)
 def config(
     context: typer.Context,
@@ -55,7 +66,7 @@ def costs(
         bool, typer.Option("--json", help="Print everything as JSON, in bytes; null is unknown.")
     ] = False,
     characters_per_token: Annotated[
-        float, above_zero("Where no tokenizer is here.")
+        float, above_zero("Characters of a token where the tokenizer is not here.")
     ] = Assumptions.characters_per_token,
     teraflops_fp32: Annotated[
         float, above_zero("Peak of the GPU for fp32, 10^12 operations a second.")
@@ -123,7 +134,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     directory: Annotated[Path, typer.Option(help="The folder in which snakemake ran.")] = Path(),
 ) -> int:
-    """Say where outputs come from, and if all is as it was recorded.
+    """Say where outputs come from, and check that nothing has changed.
 
     Exit code 0: intact. 1: changed since. 2: incomplete.
     """
@@ -157,7 +168,9 @@ def jobs(
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Return when none of them is left.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel them.")] = False,
-    seconds: Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Between two looks at the queue.")] = 30,
+    seconds: Annotated[
+        float, typer.Option(min=0, metavar="NUMBER", help="Seconds between two looks at the queue.")
+    ] = 30,
 ) -> int:
     """List the SLURM jobs of this folder; wait for them, cancel them.
 
@@ -187,10 +200,11 @@ def keys() -> int:
 
 
 def main() -> NoReturn:
-    """Do what was typed and leave with its exit code. What a person can put right is told in one sentence."""
+    """Do what was typed and leave with its exit code. Mistakes of a person are told in one sentence."""
     try:
-        check_folder()
         sys.exit(app(standalone_mode=False))
+    except typer.Abort:  # Control-C.
+        sys.exit(130)
     except UserError as error:
         message, code = str(error), error.exit_code
     except typer.TyperException as error:  # Words that it does not know.
@@ -205,12 +219,3 @@ def with_hint(error: typer.TyperException) -> str:
     if context is None or message.endswith("?"):
         return message
     return f"{message.removesuffix('.')}; `{context.command_path} --help` lists what there is."
-
-
-def check_folder() -> None:
-    """Raise `UsageError` in the folder of another copy of the workflow, whose code would not be what runs here."""
-    here = Path("workflow_scripts")
-    if (here / "conceptdepth").is_dir() and not here.samefile(SCRIPTS):
-        raise UsageError(
-            f"this is the command of the workflow in {SCRIPTS.parent}; type `python -m conceptdepth` here."
-        )

@@ -44,7 +44,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no number.") from None
+        raise typer.BadParameter(f"{text!r} is not a number.") from None
 
 
 ANY = "[OPTIONS] [ARGUMENTS OF SNAKEMAKE]"

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from conceptdepth.configuration.changes import changes, first_of
 from conceptdepth.configuration.plan import planned
-from conceptdepth.provenance.chain import counted
+from conceptdepth.ground.text import counted
 from conceptdepth.provenance.record import read_record
 
 MADE_AGAIN = "what they read will be made again"

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 
 from conceptdepth.configuration.schema import validator
-from conceptdepth.configuration.switches import merged
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
 from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
+from conceptdepth.ground.mappings import merged
 
 PUBLISHED = ROOT / "resources" / "published" / "site_peak_converge.csv"
 """A table with every name that the paper's published numbers use."""

@@ -74,7 +74,7 @@ class Cost:
 
 
 def rendered_texts(prompts: Sequence[str]) -> Texts:
-    """Return the size of prompts that are here.
+    """Return the size of rendered prompts.
 
     In lexicographic order each prompt shares its longest beginning with its predecessor.
     """
@@ -85,7 +85,7 @@ def rendered_texts(prompts: Sequence[str]) -> Texts:
 
 
 def expected_texts(dataset: Mapping[str, Any], perturbation: Mapping[str, Any]) -> Texts | None:
-    """Return the size that a registry entry's ``size`` lets expect, or None if it has none.
+    """Return the size of prompts by a registry entry's ``size``, or None if it has none.
 
     What stands before the text in the template is shared by all prompts; texts are taken to share nothing.
     """

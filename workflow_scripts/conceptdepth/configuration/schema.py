@@ -9,13 +9,13 @@ import jsonschema
 import yaml
 from referencing import Registry, Resource
 
-from conceptdepth.configuration.switches import merged
 from conceptdepth.ground.files import ROOT
+from conceptdepth.ground.mappings import merged
 
 SCHEMAS = ROOT / "config" / "schemas"
 
 MAIN = "config.schema.yaml"
-"""The schema of the whole configuration; the others are of an entry of a registry."""
+"""The schema of the whole configuration; each of the others describes an entry of a registry."""
 
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
 
@@ -28,14 +28,14 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 @cache
 def validator() -> jsonschema.Draft202012Validator:
-    """Return what holds a whole configuration against its schema."""
+    """Return the validator of a whole configuration."""
     resources = ((name, Resource.from_contents(schema)) for name, schema in schemas().items())
     registry: Registry = Registry().with_resources(resources)
     return jsonschema.Draft202012Validator(schemas()[MAIN], registry=registry)
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration, complete or not, over the defaults, as if a first file had set these.
+    """Return a configuration, complete or not, merged over the defaults as if a first file had set them.
 
     So mappings are merged with default ones (`ablation.switches` keeps the switches that it has, and gets those of the
     configuration too) and lists replace them, as between two files. The way in which `snakemake.utils.validate` and
@@ -52,7 +52,7 @@ def defaults() -> dict[str, Any]:
 def _defaults(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Give the keys of a section that have a default, and the sections in it that have such keys.
 
-    What stands under names that a user chooses (a dataset, a switch) is no section: entries are never filled in.
+    What stands under names that a user chooses (a dataset, a switch) is not a section: entries are never filled in.
     """
     for key, content in schema["properties"].items():
         if "default" in content:

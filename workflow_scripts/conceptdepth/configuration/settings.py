@@ -5,6 +5,7 @@ what does not matter and stand in a fixed order.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -138,6 +139,11 @@ def grid(config: Mapping[str, Any]) -> dict[str, list[str]]:
     rerun = [RERUN] if config["drift"]["rerun"] else []  # Behind its format, of which the model is still loaded.
     untrained = [RANDOM] if config["controls"]["random_weights"] else []
     return names | {"quantization": [first, *rerun, *others, *untrained]}
+
+
+def each_cell(grid: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
+    """Return the wildcards of every cell of a grid, the last of them changing fastest."""
+    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
 def compared(config: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -4,29 +4,18 @@ A switch is a small overlay of the configuration. Of a cell under a switch only 
 and those that follow them; the others are the cell's own.
 """
 
-import itertools
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from conceptdepth.configuration.settings import chosen_grid, extraction_settings
+from conceptdepth.configuration.settings import chosen_grid, each_cell, extraction_settings
+from conceptdepth.ground.mappings import merged
 
 ALL = "all"
 """The switch that is all others together."""
 
 STAGES = ("datasets", "prompts", "activations", "probes")
 """What a switch may touch, in running order."""
-
-
-def merged(config: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with an overlay over it: mappings are merged, all else is replaced."""
-    both = {
-        key: merged(config[key], value)
-        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping)
-        else value
-        for key, value in overlay.items()
-    }
-    return {**config, **both}
 
 
 def switches(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,8 +51,7 @@ def _settings_until(stage: str, config: Mapping[str, Any], cell: Mapping[str, st
 
 def switched_cells(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the wildcards of every switch on every cell of the run that it touches."""
-    names = {"switch": list(switches(config))} | chosen_grid(config)
-    cells = [dict(zip(names, values)) for values in itertools.product(*names.values())]
+    cells = each_cell({"switch": list(switches(config))} | chosen_grid(config))
     return [cell for cell in cells if touched(config, cell, STAGES[-1])]
 
 

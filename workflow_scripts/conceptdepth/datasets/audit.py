@@ -180,7 +180,7 @@ def _first_rows(data: Data) -> Iterator[Check]:
     draw = np.random.default_rng(SEED)
     texts: list[str] = []
     is_left_out: list[int] = []
-    for label in (0, 1):  # As many of each class on both sides: else it would be the label that is told.
+    for label in (0, 1):  # The classes are balanced on both sides; otherwise the classifier would tell the label.
         kept = data.texts[data.labels == label].tolist()
         others = [statement["text"] for statement in data.left_out if statement["label"] == label]
         n = min(len(kept), len(others))

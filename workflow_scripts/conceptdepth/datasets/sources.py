@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def fetch_file(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> None:
-    """Bring a source's file, or its member, to ``destination``; ``name`` is told in errors.
+    """Bring a source's file, or its member, to ``destination``; ``name`` is for messages.
 
     Raises `UserError` if nothing can be reached or if the bytes have another digest.
     """
-    # Not a temporary folder: what a broken download left is where the next attempt goes on.
+    # Not a temporary folder: the next attempt resumes a broken download from here.
     folder = Path(destination).with_name(f".{Path(destination).name}.download")
     folder.mkdir(parents=True, exist_ok=True)
     archive = _from_mirror(source, mirror) or _download(name, source, folder)

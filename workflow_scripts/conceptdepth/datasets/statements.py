@@ -57,7 +57,7 @@ def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
     if form == "json":
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return content[table["records"]] if "records" in table else content
-    import pandas as pd  # Half a second that a Snakefile with no CSV of its own need not wait for.
+    import pandas as pd  # Takes half a second, which a Snakefile without local tables saves.
 
     if form == "parquet":
         return pd.read_parquet(path, engine="pyarrow").to_dict("records")  # type: ignore[return-value]

@@ -62,7 +62,7 @@ class Effect:
 
 
 def effect_of(table: pd.DataFrame, claim: Claim, *, level: float) -> Effect:
-    """Return how cells differ; those without the quantity do not count.
+    """Return how cells differ; those without the quantity are left out.
 
     ``table`` has a row for each cell: `Claim.quantity`, dataset, domain, model, family, parameters, quantization and
     perturbation.

@@ -23,7 +23,7 @@ class IntervalSettings:
     """How sure estimates are; the config section ``intervals``."""
 
     level: float
-    """Share of repetitions in which an interval is to hold the truth."""
+    """Share of repetitions in which an interval should contain the truth."""
     draws: int
     """Draws of the bootstrap over groups; none, no intervals."""
     permutations: int
@@ -121,7 +121,7 @@ def _held_out(curve: Curve, weights: Values, half: NDArray[np.bool_]) -> Values:
 
 
 def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:
-    """Return the chance that noise alone takes a step out of the band of a plateau: one step, and any of the curve.
+    """Return the chance that noise alone moves a given step, and at least one of the curve, out of the plateau band.
 
     Noise is what the bootstrap does to the variation rates of a curve, shape (n_layers,), in its draws, shape (draws,
     n_layers): how often they leave the band about the rate itself.

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 
 def pairs(names: Sequence[Mapping[str, str]], column: str, first: str) -> list[tuple[int, int]]:
-    """Return the places of two in ``names`` that differ in a column alone, in which the first of them has ``first``.
+    """Return index pairs into ``names`` that differ in one column alone, where the first of each pair has ``first``.
 
-    All of ``names`` have the same columns, and no two are the same. The pairs are in the order of their second.
+    All of ``names`` have the same columns, and no two are equal. Pairs are in the order of their second index.
     """
     places = {frozenset(own.items()): place for place, own in enumerate(names)}
     partners = [places.get(frozenset((dict(own) | {column: first}).items())) for own in names]

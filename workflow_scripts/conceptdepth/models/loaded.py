@@ -92,13 +92,13 @@ class LoadedModel:
 
     @contextmanager
     def tokenizing(self) -> Iterator["PreTrainedTokenizerBase"]:
-        """Give the tokenizer, to one at a time: it has settings that calls change."""
+        """Give the tokenizer to one request at a time: calls change its settings."""
         with self._lock:
             yield self.tokenizer
 
     @contextmanager
     def passes(self) -> Iterator[None]:
-        """Let forward passes run: of all at once, unless the model's weights move between devices."""
+        """Allow forward passes, for all requests at once unless the model's weights move between devices."""
         with nullcontext() if one_device(self.causal) else self._lock:
             yield
 

@@ -106,7 +106,7 @@ def tokens_of_a_pass(body: "PreTrainedModel") -> int:
     if body.device.type != "cuda":
         return CPU_TOKENS
     config = body.config.get_text_config()
-    # Of the residual stream, queries, keys, values and their products about sixteen, of the MLP's inner values four.
+    # A token takes about sixteen vectors of the model's width (residual stream, attention) and four of the MLP's.
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     values = 16 * config.hidden_size + 4 * inner
     free, _ = torch.cuda.mem_get_info(body.device)

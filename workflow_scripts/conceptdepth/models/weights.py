@@ -35,7 +35,8 @@ def check_weights(model_json: str | Path, folder: str | Path, copy: Path | None 
 def staged(model_json: str | Path, scratch: str) -> Path:
     """Return the folder of a copy of a model on this machine's own disk; the first job that asks makes the copy.
 
-    Environment variables in ``scratch`` are filled in. Raises `UserError` if it is no folder or cannot hold the copy.
+    Environment variables in ``scratch`` are filled in. Raises `UserError` if there is no such folder, or if it
+    cannot hold the copy.
     """
     root = Path(os.path.expandvars(scratch))
     if not root.is_dir():

@@ -108,6 +108,6 @@ def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, test_
     ones = int(np.clip(round(labels.mean() * len(used)), 1, len(used) - 1))
     of_group = np.zeros(len(names), dtype=np.int8)
     of_group[draw.permutation(used)[:ones]] = 1
-    # Statements and not groups are cut apart for a description length: a group must come in several portions.
+    # A description length splits statements here and not groups, so that each group comes in several portions.
     alone = np.arange(len(labels)).astype(object)
     return Task(CONTROL_TASK, seed, np.sort(train), np.sort(test), of_group[numbers], alone)

@@ -57,7 +57,7 @@ class Auditor:
                 self._readers.setdefault(entry["path"], []).append((name, entry["sha256"]))
 
     def audit_file(self, path: str | Path) -> Audit:
-        """Audit one file and all that it was made from; a copy is known by its bytes or by the id in it.
+        """Audit one file and all that it was made from; a copy is recognised by its bytes or by the id in it.
 
         Raises `UserError` if there is no such file.
         """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conceptdepth.ground.files import SCRIPTS
+from conceptdepth.ground.text import counted
 from conceptdepth.provenance.digest import script_of
 from conceptdepth.provenance.findings import Audit
 from conceptdepth.provenance.record import RecordContent
@@ -61,11 +62,6 @@ def counts(audit: Audit) -> str:
     """Say how much was checked."""
     files, records, code = len(audit.files), len(audit.records), len(audit.code)
     return f"{counted(files, 'file')}, {counted(records, 'record')} and {counted(code, 'code file')} checked"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number of things."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _deed(record: RecordContent) -> str:

@@ -18,7 +18,7 @@ def keep_memory_in_results() -> None:
     Called from the Snakefile, before Snakemake opens the folder, in the folder that it works in.
     """
     TRAVELLING.mkdir(parents=True, exist_ok=True)
-    # Its absence would make Snakemake take the memory for one of an old version.
+    # Without it Snakemake would take the memory for that of an old version.
     (METADATA.parent / "incomplete").mkdir(parents=True, exist_ok=True)
     if METADATA.is_dir() and not METADATA.is_symlink():
         for file in METADATA.iterdir():
