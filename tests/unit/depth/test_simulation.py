@@ -12,26 +12,36 @@ SIMULATION = Simulation(
 )
 
 
-@pytest.fixture(scope="module", params=["sharp", "none"])
+SHORT, LONG = 40, 400
+"""Draws of statements: enough to see what is far off, and ten times as many for `make test-long`."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, SHORT) for name in ("sharp", "none")]
+    + [pytest.param((name, LONG), marks=pytest.mark.long) for name in ("sharp", "none")],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
 def rows(request):
-    signal = signals()[request.param]
-    found = simulate(signal, SIMULATION, repetitions=40, threads=2)
+    name, repetitions = request.param
+    signal = signals()[name]
+    found = simulate(signal, SIMULATION, repetitions=repetitions, threads=2)
     table = coverage(found, SIMULATION, first_layer=onset(signal)).set_index("quantity")
-    table.attrs["signal"] = request.param
+    table.attrs |= {"signal": name, "error": np.sqrt(0.05 * 0.95 / repetitions)}
     return table
 
 
 def test_the_onset_of_a_signal_is_found_and_none_where_there_is_none(rows):
     first = rows.loc["first_above_chance"]
     called_wrongly = first["too_early"] if rows.attrs["signal"] == "sharp" else first["defined"]
-    assert called_wrongly <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
+    assert called_wrongly <= 0.05 + 3 * rows.attrs["error"]
     if rows.attrs["signal"] == "sharp":
         assert first["defined"] == 1
         assert first["median"] == first["truth"] == ONSET / N_LAYERS
 
 
 def test_intervals_of_accuracies_hold_the_truth_about_as_often_as_they_say(rows):
-    assert rows.loc["mean_accuracy", "coverage"] >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 40)
+    assert rows.loc["mean_accuracy", "coverage"] >= 0.95 - 3 * rows.attrs["error"]
     assert rows.loc["mean_accuracy", "mean"] == pytest.approx(rows.loc["mean_accuracy", "truth"], abs=0.005)
 
 
