@@ -315,8 +315,7 @@ def test_other_code_is_found(run, monkeypatch, text):
         stream.write(text)
     from conceptdepth.provenance import digest
 
-    for cached in (digest._parse, digest.syntax_sha256):
-        cached.cache_clear()
+    digest._read.cache_clear()
     (finding,) = audit(FIGURE).findings
     assert (finding.verdict, finding.path) == (CHANGED, "workflow_scripts/conceptdepth/probes/training.py")
     assert "is not the code that ran (commit " in finding.text

@@ -24,7 +24,7 @@ def code(tmp_path, monkeypatch):
 
 
 def fresh_digest() -> str:
-    for cached in (digest._parse, digest.imported_files, digest.syntax_sha256):
+    for cached in (digest._read, digest.imported_files):
         cached.cache_clear()
     return digest.code_digest("script.py")
 

@@ -6,6 +6,7 @@ go into ``params`` instead: they follow first-party imports and ignore comments,
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -50,15 +51,8 @@ def code_files(script: str) -> list[Path]:
 @cache
 def imported_files(path: Path) -> list[Path]:
     """Return the first-party modules that a file imports directly, wherever in it the import stands."""
-    names: set[str] = set()
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    candidates = [path for name in sorted(names) for path in _files_of(name)]
-    return [path for path in candidates if path.is_file()]
+    candidates = [candidate for name in sorted(_read(path).imported) for candidate in _files_of(name)]
+    return [candidate for candidate in candidates if candidate.is_file()]
 
 
 def _files_of(name: str) -> list[Path]:
@@ -70,27 +64,45 @@ def _files_of(name: str) -> list[Path]:
     return [*packages, SCRIPTS.joinpath(first, *inner).with_suffix(".py")] if inner else packages
 
 
-@cache
 def syntax_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's parsed syntax, without docstrings, comments and positions."""
-    tree = _parse(path)  # Shared with imported_files, to which docstrings do not matter.
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [line for line in node.body if not _is_bare_string(line)]
-    return hashlib.sha256(_text(tree).encode()).hexdigest()
+    return _read(path).sha256
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What a file of code is known by. One walk through its syntax gives both: a dry run reads a hundred files."""
+
+    sha256: str
+    imported: set[str]
+    """Modules that it may import, and names in them, with dots."""
 
 
 @cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> _Code:
+    imported: set[str] = set()
+    text = _text(ast.parse(path.read_text(encoding="utf-8")), imported)
+    return _Code(hashlib.sha256(text.encode()).hexdigest(), imported)
 
 
-def _text(node: object) -> str:
-    """Write syntax as text. Not `ast.dump`: what it writes for the same code differs between Pythons."""
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({','.join(f'{name}={_text(value)}' for name, value in fields)})"
-    return f"[{','.join(map(_text, node))}]" if isinstance(node, list) else repr(node)
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _text(node: object, imported: set[str]) -> str:
+    """Write syntax as text and note what is imported. Not `ast.dump`, whose text differs between Pythons."""
+    if isinstance(node, list):
+        return f"[{','.join([_text(item, imported) for item in node])}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Import):
+        imported.update(alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        imported.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    elif isinstance(node, _WITH_DOCSTRING):
+        node.body = [line for line in node.body if not _is_bare_string(line)]
+    fields = [(name, getattr(node, name, None)) for name in node._fields]
+    written = [f"{name}={_text(value, imported)}" for name, value in fields if value is not None and value != []]
+    return f"{type(node).__name__}({','.join(written)})"
 
 
 def _is_bare_string(line: ast.stmt) -> bool:
