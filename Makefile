@@ -49,8 +49,8 @@ items: .venv/installed
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- show_prompts
 
-# A worker for each core, and two for the tests of SLURM, which mostly wait; tests/conftest.py says which takes what.
-WORKERS = $(shell $(BIN)/python -c "import os; print(max(2, os.cpu_count()) + 2)")
+# A worker for each core, two for the tests of SLURM, which mostly wait, and one for other waiting; tests/conftest.py says which takes what.
+WORKERS = $(shell $(BIN)/python -c "import os; print(max(2, os.cpu_count()) + 3)")
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed-test lint

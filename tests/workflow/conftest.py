@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from project import Project, make_project
+from project import OVERLAY, Project, make_project
 
 
 @pytest.fixture
@@ -26,8 +26,16 @@ def finished(tmp_path_factory):
     with FileLock(shared / "finished.lock"):
         if not made.exists():
             project = make_project(shared / f"finished{worker}")
-            result = project.snakemake()
-            assert result.returncode == 0, result.stderr
+            # In two steps: all cells of a model are ready before the first is extracted, however busy the machine is.
+            ready = [f"results/models/{model}/model.json" for model in OVERLAY["run"]["models"]]
+            texts = [
+                f"results/prompts/{d}.{p}.jsonl"
+                for d in OVERLAY["run"]["datasets"]
+                for p in OVERLAY["run"]["perturbations"]
+            ]
+            for targets in ([*ready, *texts], []):
+                result = project.snakemake(*targets)
+                assert result.returncode == 0, result.stderr
             made.write_text(json.dumps([str(project.folder), str(project.hub), content(project)]))
     folder, hub, before = json.loads(made.read_text())
     project = Project(Path(folder), Path(hub))

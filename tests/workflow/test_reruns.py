@@ -583,13 +583,17 @@ def test_a_rule_that_uses_another_one_has_its_script_and_tracks_its_code():
         assert "software=" not in body
 
 
-@pytest.mark.parametrize("models", [["tiny"], pytest.param(GRID["models"], marks=pytest.mark.long)], ids=len)
-def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, models):
+@pytest.mark.parametrize(
+    "grid",
+    [{"models": ["tiny"], "perturbations": ["clean"]}, pytest.param(GRID, marks=pytest.mark.long)],
+    ids=["a part", "all"],
+)
+def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, grid):
     project = finished.copy(tmp_path / "project")
-    changes = [with_run(models=models), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
+    changes = [with_run(**grid), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
     planned = plan(project, Row(all_of(*changes), set()))
     assert project.snakemake("--quiet", "all").returncode == 0
-    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS, among=among(models=models))
+    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS, among=among(**grid))
     assert plan(project, Row(nothing, set())) == set()
 
 
