@@ -16,8 +16,13 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6 * 2**30:
     # Projects are copied hundreds of times; a thousand small files are made and deleted in no time where there is no disk.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-FIRST = ["tests/slurm/test_failures.py", "tests/slurm/test_submissions.py", "tests/workflow/test_run.py"]
-"""Those that wait longest, and the first that needs the finished project, so that others run while it is made."""
+FIRST = [
+    "tests/slurm/test_failures.py",
+    "tests/slurm/test_submissions.py",
+    "tests/workflow/test_run.py",
+    "tests/workflow/test_rigorous_run.py",
+]
+"""Those that take longest, and the first that needs the finished project, so that others run while it is made."""
 
 ONE_BY_ONE = ["tests/workflow/test_reruns.py", "tests/workflow/test_audit.py", "tests/workflow/test_commands.py"]
 """Tests that share nothing but the finished project: last, for whichever worker is free. Others go file by file."""

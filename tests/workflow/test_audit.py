@@ -95,7 +95,7 @@ def test_every_kind_of_file_that_carries_an_id_is_read_without_being_opened(run)
     assert (CHANGED, path) in found(audit(path))
 
 
-@pytest.mark.parametrize("where", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("where", [0.5, *(pytest.param(place, marks=pytest.mark.long) for place in (0.0, 0.99))])
 def test_one_flipped_byte_in_any_output_is_found(run, where):
     for path in outputs():
         before = Path(path).read_bytes()

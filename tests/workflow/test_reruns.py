@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from conceptdepth.provenance.digest import script_of
+from conceptdepth.provenance.digest import code_files, script_of
 from project import REVISION, Project
 
 LIBRARY = "workflow_scripts/conceptdepth"
@@ -510,11 +510,25 @@ ROWS = {
         f"code of {rule}": Row(append(f"workflow_scripts/{rule}.py", "\nEXTRA = 1\n"), reruns(*after))
         for rule, after in AFTER.items()
     },
-    **{
-        f"code of conceptdepth/{module}": Row(append(f"{LIBRARY}/{module}.py", "\nEXTRA = 1\n"), reruns(*after))
-        for module, after in MODULES.items()
-    },
 }  # fmt: skip
+
+
+CODE = {
+    module: Row(append(f"{LIBRARY}/{module}.py", "\nEXTRA = 1\n"), reruns(*after)) for module, after in MODULES.items()
+}
+"""Rows of the modules, by module."""
+
+PLANNED = [
+    "ground/names",
+    "provenance/kept",
+    "datasets/sources",
+    "models/__init__",
+    "activations/answers",
+    "probes/baselines",
+    "depth/published",
+    "figures/style",
+]
+"""A module of each room that is edited in every run of the tests; all of them are by `make test-long`."""
 
 
 def plan(project: Project, row: Row) -> set[str] | str:
@@ -530,6 +544,21 @@ def plan(project: Project, row: Row) -> set[str] | str:
 @pytest.mark.parametrize("name", ROWS)
 def test_exactly(finished, tmp_path, name):
     assert plan(finished.copy(tmp_path / "project"), ROWS[name]) == ROWS[name].expected
+
+
+@pytest.mark.parametrize("module", CODE)
+def test_a_module_makes_stale_what_the_scripts_behind_which_it_stands_do(module):
+    """A digest changes with each file behind a script (test_digest.py); what then runs is in the rows of the rules."""
+    file = Path(__file__).parents[2] / LIBRARY / f"{module}.py"
+    behind = [rule for rule in AFTER if file in code_files(script_of(rule))]
+    assert CODE[module].expected == set().union(*(reruns(*AFTER[rule]) for rule in behind))
+
+
+@pytest.mark.parametrize(
+    "module", [pytest.param(module, marks=[] if module in PLANNED else pytest.mark.long) for module in CODE]
+)
+def test_exactly_after_an_edit_in_a_module(finished, tmp_path, module):
+    assert plan(finished.copy(tmp_path / "project"), CODE[module]) == CODE[module].expected
 
 
 @pytest.mark.parametrize("name", ["nothing", "profile", "fresh clone and copied results", "a model more", "a split"])
