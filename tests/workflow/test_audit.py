@@ -271,7 +271,7 @@ def test_a_changed_file_weighs_more_than_a_missing_one(run):
 def test_a_file_from_another_run_is_found(run, tmp_path):
     run.overlay(lambda config: config.update(figures={"dots_per_inch": 70}))
     old = shutil.copy(FIGURE, tmp_path / "old.png")
-    assert run.snakemake("--quiet", "all").returncode == 0
+    assert run.snakemake(FIGURE).returncode == 0
     assert audit(FIGURE).verdict == INTACT
     stranger = audit(old)
     assert stranger.verdict == INCOMPLETE

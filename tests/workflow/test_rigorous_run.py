@@ -117,10 +117,16 @@ def test_all_of_it_is_audited(rigorous):
     assert "intact" in result.stdout
 
 
-def test_without_draws_the_tables_say_that_nothing_was_drawn(finished, tmp_path):
+WITHOUT_DRAWS = [f"results/tables/{name}.csv" for name in ("concept_depth", "depth_differences", "claims")]
+
+
+@pytest.mark.parametrize(
+    "targets", [[*WITHOUT_DRAWS, "results/figures/depths.svg"], pytest.param([], marks=pytest.mark.long)], ids=len
+)
+def test_without_draws_the_tables_say_that_nothing_was_drawn(finished, tmp_path, targets):
     project = finished.copy(tmp_path / "project")
     project.overlay(lambda config: config.update(intervals={"draws": 0, "permutations": 0}))
-    result = project.snakemake()
+    result = project.snakemake(*targets)
     assert result.returncode == 0, result.stderr
     before = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
     depths = pd.read_csv(project.folder / "results/tables/concept_depth.csv")

@@ -92,7 +92,14 @@ def packed():
     )
 
 
-@pytest.fixture(scope="module", params=parity.DATASETS)
+QUICK = ["coinflip", "geometry_cities"]
+"""Datasets of short prompts; the others take minutes one prompt at a time, and are for `make test-long`."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in parity.DATASETS],
+)
 def both(request, one_by_one, packed):
     """Rows, in the workflow's order, and the vectors of both sides, in the released code's."""
     prompts = released_code.prompts(request.param, parity.SOURCES, FIRST)
