@@ -27,11 +27,19 @@ def rows(request):
     signal = signals()[name]
     found = simulate(signal, SIMULATION, repetitions=repetitions, threads=2)
     table = coverage(found, SIMULATION, first_layer=onset(signal)).set_index("quantity")
-    table.attrs |= {"signal": name, "error": np.sqrt(0.05 * 0.95 / repetitions)}
+    table.attrs |= {"signal": name, "repetitions": repetitions, "error": np.sqrt(0.05 * 0.95 / repetitions)}
     return table
 
 
-def test_the_onset_of_a_signal_is_found_and_none_where_there_is_none(rows):
+def expect_what_is_known_to_be_wrong(rows, request):
+    """Without a signal 400 draws show what 40 cannot, as the table in docs/depth.md does: strict, so that a cure is seen."""
+    if (rows.attrs["signal"], rows.attrs["repetitions"]) == ("none", LONG):
+        reason = "a layer is called in 9 % where 5 % are meant, and 95 % intervals hold the truth in 88 %"
+        request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def test_the_onset_of_a_signal_is_found_and_none_where_there_is_none(rows, request):
+    expect_what_is_known_to_be_wrong(rows, request)
     first = rows.loc["first_above_chance"]
     called_wrongly = first["too_early"] if rows.attrs["signal"] == "sharp" else first["defined"]
     assert called_wrongly <= 0.05 + 3 * rows.attrs["error"]
@@ -40,7 +48,8 @@ def test_the_onset_of_a_signal_is_found_and_none_where_there_is_none(rows):
         assert first["median"] == first["truth"] == ONSET / N_LAYERS
 
 
-def test_intervals_of_accuracies_hold_the_truth_about_as_often_as_they_say(rows):
+def test_intervals_of_accuracies_hold_the_truth_about_as_often_as_they_say(rows, request):
+    expect_what_is_known_to_be_wrong(rows, request)
     assert rows.loc["mean_accuracy", "coverage"] >= 0.95 - 3 * rows.attrs["error"]
     assert rows.loc["mean_accuracy", "mean"] == pytest.approx(rows.loc["mean_accuracy", "truth"], abs=0.005)
 
