@@ -52,6 +52,12 @@ def test_it_runs_without_installation_and_lists_its_subcommands():
     assert not [line for line in listed if line.endswith("...")], "a help text was cut"
 
 
+def test_a_python_without_the_requirements_is_told_what_to_type():
+    result = python("-S", "-m", "conceptdepth", "--help")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "Error: this Python has no typer; type `make run`, then `.venv/bin/conceptdepth`.\n"
+
+
 def test_help_loads_nothing_heavy():
     code = f"""
 import sys
