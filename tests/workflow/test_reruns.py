@@ -2,6 +2,7 @@
 
 Each row copies a finished project, changes one thing, asks for a dry run and compares the jobs that it lists
 with the patterns beside the change. A job is named like its record: ``train_probes/tiny/fp32/coins.clean``.
+Of the modules, each is held against the digests of the scripts; one of each room, or all with `-m long`, has its dry run.
 """
 
 import ast
