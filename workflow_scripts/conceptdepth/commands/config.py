@@ -11,6 +11,7 @@ import yaml
 
 from conceptdepth.configuration.origins import Layers, layers
 from conceptdepth.configuration.schema import ordered
+from conceptdepth.configuration.settings import selected_entries
 
 REGISTRIES = ("models", "datasets")
 
@@ -28,8 +29,7 @@ def run(arguments: Sequence[str], *, everything: bool) -> int:
 
 def selected(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without the models and datasets that the run does not select."""
-    run_of = config["run"]
-    return {**config, **{key: {name: config[key][name] for name in run_of[key]} for key in REGISTRIES}}
+    return {**config, **selected_entries(config, REGISTRIES)}
 
 
 def text(found: Layers, config: Mapping[str, Any]) -> str:

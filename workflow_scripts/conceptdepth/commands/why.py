@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from conceptdepth.commands.screen import screen
 from conceptdepth.configuration.changes import changes, first_of
 from conceptdepth.configuration.plan import planned
 from conceptdepth.ground.text import counted
@@ -21,11 +20,11 @@ def run(options: Sequence[str]) -> int:
         for job in plan.jobs:
             outputs = (str(path) for path in job.output if path != job.output.get("record"))
             by_reason.setdefault(reason_of(job, plan.dag), []).extend(outputs)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = screen()
     for reason in sorted(by_reason, key=MADE_AGAIN.__eq__):
-        console.print(reason, style="bold")
+        console.print(reason, style="bold", markup=False)
         for path in sorted(by_reason[reason]):
-            console.print(f"    {path}")
+            console.print(f"    {path}", markup=False)
     count = sum(map(len, by_reason.values()))
     console.print(f"{counted(count, 'output')} to make." if count else "Nothing is stale.")
     return 0

@@ -179,9 +179,12 @@ def memory_mb(parameters: int, quantization: str) -> int:
 def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without what the run does not select and what does not change results."""
     chosen = {key: value for key, value in config.items() if key not in ("execution", "source_mirror")}
-    for registry in ("models", "datasets", "perturbations"):
-        chosen[registry] = {name: config[registry][name] for name in config["run"][registry]}
-    return in_order(chosen)
+    return in_order(chosen | selected_entries(config, ("models", "datasets", "perturbations")))
+
+
+def selected_entries(config: Mapping[str, Any], registries: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the entries of registries that the run selects, in the order of the run."""
+    return {registry: {name: config[registry][name] for name in config["run"][registry]} for registry in registries}
 
 
 def kinds(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
