@@ -16,15 +16,13 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6 * 2**30:
     # Projects are copied hundreds of times; a thousand small files are made and deleted in no time where there is no disk.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-FIRST = ["tests/slurm/test_failures.py", "tests/slurm/test_submissions.py", "tests/workflow/test_run.py"]
-"""Those that take longest, and the first that needs the finished project, so that others run while it is made."""
-
-LATER = [
+FIRST = [
+    "tests/slurm/test_failures.py",
+    "tests/slurm/test_submissions.py",
+    "tests/workflow/test_run.py",
     "tests/workflow/test_rigorous_run.py",
-    "tests/workflow/test_answers_run.py",
-    "tests/workflow/test_ablation_run.py",
 ]
-"""Long files that begin with a copy of the finished project: before its other readers, and not while it is being made."""
+"""Those that take longest, and the first that needs the finished project, so that others run while it is made."""
 
 ONE_BY_ONE = ["tests/workflow/test_reruns.py", "tests/workflow/test_audit.py", "tests/workflow/test_commands.py"]
 """Tests that share nothing but the finished project: last, for whichever worker is free. Others go file by file."""
@@ -36,13 +34,8 @@ def file_of(nodeid: str) -> str:
 
 def pytest_collection_modifyitems(items):
     """Order the tests: workers take them from the top."""
-    order = {name: place for place, name in enumerate([*FIRST, "tests/unit", *LATER, "others", *ONE_BY_ONE])}
-
-    def place(item):
-        others = "tests/unit" if item.nodeid.startswith("tests/unit/") else "others"
-        return order.get(file_of(item.nodeid), order[others])
-
-    items.sort(key=place)
+    order = {name: place for place, name in enumerate([*FIRST, "others", *ONE_BY_ONE])}
+    items.sort(key=lambda item: order.get(file_of(item.nodeid), order["others"]))
 
 
 def pytest_xdist_make_scheduler(config, log):
