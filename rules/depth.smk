@@ -80,6 +80,7 @@ rule check_claims:
     """Hold claims about depth against the run, and against the published numbers."""
     input:
         depths="results/tables/concept_depth.csv",
+        draws="results/depth/draws.h5",
         published=[
             "resources/published/site_peak_converge.csv",
             "resources/published/models.csv",

@@ -89,7 +89,7 @@ def scores(config: Config, vectors: np.ndarray, rows: Rows) -> pd.DataFrame:
     """Return the scores of each layer."""
     settings = ProbeSettings(**config["probes"])
     groups = np.array([row["group"] for row in rows], dtype=object)
-    tasks = tasks_of(labels(rows), groups, splits(config, rows), controls=[], test_share=0.4, choose=False)
+    tasks = tasks_of(labels(rows), groups, splits(config, rows), controls=[], choose=False)
     (task,) = tasks
     return pd.DataFrame([probe.scores for layer in vectors for probe in train_layer(layer, [task], settings)])
 

@@ -1,13 +1,16 @@
 """Check the claims of the configuration against the run, and against the numbers that the paper's authors published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import h5py
 import pandas as pd
-from conceptdepth.depth.claims import Claim, as_claims, effect_of, sentences, verdict
-from conceptdepth.depth.published import PERTURBATION, QUANTIZATION
-from conceptdepth.depth.resampling import adjusted
+from conceptdepth.depth.claims import Claim, as_claims, p_of, sentences, verdict
+from conceptdepth.depth.draws import moved
+from conceptdepth.depth.effects import Effect, effect_of
+from conceptdepth.depth.published import PERTURBATION, QUANTIZATION, counted_from_0
+from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
 from conceptdepth.ground.tables import at_first
@@ -25,47 +28,66 @@ def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.D
 
 
 def of_paper(points: pd.DataFrame, models: pd.DataFrame, datasets: pd.DataFrame) -> pd.DataFrame:
-    """Return the published cells in the words of a run."""
+    """Return the published cells in the words of a run. Nothing says which are above a baseline: all count."""
     table = points.merge(models, on="model").merge(datasets, on="dataset")
     return table.assign(
         quantization=QUANTIZATION,
         perturbation=PERTURBATION,
         parameters=table["billion_parameters"],
-        converging_point_published=table["converge_pct"] / 100,
+        converging_point=counted_from_0(table["converge_pct"] / 100, table["n_layers"]),
         peak_accuracy=table["peak_acc_pct"] / 100,
+        above_baselines=True,
     )
 
 
+def effect_on(table: pd.DataFrame, claim: Claim, draws: h5py.File | None) -> Effect:
+    """Return the effect that a claim speaks of, from the cells that have its quantity."""
+    has_depth = table["above_baselines"] == True  # noqa: E712 - NaN where that was not tested
+    cells = table[table[claim.quantity].notna() & (has_depth | (not claim.is_of_depth))]
+    values = cells[[claim.quantity]] if draws is None else moved(draws, cells, claim.quantity)
+    return effect_of(cells, values, compare=claim.compare, of=claim.of, than=claim.than)
+
+
 def check_claims(
-    source: str, table: pd.DataFrame, claims: Mapping[str, Claim], *, level: float, correction: str
+    source: str,
+    table: pd.DataFrame,
+    claims: Sequence[tuple[str, Claim]],
+    *,
+    level: float,
+    correction: str,
+    draws: h5py.File | None = None,
 ) -> pd.DataFrame:
-    """Return a row for each claim."""
-    found = {
-        name: effect_of(table.assign(**{claim.quantity: table.get(claim.quantity, float("nan"))}), claim, level=level)
-        for name, claim in claims.items()
-    }
-    p_adjusted = adjusted([effect.p for effect in found.values()], correction)
-    rows = [
-        {"source": source, "claim": name, **asdict(claims[name]), **asdict(effect), "p_adjusted": p}
-        | {"verdict": verdict(claims[name], effect, p, level=level)}
-        for (name, effect), p in zip(found.items(), p_adjusted)
-    ]
-    return pd.DataFrame(rows)
+    """Return a row for each claim and each quantity that the table has.
+
+    P values are adjusted for the number of claims about a quantity.
+    """
+    claims = [(name, claim) for name, claim in claims if claim.quantity in table]
+    effects = [effect_on(table, claim, draws) for _, claim in claims]
+    rows = []
+    for (name, claim), effect in zip(claims, effects):
+        low, high = effect.interval(level)
+        found = {**asdict(effect), "low": low, "high": high, "p": p_of(claim, effect)}
+        rows.append({"source": source, "claim": name, **asdict(claim), **found})
+    checked = pd.DataFrame(rows)
+    p_adjusted = checked.groupby("quantity")["p"].transform(lambda values: adjusted(values, correction))
+    verdicts = [verdict(claim, effect, p, level=level) for (_, claim), effect, p in zip(claims, effects, p_adjusted)]
+    return checked.assign(p_adjusted=p_adjusted, verdict=verdicts)
 
 
 if __name__ == "__main__":
     with job(snakemake):
-        claims, level = as_claims(snakemake.params.claims), snakemake.params.intervals["level"]
-        tables = {
-            "run": of_run(pd.read_csv(snakemake.input.depths), snakemake.params.kinds),
-            "published": of_paper(*(pd.read_csv(path) for path in snakemake.input.published)),
-        }
-        checked = pd.concat(
-            [
-                check_claims(name, table, claims, level=level, correction=snakemake.params.intervals["correction"])
-                for name, table in tables.items()
-            ]
-        )
+        claims, intervals = list(as_claims(snakemake.params.claims)), snakemake.params.intervals
+        level = intervals["level"]
+        chosen = {"level": level, "correction": intervals["correction"]}
+        run = of_run(pd.read_csv(snakemake.input.depths), snakemake.params.kinds)
+        published = of_paper(*(pd.read_csv(path) for path in snakemake.input.published))
+        with h5py.File(snakemake.input.draws) as draws:
+            checked = pd.concat(
+                [
+                    check_claims("run", run, claims, draws=draws, **chosen),
+                    check_claims("published", published, claims, **chosen),
+                ]
+            )
         with complete_file(snakemake.output.claims) as part:
             checked.to_csv(part, index=False, na_rep="NaN")
         for sentence in sentences(checked, level):

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import h5py
+import numpy as np
 import pandas as pd
-from conceptdepth.depth.estimates import Estimate, IntervalSettings, estimate, resamples, with_intervals
-from conceptdepth.depth.resampling import adjusted
+from conceptdepth.depth.draws import write_draws
+from conceptdepth.depth.estimates import Estimate, estimate, with_intervals
+from conceptdepth.depth.resampling import IntervalSettings, resamples
+from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import EMBEDDING, RANDOM
 from conceptdepth.probes.predictions import Curve, read_curves
@@ -63,11 +66,17 @@ class Controls:
 
 
 def depth_table(estimates: Sequence[Estimate], settings: IntervalSettings) -> pd.DataFrame:
-    """Return a row for each curve, with p values adjusted for the number of curves."""
+    """Return a row for each curve, with p values adjusted for the number of curves.
+
+    ``above_baselines`` says by them whether a curve has a depth; it is NaN if that was not tested.
+    """
     table = pd.DataFrame([with_intervals(found, settings.level) for found in estimates])
     for tested in ("p_above_chance", "p_above_baseline"):
         place = table.columns.get_loc(tested) + 1
         table.insert(place, f"{tested}_adjusted", adjusted(table[tested], settings.correction))
+    p_values = table["p_above_baseline_adjusted"]
+    above = (p_values <= 1 - settings.level).astype(object).where(p_values.notna(), np.nan)
+    table.insert(table.columns.get_loc("p_above_baseline_adjusted") + 1, "above_baselines", above)
     return table
 
 
@@ -77,17 +86,6 @@ def layer_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
         [pd.DataFrame({**found.names, "layer": range(found.facts["n_layers"]), **found.layers}) for found in estimates],
         ignore_index=True,
     )
-
-
-def write_draws(estimates: Sequence[Estimate], destination: str, *, record: str) -> None:
-    """Write each quantity of each draw, shape (draws,), with its value as attribute: what comparisons are made of."""
-    with complete_file(destination) as part, h5py.File(part, "w") as file:
-        file.attrs["record"] = PREFIX + record
-        for found in estimates:
-            group = file.create_group("/".join(found.names.values()))
-            group.attrs.update(found.names)
-            for name, draws in found.draws.items():
-                group.create_dataset(name, data=draws).attrs["value"] = found.values[name]
 
 
 if __name__ == "__main__":
@@ -109,6 +107,10 @@ if __name__ == "__main__":
             with complete_file(destination) as part:
                 # "NaN" in words: an empty field could be taken for a value that was forgotten.
                 table.to_csv(part, index=False, na_rep="NaN")
-        write_draws(estimates, snakemake.output.draws, record=record.id)
-        above = tables[snakemake.output.depths]["p_above_chance_adjusted"] <= 1 - settings.level
-        log.info("%d curves, %d above chance", len(above), above.sum())
+        depths = tables[snakemake.output.depths]
+        above = (depths["above_baselines"] == True).tolist()  # noqa: E712 - NaN where that was not tested
+        with complete_file(snakemake.output.draws) as part, h5py.File(part, "w") as file:
+            file.attrs["record"] = PREFIX + record.id
+            write_draws(file, estimates, above)
+        above_chance = (depths["p_above_chance_adjusted"] <= 1 - settings.level).sum()
+        log.info("%d curves: %d above chance, %d above their baselines", len(depths), above_chance, sum(above))

@@ -10,11 +10,12 @@ import pandas as pd
 from conceptdepth.activations.store import open_activations
 from conceptdepth.depth.drift import measures
 from conceptdepth.depth.pairs import pairs
-from conceptdepth.depth.resampling import accuracy, group_weights, interval
+from conceptdepth.depth.resampling import accuracy, group_weights
+from conceptdepth.depth.uncertainty import design_of, standard_error, t_interval
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL, PROBED
 from conceptdepth.probes.predictions import Curve, Split, read_curves, splits_of_curve
-from conceptdepth.provenance.job import job
+from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -44,6 +45,7 @@ def drift(
     with open_activations(first.activations) as one, open_activations(second.activations) as other:
         if not np.array_equal(one["id"][:], other["id"][:]):
             raise ValueError(f"{first.activations} and {second.activations} are of other statements")
+        warn_of_few(one)
         moved = {
             site: [
                 measures(vectors, became, outlier=outlier)
@@ -62,6 +64,14 @@ def drift(
             for layer, measured in enumerate(moved[site]):
                 scores = {name: values[layer] for name, values in columns.items()}
                 yield {"site": site, "probe": probe, "layer": layer, **measured, **scores}
+
+
+def warn_of_few(activations: h5py.File) -> None:
+    """Say if there are so few statements that their vectors look alike whatever they are."""
+    for site, vectors in activations["activations"].items():
+        _, n, d = vectors.shape
+        if n < d:
+            log.warning("%s: %d statements with %d features: cka is too high, cka_debiased is not", site, n, d)
 
 
 def _probed(curve: Curve) -> tuple[str, ...]:
@@ -90,7 +100,7 @@ def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | Non
 def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values, level: float) -> dict[str, Values]:
     """Return accuracies of each layer: of each cell's own probe, and of the first cell's on the second.
 
-    ``transfer_change`` is what the first's loses or gains on the second, with a paired bootstrap interval over groups.
+    ``transfer_change`` is what the first's loses or gains on the second, with an interval of the whole experiment.
     """
     own = accuracy(first)
     columns = {"accuracy_first": own, "accuracy_second": accuracy(second)}
@@ -98,7 +108,9 @@ def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values,
         names = ("accuracy_transferred", "transfer_change", "transfer_change_low", "transfer_change_high")
         return columns | dict.fromkeys(names, np.full(len(own), np.nan))
     moved = accuracy(tested)
-    low, high = interval(accuracy(tested, weights) - accuracy(first, weights), level)
+    design = design_of(first)
+    error = standard_error(accuracy(tested, weights) - accuracy(first, weights), design)
+    low, high = t_interval(moved - own, error, design.df, level, within=(-1.0, 1.0))
     return columns | {
         "accuracy_transferred": moved,
         "transfer_change": moved - own,

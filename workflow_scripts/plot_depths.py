@@ -1,4 +1,4 @@
-"""Draw the jump and converging points of every dataset."""
+"""Draw the depths of every dataset: those that can be trusted, and the paper's points beside them."""
 
 from typing import Any
 
@@ -13,18 +13,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-POINTS = {
-    "jump_point": (">", "jump point (none: no marker)"),
-    "converging_point_published": ("o", "converging point"),
-    "peak_depth": ("x", "peak"),
+POINTS: dict[str, tuple[dict[str, Any], str]] = {
+    "gain_centre": ({"marker": "o", "markersize": 6}, "centre of gain"),
+    "first_above_baseline": (
+        {"marker": "|", "markersize": 10, "markeredgewidth": 2},
+        "first layer above the baselines",
+    ),
+    "jump_point": ({"marker": ">", "markersize": 5, "fillstyle": "none"}, "paper: jump point"),
+    "converging_point": ({"marker": "s", "markersize": 5, "fillstyle": "none"}, "paper: converging point, from 0"),
 }
-"""Column -> marker and its name in the legend."""
+"""Column -> its marker and its name in the legend."""
 
-INTERVAL_OF = "converging_point_published"
+INTERVAL_OF = "gain_centre"
 """Column whose interval is drawn."""
 
-INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.35}
+INTERVAL: Any = {"linewidth": 3, "alpha": 0.35}
 """Look of intervals."""
+
+NOTHING = "not above its baselines: no depth"
+"""What stands in the place of a cell's points."""
 
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
@@ -48,11 +55,9 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
             Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
             for n, (quantization, perturbation) in enumerate(variants)
         ]
-        handles += [
-            Line2D([], [], color="#444444", linestyle="", marker=marker, label=name) for marker, name in POINTS.values()
-        ]
+        handles += [Line2D([], [], color="#444444", linestyle="", **look, label=name) for look, name in POINTS.values()]
         if depths[f"{INTERVAL_OF}_low"].notna().any():
-            handles.append(Line2D([], [], color="#444444", **INTERVAL, label="interval of the converging point"))
+            handles.append(Line2D([], [], color="#444444", **INTERVAL, label="interval of the centre of gain"))
         legend_below(figure, handles, columns=2)
     return figure
 
@@ -64,14 +69,18 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
     for number, variant in enumerate(variants):
         of_variant = depths[(depths["quantization"] == variant[0]) & (depths["perturbation"] == variant[1])]
         of_variant = of_variant.set_index("dataset").loc[datasets]
-        places = [row + (number - (len(variants) - 1) / 2) * step for row in range(len(datasets))]
+        places = pd.Series(
+            [row + (number - (len(variants) - 1) / 2) * step for row in range(len(datasets))], index=datasets
+        )
         colour = COLOURS[number % len(COLOURS)]
         axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
-        for column, (marker, _) in POINTS.items():
-            axis.plot(of_variant[column], places, color=colour, marker=marker, linestyle="", markersize=6, alpha=0.9)
-        # For one point only: several intervals on one line could not be told apart.
-        bounds = of_variant[f"{INTERVAL_OF}_low"], of_variant[f"{INTERVAL_OF}_high"]
-        axis.hlines(places, *bounds, color=colour, **INTERVAL)
+        nothing = of_variant["above_baselines"] == False  # noqa: E712 - NaN where that was not tested
+        for place in places[nothing]:
+            axis.text(0.5, place, NOTHING, ha="center", va="center", fontsize=6, color=colour, backgroundcolor="white")
+        shown, places = of_variant[~nothing], places[~nothing]
+        for column, (look, _) in POINTS.items():
+            axis.plot(shown[column], places, color=colour, linestyle="", alpha=0.9, **look)
+        axis.hlines(places, shown[f"{INTERVAL_OF}_low"], shown[f"{INTERVAL_OF}_high"], color=colour, **INTERVAL)
     names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
     axis.set_yticks(range(len(datasets)), names)
     axis.set_ylim(len(datasets) - 0.5, -0.5)

@@ -31,7 +31,7 @@ def train_baselines(
     texts, groups = (np.array([row[key] for row in rows], dtype=object) for key in ("prompt", "group"))
     labels = np.array([row["label"] for row in rows], dtype=np.int8)
     splits = splits_of(labels, groups, settings)
-    tasks = list(tasks_of(labels, groups, splits, controls=[], test_share=settings.test_share, choose=True))
+    tasks = list(tasks_of(labels, groups, splits, controls=[], choose=True))
     found = []
     with complete_file(predictions) as part, h5py.File(part, "w") as file:
         file.attrs.update({"record": PREFIX + record, **names, "probes": [LOGISTIC_REGRESSION]})

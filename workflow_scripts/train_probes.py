@@ -78,7 +78,6 @@ def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]
             held.groups,
             splits,
             controls=controls,
-            test_share=settings.test_share,
             choose=settings.choose,
         )
     )

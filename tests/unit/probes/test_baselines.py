@@ -14,7 +14,7 @@ def data(texts, labels):
     groups = np.arange(len(texts)).astype(str).astype(object)
     settings = SplitSettings(split="stratified", test_share=0.4, seeds=[1, 2])
     splits = splits_of(labels, groups, settings)
-    return texts, list(tasks_of(labels, groups, splits, controls=[], test_share=0.4, choose=True))
+    return texts, list(tasks_of(labels, groups, splits, controls=[], choose=True))
 
 
 def accuracies(name, texts, labels):

@@ -35,9 +35,7 @@ def accuracies(features, tasks, **settings):
 
 
 def test_each_split_has_the_concept_and_then_its_controls(labels, groups):
-    tasks = list(
-        tasks_of(labels, groups, splits_of(labels, groups, SPLITTING), controls=CONTROLS, test_share=0.4, choose=True)
-    )
+    tasks = list(tasks_of(labels, groups, splits_of(labels, groups, SPLITTING), controls=CONTROLS, choose=True))
     assert [(task.seed, task.target) for task in tasks] == [
         (seed, target) for seed in (1, 2, 3) for target in ("concept", "shuffled_labels", "control_task")
     ]
@@ -49,7 +47,7 @@ def test_each_split_has_the_concept_and_then_its_controls(labels, groups):
 
 def test_without_controls_and_choice_there_is_the_concept_alone(labels, groups):
     splits = list(splits_of(labels, groups, SPLITTING))
-    tasks = list(tasks_of(labels, groups, splits, controls=[], test_share=0.4, choose=False))
+    tasks = list(tasks_of(labels, groups, splits, controls=[], choose=False))
     assert [(task.target, task.folds) for task in tasks] == [("concept", [])] * 3
 
 
@@ -68,14 +66,14 @@ def test_shuffled_labels_cannot_be_learnt_even_from_the_labels_themselves(labels
     features = labels[:, np.newaxis] + np.random.default_rng(0).normal(size=(len(labels), 4)) / 10
     settings = SplitSettings(split="stratified", test_share=0.4, seeds=list(range(8)))
     splits = splits_of(labels, groups, settings)
-    tasks = list(tasks_of(labels, groups, splits, controls=["shuffled_labels"], test_share=0.4, choose=False))
+    tasks = list(tasks_of(labels, groups, splits, controls=["shuffled_labels"], choose=False))
     found = np.reshape(accuracies(features, tasks), (-1, 2))
     assert found[:, 0].mean() > 0.99
     assert abs(found[:, 1].mean() - (1 - labels.mean())) < 0.05
 
 
 def test_a_control_task_has_one_label_a_group_and_every_group_on_both_sides(labels, groups):
-    task = control_task(labels, groups, test_share=0.4, seed=5)
+    task = control_task(labels, groups, seed=5)
     several = [group for group in set(groups) if (groups == group).sum() > 1]
     assert set(groups[task.train]) == set(groups[task.test]) == set(several)
     assert not set(task.train) & set(task.test)
@@ -85,13 +83,13 @@ def test_a_control_task_has_one_label_a_group_and_every_group_on_both_sides(labe
     assert sum(map(max, of_group.values())) == round(labels.mean() * len(several))
     sizes = {group: ((groups[task.train] == group).sum(), (groups[task.test] == group).sum()) for group in several}
     assert set(sizes.values()) == {(1, 1), (2, 1), (7, 5)}
-    other = control_task(labels, groups, test_share=0.4, seed=6)
+    other = control_task(labels, groups, seed=6)
     assert other.labels.tolist() != task.labels.tolist()
 
 
 def test_a_control_task_is_solved_by_who_knows_the_group_and_by_nobody_else(labels, groups):
     """And on a split of whole groups not even by them, which is why the task has its own."""
-    tasks = [control_task(labels, groups, test_share=0.4, seed=seed) for seed in range(6)]
+    tasks = [control_task(labels, groups, seed=seed) for seed in range(6)]
     assert min(accuracies(one_hot(groups), tasks)) == 1.0
     blind = np.random.default_rng(0).normal(size=(len(groups), 4))
     chance = np.mean([max(task.labels[task.test].mean(), 1 - task.labels[task.test].mean()) for task in tasks])
@@ -108,15 +106,13 @@ def test_without_repeated_groups_there_is_no_control_task(labels):
     alone = np.arange(len(labels)).astype(str).astype(object)
     assert not has_control_task(alone)
     splits = list(splits_of(labels, alone, SPLITTING))
-    tasks = list(tasks_of(labels, alone, splits, controls=CONTROLS, test_share=0.4, choose=False))
+    tasks = list(tasks_of(labels, alone, splits, controls=CONTROLS, choose=False))
     assert [task.target for task in tasks] == ["concept", "shuffled_labels"] * 3
 
 
 def test_controls_take_the_c_that_was_chosen_for_the_concept(labels, groups):
     features = labels[:, np.newaxis] + np.random.default_rng(0).normal(size=(len(labels), 4))
-    tasks = list(
-        tasks_of(labels, groups, splits_of(labels, groups, SPLITTING), controls=CONTROLS, test_share=0.4, choose=True)
-    )
+    tasks = list(tasks_of(labels, groups, splits_of(labels, groups, SPLITTING), controls=CONTROLS, choose=True))
     choices = [0.00001, 0.001, 0.1]
     settings = ProbeSettings(
         split="stratified", test_share=0.4, seeds=[1, 2, 3], C=choices, max_iter=100, kinds=["ridge", "mass_mean", "logistic_regression"]

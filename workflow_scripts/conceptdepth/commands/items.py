@@ -38,7 +38,7 @@ def sample_sizes(quantities: Sequence[str], resolution: float, draws: int) -> It
     config = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
     chosen = {"level": config["intervals"]["level"], "seed": config["intervals"]["seed"]}
     for curve in track(list(curves(config)), "cells", console=Console(stderr=True), transient=True):
-        widths = interval_widths(curve, depth=config["depth"], draws=draws, **chosen)
+        widths = interval_widths(curve, draws=draws, **chosen)
         n_test = int(np.mean([len(split.test) for split in curve.splits]))
         now = widths.iloc[np.abs(widths.index.to_numpy() - n_test).argmin()]
         for quantity in quantities:
@@ -66,7 +66,7 @@ def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
     """Print the rows as a table."""
     console = screen()
     numbers = [Column(title, justify="right") for title in ("tested", "interval", "to test")]
-    names = ("model", "format", "dataset", "perturbation", "depth")
+    names = ("model", "format", "dataset", "perturbation", "quantity")
     table = plain_table(*names, *numbers)
     for row in rows:
         width = "none" if row["width"] is None else f"{row['width']:.3f}"
@@ -79,5 +79,8 @@ def show(rows: Sequence[Mapping[str, Any]], resolution: float) -> None:
         f"To test: statements in the test part of a split for an interval at most {resolution:g} wide, if others are"
     )
     console.print(
-        "as those that were tested and probes stay as they are. Interval: how wide it is now, in shares of the layers."
+        "as those that were tested and probes stay as they are. Interval: how wide it is now, a share of layers for the"
+    )
+    console.print(
+        "centre of gain, which is that of noise where no layer is above chance, and of statements for the accuracy."
     )

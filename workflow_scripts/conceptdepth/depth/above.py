@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
-from conceptdepth.depth.definitions import first_where
-from conceptdepth.depth.resampling import accuracy
+from conceptdepth.depth.definitions import first_where, held_out_peak
+from conceptdepth.depth.resampling import Resamples, accuracy
+from conceptdepth.depth.uncertainty import Design, standard_error
 from conceptdepth.probes.predictions import Curve, Split
 
 Values = NDArray[np.float64]
@@ -28,44 +30,53 @@ class Above:
     """Of the best baseline at each layer, shape (n_layers,)."""
     p_values: Values
     """Of "no layer is above the best baseline", shape (n_layers,)."""
-    values: dict[str, float]
-    """Quantities of the curve: the largest excess, and the relative depth of the first layer above."""
+    values: dict[str, Any]
+    """The relative depth of the first layer above, and the excess of a layer that is best on other statements."""
     draws: dict[str, Values]
     """The same of each draw, shape (draws,)."""
 
 
 def above_baselines(
-    curve: Curve, baselines: Mapping[str, Curve], weights: Values, level: float, *, p_chance: Values
+    curve: Curve, baselines: Mapping[str, Curve], taken: Resamples, level: float, *, p_chance: Values, design: Design
 ) -> Above:
     """Compare a curve with the best of its baselines at each layer, on the same statements in each draw.
 
-    ``baselines`` have one layer, or as many as the curve, and are compared layer by layer. ``weights`` are draws of
-    groups, shape (draws, n_groups). A layer is above if its excess, in standard errors of the bootstrap, is beyond
-    the ``level`` quantile of the largest deviation of any layer in each draw: a one-sided band over all layers at
-    once by the bootstrap (single-step max T of Westfall and Young 1993, *Resampling-Based Multiple Testing*). The
-    best of several is taken on the tested statements, and so is a little too good: depths come rather late than
-    early.
+    ``baselines`` have one layer, or as many as the curve, and are compared layer by layer. A layer is above if its
+    excess, in standard errors of the whole experiment (probes and baselines are trained on one sample, and another
+    would change both), is beyond the ``level`` quantile of the largest deviation of any layer in each draw: a one-sided
+    band over all layers at once by the bootstrap (single-step max T of Westfall and Young 1993, *Resampling-Based
+    Multiple Testing*). With few groups the quantile is stretched as Student's t is wider than the normal distribution.
+    The best of several baselines is taken on the tested statements, and so is a little too good: depths come rather
+    late than early.
 
-    What is not above chance is not above a baseline: ``p_chance``, shape (n_layers,), are p values of a test that is
-    exact, and the larger p value of both counts (an intersection-union test; Berger 1982, Technometrics 24, 295-300).
-    Of few groups the bootstrap alone is too sure. Where they are NaN, it stands alone.
+    What is not above chance is not above a baseline: ``p_chance``, shape (n_layers,), are p values of another test, and
+    the larger p value of both counts (an intersection-union test; Berger 1982, Technometrics 24, 295-300). Where they
+    are NaN, the bootstrap stands alone.
     """
     every = {MAJORITY: majority(curve), **baselines}
-    of_each = {name: accuracy(one) for name, one in every.items()}
-    best = _best(of_each.values()) + np.zeros_like(accuracy(curve))
+    best = _best(every.values()) + np.zeros_like(accuracy(curve))
     excess = accuracy(curve) - best
-    drawn = accuracy(curve, weights) - _best(accuracy(one, weights) for one in every.values())
-    error = _errors(drawn)
-    largest = _largest(drawn - excess, error)
+    drawn = accuracy(curve, taken.weights) - _best(every.values(), taken.weights)
+    error = standard_error(drawn, design)
+    error = np.where(error > 0, error, np.nan)  # Where all draws agree they say nothing.
+    stretch = t.ppf(level, design.df) / norm.ppf(level)
+    largest = stretch * _largest((drawn - excess) * design.scale, error)
     bound = error * (np.quantile(largest, level) if len(largest) else np.nan)
     bound = np.where(p_chance > 1 - level, np.inf, bound)
     reached = (largest[:, np.newaxis] >= excess / error).sum(axis=0)
+    whole = np.ones((1, len(taken.half)))
     return Above(
-        name=max(of_each, key=lambda name: of_each[name].max()),
+        name=max(every, key=lambda name: accuracy(every[name]).max()),
         accuracy=best,
         p_values=np.where(np.isnan(error), np.nan, np.fmax((1 + reached) / (1 + len(largest)), p_chance)),
-        values=_quantities(excess, bound),
-        draws=_quantities(drawn, bound),
+        values={
+            "first_above_baseline": _first(excess, bound),
+            "held_out_peak_above_baseline": _held_out(curve, every.values(), whole, taken.half)[0],
+        },
+        draws={
+            "first_above_baseline": _first(drawn, bound),
+            "held_out_peak_above_baseline": _held_out(curve, every.values(), taken.weights, taken.half),
+        },
     )
 
 
@@ -76,16 +87,19 @@ def majority(curve: Curve) -> Curve:
     return Curve(curve.names, curve.labels, curve.groups, splits)
 
 
-def _best(accuracies: Iterable[Values]) -> Values:
-    return reduce(np.maximum, accuracies)
+def _best(curves: Iterable[Curve], weights: Values | None = None) -> Values:
+    return reduce(np.maximum, (accuracy(one, weights) for one in curves))
 
 
-def _errors(drawn: Values) -> Values:
-    """Return standard errors, shape (n_layers,); NaN where all draws agree, which says nothing."""
-    if len(drawn) < 2:
-        return np.full(drawn.shape[1], np.nan)
-    error = np.nanstd(drawn, axis=0, ddof=1)
-    return np.where(error > 0, error, np.nan)
+def _held_out(curve: Curve, baselines: Iterable[Curve], weights: Values, half: NDArray[np.bool_]) -> Values:
+    """Return how far the layer that is best on other statements is above the best baseline, (draws,), both ways."""
+    every = list(baselines)
+
+    def reported(chosen_on: NDArray[np.bool_]) -> Values:
+        excess = accuracy(curve, weights * ~chosen_on) - _best(every, weights * ~chosen_on)
+        return held_out_peak(accuracy(curve, weights * chosen_on), excess)
+
+    return (reported(half) + reported(~half)) / 2
 
 
 def _largest(deviations: Values, error: Values) -> Values:
@@ -95,7 +109,6 @@ def _largest(deviations: Values, error: Values) -> Values:
     return in_errors.max(axis=1) if in_errors.size else np.empty(0)
 
 
-def _quantities(excess: Values, bound: Values) -> dict[str, Any]:
-    """Return what describes excesses, shape (..., n_layers), by the names of ``concept_depth.csv``."""
-    first = first_where(excess > bound) / excess.shape[-1]
-    return {"peak_above_baseline": excess.max(axis=-1), "first_above_baseline": first[()]}
+def _first(excess: Values, bound: Values) -> Values:
+    """Return the relative depth of the first layer whose excess, shape (..., n_layers), is beyond the bound, or NaN."""
+    return (first_where(excess > bound) / excess.shape[-1])[()]

@@ -1,9 +1,7 @@
 """Claims about depths as assertions over tables: supported, contradicted or undecided.
 
-A claim says how a quantity compares between cells ``of`` one value of a column and those with another. Cells that are
-alike in all else are paired, and their differences averaged for each dataset: datasets are what a claim is about, and
-models that read the same dataset are no independent witnesses. A t test over datasets then gives effect, interval and p
-value. Domains are compared between datasets (Welch's t test), as a dataset has one.
+A claim says how a quantity compares between cells ``of`` one value of a column and those ``than`` another, alike in all
+else: `conceptdepth.depth.effects` says how far they differ and how sure that is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,23 +10,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from conceptdepth.ground.names import CELL
+from conceptdepth.depth.effects import DOMAIN, FEWEST_DATASETS, FEWEST_MODELS, FEWEST_OF_A_DOMAIN, Effect
 
-EXPECTED = ("higher", "lower", "equal")
-"""What a claim can say of the first of two."""
+EQUAL = "equal"
+"""What a claim can say beside ``higher`` and ``lower``: no difference beyond a margin."""
 
-SIZE = "size"
-"""Compares each model with the next smaller one of its family."""
-
-DOMAIN = "domain"
-"""Compares datasets of two domains."""
+ACCURACIES = ("mean_accuracy", "peak_accuracy", "held_out_peak_accuracy", "held_out_peak_above_baseline")
+"""Quantities that every cell has; the others are depths, which only cells above their baselines have."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One entry of the section ``claims``."""
+    """One entry of the section ``claims``, of one of its quantities."""
 
     statement: str
     """In words."""
@@ -37,98 +31,76 @@ class Claim:
     compare: str
     """``domain``, ``size``, ``quantization`` or ``perturbation``."""
     expected: str
-    """One of `EXPECTED`."""
+    """``higher``, ``lower`` or `EQUAL`: what is said of the first."""
     of: str = "larger"
-    """The value whose cells are said to be higher, lower or equal."""
+    """The value whose cells are said to be so."""
     than: str = "smaller"
     """The value that they are compared with."""
     margin: float = 0.0
-    """Largest difference that counts as none, for ``equal``."""
+    """Largest difference that counts as none, for `EQUAL`."""
+
+    @property
+    def is_of_depth(self) -> bool:
+        """Whether it speaks of a depth, which only cells above their baselines have."""
+        return self.quantity not in ACCURACIES
 
 
-@dataclass(frozen=True)
-class Effect:
-    """How two kinds of cells differ."""
-
-    n_datasets: int
-    """Datasets that have cells of both kinds, or of either for domains."""
-    effect: float
-    """Mean difference, NaN without a dataset."""
-    low: float
-    high: float
-    """Interval of the difference, NaN where the test has no degree of freedom."""
-    p: float
-    """Two-sided p value of "no difference"."""
+def as_claims(section: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Claim]]:
+    """Yield the claims of a configuration with their names, one for each quantity."""
+    for name, entry in section.items():
+        others = {key: value for key, value in entry.items() if key != "quantities"}
+        for quantity in entry["quantities"]:
+            yield name, Claim(quantity=quantity, **others)
 
 
-def effect_of(table: pd.DataFrame, claim: Claim, *, level: float) -> Effect:
-    """Return how cells differ; those without the quantity are left out.
-
-    ``table`` has a row for each cell: `Claim.quantity`, dataset, domain, model, family, parameters, quantization and
-    perturbation.
-    """
-    known = table[table[claim.quantity].notna()]
-    if claim.compare == DOMAIN:
-        means = known.groupby(["dataset", "domain"])[claim.quantity].mean().reset_index(DOMAIN)
-        first, second = (means.loc[means[DOMAIN] == value, claim.quantity] for value in (claim.of, claim.than))
-        if min(len(first), len(second)) < 2:
-            return Effect(len(first) + len(second), np.nan, np.nan, np.nan, np.nan)
-        result = stats.ttest_ind(first, second, equal_var=False)
-        return _effect(result, len(first) + len(second), first.mean() - second.mean(), level)
-    of_datasets = paired(known, claim).groupby("dataset")["difference"].mean()
-    if len(of_datasets) < 2 or np.ptp(of_datasets) == 0:
-        return Effect(len(of_datasets), of_datasets.mean(), np.nan, np.nan, np.nan)
-    return _effect(stats.ttest_1samp(of_datasets, 0), len(of_datasets), of_datasets.mean(), level)
-
-
-def _effect(result: Any, n_datasets: int, mean: float, level: float) -> Effect:
-    bounds = result.confidence_interval(level)
-    return Effect(n_datasets, float(mean), float(bounds.low), float(bounds.high), float(result.pvalue))
-
-
-def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """Return ``dataset`` and ``difference`` for each pair of cells that are alike but for what is compared."""
-    others = [name for name in CELL if name not in ("model", "dataset", claim.compare)]
-    if claim.compare == SIZE:
-        alike = ["family", "dataset", *others]
-        ordered = table.sort_values("parameters")
-        return ordered.assign(difference=ordered.groupby(alike)[claim.quantity].diff()).dropna(subset="difference")
-    alike = ["model", "dataset", *others]
-    first, second = (
-        table[table[claim.compare] == value].set_index(alike)[claim.quantity] for value in (claim.of, claim.than)
-    )
-    return (first - second).dropna().rename("difference").reset_index()
+def p_of(claim: Claim, effect: Effect) -> float:
+    """Return the p value that decides: of "no difference", for `EQUAL` of "a difference of the margin or more"."""
+    return effect.p_of_more(claim.margin) if claim.expected == EQUAL else effect.p_of_none()
 
 
 def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float) -> str:
     """Return supported, contradicted or undecided.
 
     A claim of a direction is decided by the sign of the difference, if that is significant after adjustment for the
-    number of claims. A claim of equality is supported if the whole interval is within the margin, and contradicted if
-    the difference is significant and beyond the margin.
+    number of claims. A claim of equality is supported if a difference of the margin or more is excluded, and
+    contradicted if the whole interval is beyond the margin.
     """
-    there = p_adjusted <= 1 - level
-    if claim.expected == "equal":
-        if max(abs(effect.low), abs(effect.high)) <= claim.margin:
-            return "supported"
-        return "contradicted" if there and abs(effect.effect) > claim.margin else "undecided"
-    if not there:
+    found = p_adjusted <= 1 - level
+    if claim.expected == EQUAL:
+        low, high = effect.interval(level)
+        beyond = low > claim.margin or high < -claim.margin
+        return "supported" if found else "contradicted" if beyond else "undecided"
+    if not found:
         return "undecided"
     return "supported" if (effect.effect > 0) == (claim.expected == "higher") else "contradicted"
 
 
 def sentences(table: pd.DataFrame, level: float) -> Iterator[str]:
-    """Yield each row of ``claims.csv`` in words."""
-    for row in table.to_dict("records"):
-        numbers = f"{row['n_datasets']} datasets are too few" if row["n_datasets"] else "no such cells"
-        if np.isfinite(row["p_adjusted"]):
-            numbers = (
-                f"{row['quantity']} {row['effect']:+.3f}, {level:.0%} interval {row['low']:+.3f} to {row['high']:+.3f}"
-                f", adjusted p {row['p_adjusted']:.2g}, {row['n_datasets']} datasets"
-            )
-        yield f"{row['source']}: {row['statement']} {row['verdict'].upper()} ({numbers})"
+    """Yield ``claims.csv`` in words: each statement, and a line for each quantity that it is held against."""
+    for (source, statement), rows in table.groupby(["source", "statement"], sort=False):
+        yield f"{source}: {statement}"
+        for row in rows.to_dict("records"):
+            numbers = without_test(row)
+            if np.isfinite(row["p_adjusted"]):
+                numbers = (
+                    f"{row['effect']:+.3f}, {level:.0%} interval {row['low']:+.3f} to {row['high']:+.3f}, adjusted p "
+                    f"{row['p_adjusted']:.2g}, {_counted(row)}"
+                )
+            yield f"  {row['verdict'].upper():<12}  {row['quantity']}: {numbers}"
 
 
-def as_claims(section: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
-    """Return the claims of a configuration by name."""
-    return {name: Claim(**entry) for name, entry in section.items()}
+def without_test(row: Mapping[str, Any]) -> str:
+    """Return why a row of ``claims.csv`` has no p value."""
+    if not row["n_datasets"]:
+        return "no such cells" + (" above their baselines" if row["quantity"] not in ACCURACIES else "")
+    needed = FEWEST_OF_A_DOMAIN if row["compare"] == DOMAIN else FEWEST_DATASETS
+    if row["n_datasets"] < needed or row["n_models"] < FEWEST_MODELS:
+        return f"too few: {_counted(row)}, where {needed} and {FEWEST_MODELS} are needed"
+    return f"nothing varies, which says nothing, {_counted(row)}"
+
+
+def _counted(row: Mapping[str, Any]) -> str:
+    n_datasets, n_models = row["n_datasets"], row["n_models"]
+    a_side = " a side" if row["compare"] == DOMAIN else ""
+    datasets, models = ("" if n == 1 else "s" for n in (n_datasets, n_models))
+    return f"{n_datasets} dataset{datasets}{a_side}, {n_models} model{models}"

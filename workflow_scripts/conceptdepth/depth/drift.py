@@ -37,6 +37,34 @@ def linear_cka(first: Vectors, second: Vectors) -> float:
     return float(np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
 
 
+def debiased_cka(first: Vectors, second: Vectors) -> float:
+    """Return the linear CKA with unbiased estimates of its terms, at most 1 and around 0 for unrelated vectors.
+
+    Of few statements with many features `linear_cka` is high whatever they are; this is not (the estimator of the
+    Hilbert-Schmidt independence criterion of Song et al. 2012, *Journal of Machine Learning Research* 13, 1393-1434,
+    equation 5; for CKA Nguyen, Raghu and Kornblith 2021, arXiv 2010.15327). NaN of fewer than four statements.
+    """
+    if len(first) < 4:
+        return float("nan")
+    x, y = _without_diagonal(first), _without_diagonal(second)
+    return float(_hsic(x, y) / np.sqrt(_hsic(x, x) * _hsic(y, y)))
+
+
+def _without_diagonal(vectors: Vectors) -> Vectors:
+    """Return the products of statements, which are centred so that rounding stays small, with 0 for their own."""
+    centred = vectors - vectors.mean(axis=0)
+    products = centred @ centred.T
+    np.fill_diagonal(products, 0)
+    return products
+
+
+def _hsic(x: Vectors, y: Vectors) -> float:
+    """Return the unbiased estimate of dependence, but for the factor n (n - 3), which cancels in a ratio."""
+    n = len(x)
+    of_x, of_y = x.sum(axis=0), y.sum(axis=0)
+    return float(np.sum(x * y) + of_x.sum() * of_y.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * of_x @ of_y)
+
+
 def outlier_share(vectors: Vectors, threshold: float) -> float:
     """Return the share of values at least ``threshold`` away from 0.
 
@@ -52,6 +80,7 @@ def measures(first: Vectors, second: Vectors, *, outlier: float) -> dict[str, fl
         "cosine": cosine(one, other),
         "relative_change": relative_change(one, other),
         "cka": linear_cka(one, other),
+        "cka_debiased": debiased_cka(one, other),
         "outliers_first": outlier_share(one, outlier),
         "outliers_second": outlier_share(other, outlier),
     }

@@ -1,6 +1,7 @@
-"""The depths of a curve as estimates: each with an interval, and tests of whether anything is known at all.
+"""The depths of a curve as estimates, with intervals, and tests of whether anything is known at all.
 
-Known means more than chance, and more than what needs no trained layer: see `conceptdepth.depth.above`.
+Known means more than chance, and more than what needs no trained layer: see `conceptdepth.depth.above`. Only quantities
+whose intervals hold the truth as often as they say have one: docs/statistics.md.
 """
 
 from collections.abc import Mapping
@@ -12,38 +13,18 @@ from numpy.typing import NDArray
 
 from conceptdepth.depth.above import above_baselines
 from conceptdepth.depth.definitions import describe_curve, first_where, held_out_peak, variation_rate
-from conceptdepth.depth.resampling import accuracy, group_weights, halves, interval, p_above_chance, permuted_labels
+from conceptdepth.depth.resampling import IntervalSettings, Resamples, accuracy, p_above_chance
+from conceptdepth.depth.uncertainty import Design, design_of, share_interval, standard_error, t_interval
 from conceptdepth.probes.predictions import Curve
 
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class IntervalSettings:
-    """How sure estimates are; the config section ``intervals``."""
+SHARES = ("mean_accuracy", "held_out_peak_accuracy")
+"""Shares of statements that have an interval."""
 
-    level: float
-    """Share of repetitions in which an interval should contain the truth."""
-    draws: int
-    """Draws of the bootstrap over groups; none, no intervals."""
-    permutations: int
-    """Permutations of labels; none, no tests of chance."""
-    seed: int
-    """Seed of both."""
-    correction: str
-    """How p values of many curves are adjusted: ``bh`` or ``by``, see `scipy.stats.false_discovery_control`."""
-
-
-@dataclass(frozen=True)
-class Resamples:
-    """What all curves of a dataset are resampled with."""
-
-    weights: Values
-    """Of groups in each draw, shape (draws, n_groups)."""
-    half: NDArray[np.bool_]
-    """Groups of which the peak is chosen on one half and reported on the other, shape (n_groups,)."""
-    permuted: NDArray[np.int8]
-    """Labels, shape (permutations, n_statements)."""
+BOUNDS = {"gain_centre": (0.0, 1.0), "held_out_peak_above_baseline": (-1.0, 1.0)}
+"""Other quantities that have an interval -> what they cannot exceed."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +33,16 @@ class Estimate:
 
     names: dict[str, str]
     """Columns that name the curve."""
+    design: Design
+    """What splits and groups say of how sure it is."""
     facts: dict[str, Any]
-    """Sizes, noise of the band and p value; the columns of ``concept_depth.csv`` that have no interval."""
+    """Sizes, noise of the band and p values."""
     values: dict[str, float]
     """Each quantity of the curve: depths and accuracies."""
     draws: dict[str, Values]
     """The same of each bootstrap draw, shape (draws,)."""
     layers: dict[str, Values]
     """Columns of ``layer_intervals.csv``, each of shape (n_layers,)."""
-
-
-def resamples(curve: Curve, settings: IntervalSettings) -> Resamples:
-    """Return the draws and permutations of a curve's dataset."""
-    return Resamples(
-        group_weights(curve.groups, draws=settings.draws, seed=settings.seed),
-        halves(curve.groups, seed=settings.seed),
-        permuted_labels(curve.labels, curve.groups, permutations=settings.permutations, seed=settings.seed),
-    )
 
 
 def estimate(
@@ -83,35 +57,40 @@ def estimate(
 
     ``baselines`` are curves of the same statements by name, of one layer or as many as the curve has.
     """
+    design = design_of(curve)
     whole, drawn = accuracy(curve), accuracy(curve, taken.weights)
-    error = np.nanstd(drawn, axis=0, ddof=1) if settings.draws > 1 else np.full(len(whole), np.nan)
+    error = standard_error(drawn, design)
+    chance = p_above_chance(curve, taken.permuted) if settings.permutations else np.full(len(whole), np.nan)
+    above = above_baselines(curve, baselines or {}, taken, settings.level, p_chance=chance, design=design)
     once = np.ones((1, len(taken.half)))
-    values = describe_curve(whole, standard_error=error, **depth)
-    values |= {"mean_accuracy": whole.mean(), "held_out_peak_accuracy": _held_out(curve, once, taken.half)[0]}
-    draws = describe_curve(drawn, standard_error=error, **depth)
-    draws |= {
+    values = {
+        "mean_accuracy": whole.mean(),
+        "held_out_peak_accuracy": _held_out(curve, once, taken.half)[0],
+        **above.values,
+        **describe_curve(whole, standard_error=error, **depth),
+    }
+    draws = {
         "mean_accuracy": drawn.mean(axis=1),
         "held_out_peak_accuracy": _held_out(curve, taken.weights, taken.half),
+        **above.draws,
+        **describe_curve(drawn, standard_error=error, **depth),
     }
-    chance = p_above_chance(curve, taken.permuted) if settings.permutations else np.full(len(whole), np.nan)
-    above = above_baselines(curve, baselines or {}, taken.weights, settings.level, p_chance=chance)
-    values |= above.values
-    draws |= above.draws
-    low, high = interval(drawn, settings.level)
+    low, high = share_interval(whole, error, design, settings.level)
     facts = {
         "n_seeds": len(curve.splits),
         "n_test": round(np.mean([len(split.test) for split in curve.splits])),
         "n_layers": len(whole),
+        "n_groups": design.n_groups,
         **band_noise(whole, drawn, depth["plateau_band"]),
         "p_above_chance": chance.min(),
         "first_above_chance": first_below(chance, 1 - settings.level),
         "baseline": above.name,
         "baseline_accuracy": above.accuracy.max(),
-        "p_above_baseline": above.p_values.min(),
+        "p_above_baseline": np.fmin.reduce(above.p_values),  # Of layers that have one.
     }
     layers = {"accuracy": whole, "low": low, "high": high, "standard_error": error, "p_above_chance": chance}
     layers |= {"baseline_accuracy": above.accuracy, "p_above_baseline": above.p_values}
-    return Estimate(curve.names, facts, values, draws, layers)
+    return Estimate(curve.names, design, facts, values, draws, layers)
 
 
 def _held_out(curve: Curve, weights: Values, half: NDArray[np.bool_]) -> Values:
@@ -138,11 +117,23 @@ def first_below(p_values: Values, level: float) -> float:
 
 
 def with_intervals(found: Estimate, level: float) -> dict[str, Any]:
-    """Return the row of ``concept_depth.csv``: each quantity, its interval, and the share of draws that have it."""
+    """Return the row of ``concept_depth.csv``: each quantity, and its interval if it has one.
+
+    A centre of gain has none where no layer is above chance: it would be the centre of noise.
+    """
     row: dict[str, Any] = {**found.names, **found.facts}
     for name, value in found.values.items():
-        draws = found.draws[name]
-        low, high = interval(draws, level)
-        defined = 1 - np.isnan(draws).mean() if len(draws) else np.nan
-        row |= {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_defined": defined}
+        row[name] = value
+        if name in SHARES or name in BOUNDS:
+            row[f"{name}_low"], row[f"{name}_high"] = interval_of(found, name, level)
     return row
+
+
+def interval_of(found: Estimate, name: str, level: float) -> tuple[Values | float, Values | float]:
+    """Return the interval of a quantity from `SHARES` or `BOUNDS`, NaN where there is none."""
+    if name == "gain_centre" and found.facts["p_above_chance"] > 1 - level:
+        return np.nan, np.nan
+    value, error = found.values[name], standard_error(found.draws[name], found.design)
+    if name in SHARES:
+        return share_interval(value, error, found.design, level)
+    return t_interval(value, error, found.design.df, level, within=BOUNDS[name])

@@ -67,3 +67,12 @@ def in_our_words(published: "pd.DataFrame") -> "pd.DataFrame":
         if percent in table:
             table[share] = table.pop(percent) / 100
     return table
+
+
+def counted_from_0(converging_point: "pd.Series", n_layers: "pd.Series") -> "pd.Series":
+    """Return published converging points as `conceptdepth.depth.definitions.converging_point` counts them.
+
+    Published ones are two layers further, but for the first (1 or none too far) and the last layer (one too early),
+    which cannot be told from their neighbours.
+    """
+    return converging_point - 2 / n_layers

@@ -1,24 +1,62 @@
-"""How sure is a curve? A bootstrap over groups of statements, and permutations of their labels.
+"""What a curve is resampled with: a bootstrap over groups of statements, and permutations of their labels.
 
 Statements of a group (claims about one city) are no independent draws, so that groups are what is drawn, with all their
 statements (the cluster bootstrap; Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8),
 and what is permuted. Both depend on a seed and on the dataset's groups alone: all cells of a dataset get the same
 draws, so that differences between layers, models, weight formats and perturbations are paired. Probes are not trained
-again: intervals are about statements that are asked of given probes, and splits are averaged.
+again; `conceptdepth.depth.uncertainty` adds what that would.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import false_discovery_control
+from numpy.typing import NDArray
 
 from conceptdepth.probes.predictions import Curve, Split
 
 Values = NDArray[np.float64]
 
 Groups = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class IntervalSettings:
+    """How sure estimates are; the config section ``intervals``."""
+
+    level: float
+    """Share of repetitions in which an interval should contain the truth."""
+    draws: int
+    """Draws of the bootstrap over groups; none, no intervals."""
+    permutations: int
+    """Permutations of labels; none, no tests of chance."""
+    seed: int
+    """Seed of both."""
+    correction: str
+    """How p values of many curves are adjusted: ``bh`` or ``by``, see `scipy.stats.false_discovery_control`."""
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """What all curves of a dataset are resampled with."""
+
+    weights: Values
+    """Of groups in each draw, shape (draws, n_groups)."""
+    half: NDArray[np.bool_]
+    """Groups of which the peak is chosen on one half and reported on the other, shape (n_groups,)."""
+    permuted: Sequence[NDArray[np.int8]]
+    """Labels of the test part of each split, shape (permutations, n_test)."""
+
+
+def resamples(curve: Curve, settings: IntervalSettings) -> Resamples:
+    """Return the draws and permutations of a curve's dataset."""
+    chosen = {"permutations": settings.permutations, "seed": settings.seed}
+    return Resamples(
+        group_weights(curve.groups, draws=settings.draws, seed=settings.seed),
+        halves(curve.groups, seed=settings.seed),
+        [permuted_labels(curve.labels[split.test], curve.groups[split.test], **chosen) for split in curve.splits],
+    )
 
 
 def accuracy(curve: Curve, weights: Values | None = None) -> Values:
@@ -73,8 +111,8 @@ def permuted_labels(labels: NDArray[np.int8], groups: Groups, *, permutations: i
     draw = _generator(groups, seed)
     permuted = np.tile(labels, (permutations, 1))
     for members in _blocks(groups):
-        for row in permuted:
-            row[members] = draw.permuted(draw.permutation(row[members]), axis=1)
+        order = draw.permuted(np.tile(np.arange(len(members)), (permutations, 1)), axis=1)
+        permuted[:, members] = draw.permuted(labels[members][order], axis=2)
     return permuted
 
 
@@ -86,42 +124,35 @@ def _blocks(groups: Groups) -> Iterator[NDArray[np.int64]]:
         yield np.stack([order[group] for group in np.flatnonzero(sizes == size)])
 
 
-def p_above_chance(curve: Curve, permuted: NDArray[np.int8]) -> Values:
-    """Return, for each layer, a p value of "accuracy is chance", valid for all layers together, shape (n_layers,).
+def p_above_chance(curve: Curve, permuted: Sequence[NDArray[np.int8]]) -> Values:
+    """Return, for each layer, a p value of "no layer is above chance", valid for all layers together, (n_layers,).
+
+    ``permuted`` are labels of the test part of each split, see `Resamples`. Of one split the test is exact where the
+    statements of a test part could have had each other's labels: its probes have seen none of them. What one split
+    tests, another trains on, so that no permutation is exact for several; their p values are combined as twice the
+    median (Meinshausen, Meier and Buehlmann 2009, JASA 104, 1671-1681), which holds however they depend on each other.
+    """
+    of_splits = [_p_of_split(curve.labels, split, labels) for split, labels in zip(curve.splits, permuted)]
+    return of_splits[0] if len(of_splits) == 1 else np.minimum(1.0, 2 * np.median(of_splits, axis=0))
+
+
+def _p_of_split(labels: NDArray[np.int8], split: Split, permuted: NDArray[np.int8]) -> Values:
+    """Return p values of one split by permutation.
 
     Accuracies in units of their standard deviation under permutation are compared with the largest of any layer in each
     permutation (single-step max T of Westfall and Young 1993, *Resampling-Based Multiple Testing*): the chance that
     some layer looks this good although none carries any information.
     """
-    null = np.mean([_under(split, permuted) for split in curve.splits], axis=0)
+    null = _under(split, permuted)
     mean, spread = null.mean(axis=0), null.std(axis=0)
     spread = np.where(spread > 0, spread, np.inf)  # A probe that always says the same is never above chance.
     largest = ((null - mean) / spread).max(axis=1)
-    found = (accuracy(curve) - mean) / spread
+    found = ((split.predicted == labels[split.test]).mean(axis=1) - mean) / spread
     at_least = (largest[:, np.newaxis] >= found - 1e-9).sum(axis=0)
     return (1 + at_least) / (1 + len(permuted))
 
 
 def _under(split: Split, permuted: NDArray[np.int8]) -> Values:
     """Return accuracies with permuted labels, shape (permutations, n_layers)."""
-    signs, predicted = 2.0 * permuted[:, split.test] - 1, 2.0 * split.predicted - 1
+    signs, predicted = 2.0 * permuted - 1, 2.0 * split.predicted - 1
     return (signs @ predicted.T / len(split.test) + 1) / 2
-
-
-def interval(draws: Values, level: float) -> tuple[Values, Values]:
-    """Return the percentile interval of draws along the first axis, of those that are not NaN; NaN if there is none."""
-    some = ~np.isnan(draws).all(axis=0)
-    if not np.any(some) or not len(draws):
-        return np.full(draws.shape[1:], np.nan)[()], np.full(draws.shape[1:], np.nan)[()]
-    outside = 100 * (1 - level) / 2
-    low, high = np.nanpercentile(np.where(some, draws, 0), [outside, 100 - outside], axis=0)
-    return np.where(some, low, np.nan)[()], np.where(some, high, np.nan)[()]
-
-
-def adjusted(p_values: ArrayLike, correction: str) -> Values:
-    """Return p values adjusted for their number, by SciPy's ``bh`` or ``by``; NaN stay NaN and do not count."""
-    given = np.asarray(p_values, dtype=float)
-    found, known = np.full(given.shape, np.nan), ~np.isnan(given)
-    if known.any():
-        found[known] = false_discovery_control(given[known], method=correction)
-    return found

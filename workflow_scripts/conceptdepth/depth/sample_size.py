@@ -2,18 +2,21 @@
 
 The statements that were tested stand for all that could be: the bootstrap over groups draws more, or fewer, of them
 than there are (as for power calculations, Efron and Tibshirani 1993, *An Introduction to the Bootstrap*, chapter 25).
-The interval of a depth is as wide as it would be with so many. Probes stay those that were trained, so that what more
-training statements would change is not in it.
+The interval of a quantity is as wide as it would be with so many. Probes stay those that were trained, so that a curve
+that more training statements would change stays as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
-from conceptdepth.depth.definitions import describe_curve
-from conceptdepth.depth.resampling import accuracy, group_weights, interval
+from conceptdepth.depth.definitions import gain_centre
+from conceptdepth.depth.quantities import Quantity
+from conceptdepth.depth.resampling import accuracy, group_weights
+from conceptdepth.depth.uncertainty import design_of, standard_error
 from conceptdepth.probes.predictions import Curve
 
 FACTORS = 2 ** np.arange(-3, 10.5, 0.5)
@@ -23,7 +26,6 @@ FACTORS = 2 ** np.arange(-3, 10.5, 0.5)
 def interval_widths(
     curve: Curve,
     *,
-    depth: Mapping[str, float],
     level: float,
     draws: int,
     seed: int,
@@ -31,17 +33,18 @@ def interval_widths(
 ) -> pd.DataFrame:
     """Return how wide the interval of each quantity is at each size, NaN where no draw has it.
 
-    Columns are those of `conceptdepth.depth.definitions.describe_curve`; the index is test statements of a split.
+    Columns are those of `Quantity`; the index is test statements of a split. They are the intervals of Student's t.
     """
     n_groups, n_test = curve.group_numbers.max() + 1, np.mean([len(split.test) for split in curve.splits])
+    design = design_of(curve)
     widths = {}
     for factor in factors:
         n_drawn = max(2, round(factor * n_groups))
         drawn = accuracy(curve, group_weights(curve.groups, draws=draws, seed=seed, n_drawn=n_drawn))
-        error = np.nanstd(drawn, axis=0, ddof=1)
-        found = describe_curve(drawn, standard_error=error, **depth)
-        bounds = {name: interval(values, level) for name, values in found.items()}
-        widths[n_drawn / n_groups * n_test] = {name: float(high - low) for name, (low, high) in bounds.items()}
+        found = {Quantity.GAIN_CENTRE: gain_centre(drawn), Quantity.MEAN_ACCURACY: drawn.mean(axis=1)}
+        both_sides = 2 * stats.t.ppf((1 + level) / 2, max(1, factor * design.n_groups - 1))
+        size = n_drawn / n_groups * n_test
+        widths[size] = {name: float(both_sides * standard_error(values, design)) for name, values in found.items()}
     return pd.DataFrame.from_dict(widths, orient="index")
 
 

@@ -1,22 +1,21 @@
-"""Depth estimators on synthetic activations whose truth is known: bias, and how often intervals hold the truth.
+"""Experiments on synthetic activations whose truth is known, made as the workflow makes them.
 
-Curves are made as the workflow makes them, by probes on held-out statements, of vectors with a signal whose first layer
-is known.
+Statements are drawn, split and trained on anew in each repetition: what is found in many says what the experiment gives
+on average, how far one is from that, and how often its intervals and tests are wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from conceptdepth.depth.definitions import describe_curve
-from conceptdepth.depth.estimates import Estimate, IntervalSettings, estimate, resamples
-from conceptdepth.depth.resampling import interval
+from conceptdepth.depth.estimates import Estimate, estimate
+from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.probes.estimators import ProbeSettings, estimator
 from conceptdepth.probes.predictions import Curve, Split
 from conceptdepth.probes.scores import decide
@@ -24,25 +23,58 @@ from conceptdepth.probes.splits import splits_of
 from conceptdepth.probes.tasks import Task, tasks_of
 
 Values = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+Labels = NDArray[np.int8]
+Groups = NDArray[np.object_]
 
-N_LAYERS, D_MODEL = 16, 8
+N_LAYERS = 16
 
 ONSET = 6
 """First layer with a signal, where there is one."""
 
-PROBES = ProbeSettings(split="stratified", test_share=0.4, seeds=[1, 2, 3], C=1.0, max_iter=100)
+WORDS = 1.0
+"""Strength of the signal in a vector, beside those of the layers, that stands for what words tell."""
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """How curves are drawn and estimated."""
+class Case:
+    """One kind of experiment."""
 
-    pairs: int
-    """Pairs of statements, one of each class; of their statements 40 % are tested."""
-    depth: Mapping[str, float]
-    """The config section ``depth``."""
-    intervals: IntervalSettings
-    """Level, draws and permutations of each estimate."""
+    signal: str = "sharp"
+    """A name from `signals`."""
+    statements: int = 240
+    """How many statements are drawn."""
+    groups: str = "pairs"
+    """``pairs``, ``alone`` (a group for each statement), or ``unequal``: 1 to an eighth of all, a few of them large."""
+    labels: str = "opposite"
+    """``opposite`` (of pairs), ``free``, or ``of groups``: all statements of a group have the same."""
+    ones: float = 0.5
+    """Share of class 1 where labels are drawn."""
+    d_model: int = 8
+    """Length of vectors."""
+    heavy_tails: bool = False
+    """Whether noise has the tails of Student's t with three degrees of freedom in place of the normal ones."""
+    n_splits: int = 3
+    """Splits whose accuracies are averaged."""
+
+
+HARD: dict[str, dict[str, Any]] = {
+    "60 statements": {"statements": 60},
+    "unequal groups": {"groups": "unequal", "labels": "free"},
+    "one label a group": {"groups": "unequal", "labels": "of groups"},
+    "more features than statements": {"statements": 120, "d_model": 160},
+    "classes 70 to 30": {"groups": "alone", "labels": "free", "ones": 0.7},
+    "heavy tails": {"heavy_tails": True},
+}
+"""What makes statistics fail -> how it differs from pairs of statements with normal noise."""
+
+
+def cases(statements: int) -> dict[str, Case]:
+    """Return the experiments of the table of coverage: every signal on so many statements, and what is hard."""
+    easy = {name: Case(name, statements) for name in signals()}
+    hard = {name: Case(**changed) for name, changed in HARD.items()}
+    nothing = {f"none, {name}": Case("none", **changed) for name, changed in HARD.items()}
+    return easy | hard | nothing
 
 
 def signals() -> dict[str, Values]:
@@ -54,108 +86,126 @@ def signals() -> dict[str, Values]:
         "sharp": np.where(layers < ONSET, 0.0, 2.5),
         "gradual": 2.5 * ramp,
         "rising and falling": 2.5 * np.minimum(ramp, fall),
+        "as good as words": np.full(N_LAYERS, WORDS),
         "none": np.zeros(N_LAYERS),
     }
 
 
-def onset(signal: Values) -> float:
-    """Return the relative depth of the first layer with a signal, NaN without one."""
-    return ONSET / N_LAYERS if signal.any() else np.nan
+@dataclass(frozen=True)
+class Sample:
+    """One draw of statements."""
+
+    layers: Vectors
+    """Shape (n_layers, n_statements, d_model)."""
+    perturbed: Vectors
+    """The same statements with half of the noise drawn anew, as a perturbation does that changes nothing on average."""
+    words: Vectors
+    """Shape (1, n_statements, d_model): the signal of `WORDS` in noise of its own."""
+    labels: Labels
+    groups: Groups
 
 
-def activations(
-    signal: Values, *, pairs: int, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.object_]]:
-    """Return vectors, shape (n_layers, 2 * pairs, d_model), labels and groups of statements in pairs.
-
-    A pair shares half of its noise, as two claims about one city do, and a layer most of that of the layer before.
-    """
+def sample(case: Case, seed: int) -> Sample:
+    """Draw statements. A group shares half of its noise, as claims about one city do, a layer most of the last's."""
     draw = np.random.default_rng(seed)
-    labels, groups = np.tile([0, 1], pairs).astype(np.int8), np.repeat(np.arange(pairs), 2).astype(str)
-    noise = np.zeros((2 * pairs, D_MODEL))
-    vectors: list[Values] = []
-    for strength in signal:
-        own = draw.normal(size=(2 * pairs, D_MODEL))
-        shared = np.repeat(draw.normal(size=(pairs, D_MODEL)), 2, axis=0)
-        fresh = np.sqrt(0.5) * (own + shared)
-        noise = np.sqrt(0.8) * noise + np.sqrt(0.2) * fresh if vectors else fresh
-        vectors.append(noise + strength * (labels[:, np.newaxis] - 0.5) * (np.arange(D_MODEL) == 0))
-    return np.array(vectors, dtype=np.float32), labels, groups.astype(object)
+    numbers = _groups(case, draw)
+    labels = _labels(case, numbers, draw)
+    signal = signals()[case.signal]
+    own, fresh = _noises(case, numbers, draw), _noises(case, numbers, draw)
+    (alone,) = _noises(case, numbers, draw, n_layers=1)
+    along = (labels - labels.mean())[:, np.newaxis] * (np.arange(case.d_model) == 0)
+    strengths = signal[:, np.newaxis, np.newaxis] * along
+    return Sample(
+        (own + strengths).astype(np.float32),
+        (np.sqrt(0.5) * (own + fresh) + strengths).astype(np.float32),
+        (alone + WORDS * along)[np.newaxis].astype(np.float32),
+        labels,
+        numbers.astype(str).astype(object),
+    )
 
 
-def repetition(signal: Values, simulation: Simulation, seed: int) -> Estimate:
-    """Return the estimates from one draw of statements, probes trained as the workflow trains them."""
-    vectors, labels, groups = activations(signal, pairs=simulation.pairs, seed=seed)
-    splits = splits_of(labels, groups, PROBES)
-    tasks = list(tasks_of(labels, groups, splits, controls=[], test_share=PROBES.test_share, choose=False))
+def _groups(case: Case, draw: np.random.Generator) -> NDArray[np.int64]:
+    n = case.statements
+    if case.groups == "unequal":
+        sizes = np.clip(np.exp(draw.normal(1.2, 1.0, size=n)).round(), 1, n // 8).astype(int)
+        return np.repeat(np.arange(n), sizes)[:n]
+    return np.arange(n) // (2 if case.groups == "pairs" else 1)
+
+
+def _labels(case: Case, numbers: NDArray[np.int64], draw: np.random.Generator) -> Labels:
+    if case.labels == "opposite":
+        return np.tile([0, 1], case.statements // 2).astype(np.int8)
+    drawn = (draw.random(case.statements) < case.ones).astype(np.int8)
+    return drawn[numbers] if case.labels == "of groups" else drawn
+
+
+def _noises(
+    case: Case, numbers: NDArray[np.int64], draw: np.random.Generator, n_layers: int = N_LAYERS
+) -> NDArray[np.float64]:
+    """Return noise of each layer, shape (n_layers, n_statements, d_model), of variance 1."""
+    layers: list[Values] = []
+    for _ in range(n_layers):
+        shared = _noise(case, numbers.max() + 1, draw)[numbers]
+        fresh = np.sqrt(0.5) * (_noise(case, len(numbers), draw) + shared)
+        layers.append(np.sqrt(0.8) * layers[-1] + np.sqrt(0.2) * fresh if layers else fresh)
+    return np.array(layers)
+
+
+def _noise(case: Case, n: int, draw: np.random.Generator) -> Values:
+    noise = draw.normal(size=(n, case.d_model))
+    return (
+        noise / np.sqrt(draw.chisquare(3, size=(n, 1))) if case.heavy_tails else noise
+    )  # Variance 1: 3 / (3 - 2) / 3.
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What one experiment gives."""
+
+    clean: Estimate
+    """Held against the larger class and what words tell."""
+    perturbed: Estimate
+
+
+def repetition(case: Case, seed: int, *, depth: Mapping[str, float], intervals: IntervalSettings) -> Repetition:
+    """Draw statements, train probes as the workflow does, and estimate."""
+    drawn = sample(case, seed)
+    probes = ProbeSettings(split="stratified", test_share=0.4, seeds=range(case.n_splits), C=1.0, max_iter=100)
+    splits = splits_of(drawn.labels, drawn.groups, probes)
+    tasks = list(tasks_of(drawn.labels, drawn.groups, splits, controls=[], choose=False))
     with threadpool_limits(1):
-        curve = Curve({}, labels, groups, tuple(held_out(vectors, task) for task in tasks))
-        taken = resamples(curve, simulation.intervals)
-        return estimate(curve, taken, depth=dict(simulation.depth), settings=simulation.intervals)
+        clean, perturbed, words = (
+            Curve({}, drawn.labels, drawn.groups, tuple(held_out(vectors, task, probes) for task in tasks))
+            for vectors in (drawn.layers, drawn.perturbed, drawn.words)
+        )
+        taken = resamples(clean, intervals)
+        return Repetition(*(
+            estimate(curve, taken, baselines={"words": words}, depth=dict(depth), settings=intervals)
+            for curve in (clean, perturbed)
+        ))  # fmt: skip
 
 
-def held_out(vectors: NDArray[np.float32], task: Task) -> Split:
+def held_out(vectors: Vectors, task: Task, probes: ProbeSettings) -> Split:
     """Return what the probes of all layers make of a split, without the scores that take longer than the probes."""
     predicted = []
     for features in vectors:
-        probe = estimator("logistic_regression", task, PROBES, PROBES.choices)
+        probe = estimator("logistic_regression", task, probes, probes.choices)
         probe.fit(features[task.train], task.labels[task.train])
         predicted.append(decide(probe, features[task.test]) > 0)
     return Split(task.test, np.array(predicted, dtype=np.int8))
 
 
 def simulate(
-    signal: Values, simulation: Simulation, *, repetitions: int, threads: int = 1, title: str = ""
-) -> list[Estimate]:
-    """Return the estimates of many draws of statements."""
+    case: Case,
+    *,
+    repetitions: int,
+    depth: Mapping[str, float],
+    intervals: IntervalSettings,
+    threads: int = 1,
+    title: str = "",
+) -> list[Repetition]:
+    """Return what many experiments give."""
     return Parallel(n_jobs=threads)(
-        delayed(repetition)(signal, simulation, seed)
+        delayed(repetition)(case, seed, depth=depth, intervals=intervals)
         for seed in tqdm(range(repetitions), desc=title, unit="draw", mininterval=5)
     )
-
-
-def truth(found: Sequence[Estimate], depth: Mapping[str, float]) -> dict[str, float]:
-    """Return what is estimated: each quantity of the expected curve, the mean over all draws of statements."""
-    expected = np.mean([one.layers["accuracy"] for one in found], axis=0)
-    error = np.mean([one.layers["standard_error"] for one in found], axis=0)
-    quantities = describe_curve(expected, standard_error=error, **depth)
-    at_peak = {"held_out_peak_accuracy": quantities["peak_accuracy"], "mean_accuracy": expected.mean()}
-    return {name: float(value) for name, value in (quantities | at_peak).items()}
-
-
-def coverage(found: Sequence[Estimate], simulation: Simulation, *, first_layer: float) -> pd.DataFrame:
-    """Return a row for each quantity: truth, and mean, spread and intervals of its estimates.
-
-    ``too_early`` is the share of estimates before the truth, ``coverage`` that of intervals that hold it. The row
-    ``first_above_chance``, which has no interval, is held against the first layer with a signal.
-    """
-    rows = [
-        _row(
-            name,
-            true,
-            np.array([one.values[name] for one in found]),
-            np.array([interval(one.draws[name], simulation.intervals.level) for one in found]),
-        )
-        for name, true in truth(found, simulation.depth).items()
-    ]
-    first = np.array([one.facts["first_above_chance"] for one in found])
-    rows.append(_row("first_above_chance", first_layer, first, np.full((len(found), 2), np.nan)))
-    return pd.DataFrame(rows)
-
-
-def _row(quantity: str, true: float, values: Values, bounds: Values) -> dict[str, object]:
-    known, bounded = values[~np.isnan(values)], ~np.isnan(bounds).any(axis=1)
-    low, high = bounds[bounded].T
-    holds = (low <= true + 1e-9) & (true - 1e-9 <= high)
-    exists = np.isfinite(true)
-    return {
-        "quantity": quantity,
-        "truth": true,
-        "mean": known.mean() if len(known) else np.nan,
-        "median": np.median(known) if len(known) else np.nan,
-        "spread": known.std() if len(known) else np.nan,
-        "defined": len(known) / len(values),
-        "too_early": (known < true - 1e-9).sum() / len(values) if exists else np.nan,
-        "interval_width": (high - low).mean() if bounded.any() else np.nan,
-        "coverage": holds.sum() / len(values) if exists and bounded.any() else np.nan,
-    }

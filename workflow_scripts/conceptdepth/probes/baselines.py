@@ -104,5 +104,5 @@ def words_alone(
     texts: NDArray[np.object_], labels: NDArray[np.int8], groups: NDArray[np.object_], splits: Sequence[Split]
 ) -> float:
     """Return the balanced accuracy of a bag of words, mean over the splits; arrays have the shape (n_statements,)."""
-    tasks = list(tasks_of(labels, groups, splits, controls=[], test_share=0.0, choose=True))
+    tasks = list(tasks_of(labels, groups, splits, controls=[], choose=True))
     return float(np.mean([probe.scores["balanced_accuracy"] for probe in train_baseline("bag_of_words", texts, tasks)]))

@@ -1,8 +1,9 @@
 """What probes are trained for: the concept, and controls that show how much of a score is due to the probe itself.
 
-``shuffled_labels`` are the labels in another order: nothing can be learnt, and a score beyond chance is an error of the
-procedure. ``control_task`` (Hewitt and Liang 2019, arXiv 1909.03368) gives each group one random label, so that it
-can only be memorised, group by group; accuracy on the concept minus accuracy on it is the *selectivity* of a probe.
+``shuffled_labels`` are the labels in another order: nothing can be learnt, and a score beyond that of always naming the
+larger class is an error of the procedure. ``control_task`` (Hewitt and Liang 2019, arXiv 1909.03368) gives each group
+one random label, so that it can only be memorised, group by group; accuracy on the concept minus accuracy on it is the
+*selectivity* of a probe.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +51,6 @@ def tasks_of(
     splits: Iterable[Split],
     *,
     controls: Sequence[str],
-    test_share: float,
     choose: bool,
 ) -> Iterator[Task]:
     """Yield, for each split, the concept and then its controls. Only the concept has folds, if there is a choice.
@@ -63,7 +63,7 @@ def tasks_of(
         if SHUFFLED_LABELS in controls:
             yield Task(SHUFFLED_LABELS, seed, train, test, shuffled(labels, (train, test), seed), groups)
         if CONTROL_TASK in controls and has_control_task(groups):
-            yield control_task(labels, groups, test_share=test_share, seed=seed)
+            yield control_task(labels, groups, seed=seed)
 
 
 def shuffled(labels: NDArray[np.int8], parts: Iterable[Indices], seed: int) -> NDArray[np.int8]:
@@ -80,34 +80,34 @@ def has_control_task(groups: NDArray[np.object_]) -> bool:
     return bool((np.unique(groups.astype(str), return_counts=True)[1] > 1).sum() > 1)
 
 
-def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, test_share: float, seed: int) -> Task:
+def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, seed: int) -> Task:
     """Return the task to tell a random label of each group, after Hewitt and Liang (2019).
 
     Their control task labels each *type* of word at random, and types of the test part have been seen in training: what
     it scores is how well a probe memorises types. Here groups are the types. On a split that holds out whole groups
     there would be nothing to measure, since labels of unseen groups cannot be known: the score would be chance for
-    every probe. So this task has a split of its own *within* groups: of each with two or more statements about
-    ``test_share`` are tested, at least one, and at least one trained on. Groups of one statement are left out of both
-    parts.
+    every probe. So this task has a split of its own *within* groups: of each with two or more statements one is trained
+    on and one tested, whatever the size of the group, as many statements make a label easier to remember. Groups of one
+    statement are left out.
 
-    Classes are in the proportions of the concept. A probe that scores high reads from the vectors which group a
-    statement belongs to and has room to remember a label for each. Selectivity compares that with the concept, which
-    is tested on groups that it never saw and to which memory is of no use: it says how much more easily the concept
-    is found than something arbitrary is memorised by the same probe from about as many statements.
+    Classes are in the proportions of the concept, among statements of either class of it: a control label that went
+    with the concept in training would be told, rightly or wrongly, by the concept of the test statement.
+
+    A probe that scores high reads from the vectors which group a statement belongs to and has room to remember a label
+    for each. Selectivity compares that with the concept, which is tested on groups that the probe never saw and to
+    which memory is of no use. It mixes the two, and depends on how many groups there are: it compares probes, layers
+    and models on one dataset, not datasets.
     """
     draw = np.random.default_rng(seed)
     names, numbers, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
-    train: list[int] = []
-    test: list[int] = []
-    for group in np.flatnonzero(sizes > 1):
-        members = draw.permutation(np.flatnonzero(numbers == group))
-        n_test = int(np.clip(round(test_share * len(members)), 1, len(members) - 1))
-        test += members[:n_test].tolist()
-        train += members[n_test:].tolist()
-    used = np.flatnonzero(sizes > 1)
-    ones = int(np.clip(round(labels.mean() * len(used)), 1, len(used) - 1))
+    used = draw.permutation(np.flatnonzero(sizes > 1))
+    train, test = np.array([draw.permutation(np.flatnonzero(numbers == group))[:2] for group in used]).T
     of_group = np.zeros(len(names), dtype=np.int8)
-    of_group[draw.permutation(used)[:ones]] = 1
-    # A description length splits statements here and not groups, so that each group comes in several portions.
-    alone = np.arange(len(labels)).astype(object)
-    return Task(CONTROL_TASK, seed, np.sort(train), np.sort(test), of_group[numbers], alone)
+    order = np.lexsort([labels[test], labels[train]])  # Within each combination groups are in random order.
+    of_group[used[order]] = evenly(labels.mean(), len(used), draw.random())
+    return Task(CONTROL_TASK, seed, np.sort(train), np.sort(test), of_group[numbers], groups)
+
+
+def evenly(share: float, n: int, start: float) -> NDArray[np.int8]:
+    """Return n labels of which a share is 1, so evenly that any part that follows each other has it to one."""
+    return np.diff(np.floor(share * np.arange(n + 1) + start)).astype(np.int8)

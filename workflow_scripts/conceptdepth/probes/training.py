@@ -23,7 +23,7 @@ from conceptdepth.probes.estimators import (
     iterations,
 )
 from conceptdepth.probes.scores import decide, score
-from conceptdepth.probes.tasks import CONCEPT, Task
+from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def train_probe(
         pipeline.fit(features[task.train], task.labels[task.train])
     decision = decide(pipeline, features[task.test])
     labels = task.labels[task.test]
-    bits = description_length(features[task.train], task, kind, settings) if settings.description_length else np.nan
+    # Of the control task a training part has one statement of each group: nothing of it tells the next.
+    described = settings.description_length and task.target != CONTROL_TASK
+    bits = description_length(features[task.train], task, kind, settings) if described else np.nan
     scores = {
         "n_train": len(task.train),
         "n_test": len(task.test),

@@ -1,0 +1,100 @@
+"""How sure a quantity is of the whole experiment, with other statements drawn, split and trained on.
+
+The bootstrap of `conceptdepth.depth.resampling` asks other statements of given probes. An experiment that is made again
+also trains other probes, and this adds to its variance. Nadeau and Bengio (2003, *Machine Learning* 52, 239-281) put it
+at the variance of testing times n_test / n_train; theirs is estimated between splits, of which there are too few here,
+so the bootstrap's takes its place. Averaging over splits of the same statements takes less away than the bootstrap
+says, too, as what one split tests the others train on: the mean over splits is taken to be no surer than one of them.
+The larger of both corrections counts. docs/statistics.md says how often such intervals hold the truth.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from conceptdepth.probes.predictions import Curve
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What splits and groups of an experiment say of how sure it is."""
+
+    scale: float
+    """What standard errors of the bootstrap are multiplied by; NaN if all that was tested is one group."""
+    df: float
+    """Degrees of freedom of a standard error."""
+
+    @property
+    def n_groups(self) -> float:
+        """Number of groups of one size that would say as much as those that were tested."""
+        return self.df + 1
+
+
+def design_of(curve: Curve) -> Design:
+    """Return the design of a curve's experiment.
+
+    Groups count by the statements that were tested of each, in all splits (the effective number of Kish 1965, *Survey
+    Sampling*): few large groups make an experiment less sure than many small ones.
+    """
+    n_splits, n = len(curve.splits), len(curve.labels)
+    tested = np.sum([np.bincount(curve.group_numbers[split.test], minlength=n) for split in curve.splits], axis=0)
+    n_groups = tested.sum() ** 2 / (tested**2).sum()
+    if n_groups <= 1:
+        return Design(np.nan, np.nan)
+    share = tested.sum() / n_splits / n
+    training = 1 / (1 - share) if share < 1 else 1.0
+    one_split = n_splits / (1 + (n_splits - 1) * share)
+    return Design(float(np.sqrt(max(training, one_split) * n_groups / (n_groups - 1))), float(n_groups - 1))
+
+
+def standard_error(draws: Values, design: Design) -> Values:
+    """Return the standard error of what was drawn along the first axis, of draws that are not NaN; NaN without two."""
+    counted = (~np.isnan(draws)).sum(axis=0) > 1
+    spread = (
+        np.nanstd(np.where(counted, draws, 0), axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan)
+    )
+    return np.where(counted, spread * design.scale, np.nan)[()]
+
+
+def t_interval(
+    value: ArrayLike, error: ArrayLike, df: ArrayLike, level: float, *, within: tuple[float, float]
+) -> tuple[Values, Values]:
+    """Return the interval of Student's t about a value, cut off at the bounds that it cannot exceed."""
+    reach = np.asarray(error) * stats.t.ppf((1 + level) / 2, df)
+    return np.clip(value - reach, *within), np.clip(value + reach, *within)
+
+
+def share_interval(share: ArrayLike, error: ArrayLike, design: Design, level: float) -> tuple[Values, Values]:
+    """Return the interval of a share of statements, such as an accuracy.
+
+    That of Clopper and Pearson for as many independent statements as would have this standard error, fewer by its
+    degrees of freedom (Korn and Graubard 1998, *Survey Methodology* 24, 193-201): it stays within 0 and 1, and is wide
+    where all that were tested are right, which says as much as one statement of each group.
+    """
+    value, spread = np.asarray(share, dtype=float), np.asarray(error, dtype=float)
+    tail = (1 - level) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = np.where(spread > 0, value * (1 - value) / spread**2, np.where(spread == 0, design.n_groups, np.nan))
+        n = n * (stats.norm.ppf(tail) / stats.t.ppf(tail, design.df)) ** 2
+        low = np.where(value <= 0, 0.0, stats.beta.ppf(tail, value * n, (1 - value) * n + 1))
+        high = np.where(value >= 1, 1.0, stats.beta.ppf(1 - tail, value * n + 1, (1 - value) * n))
+    known = ~np.isnan(n)
+    return np.where(known, low, np.nan)[()], np.where(known, high, np.nan)[()]
+
+
+def p_of_none(difference: float, error: float, df: float) -> float:
+    """Return the two-sided p value of "no difference" by Student's t; NaN without variance, which says nothing."""
+    return float(2 * stats.t.sf(abs(difference) / error, df)) if error > 0 else np.nan
+
+
+def adjusted(p_values: ArrayLike, correction: str) -> Values:
+    """Return p values adjusted for their number, by SciPy's ``bh`` or ``by``; NaN stay NaN and do not count."""
+    given = np.asarray(p_values, dtype=float)
+    found, known = np.full(given.shape, np.nan), ~np.isnan(given)
+    if known.any():
+        found[known] = stats.false_discovery_control(given[known], method=correction)
+    return found
