@@ -33,7 +33,7 @@ def run(finished, tmp_path):
 
 
 def test_sample_sizes_are_said_for_every_cell_and_depth(run):
-    result = run.conceptdepth("items", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "peak_depth")
+    result = run.conceptdepth("items", "--json", "--resolution", "0.4", "--draws", "50", "--quantity", "mean_accuracy")
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)
     depths = pd.read_csv(run.folder / "results/tables/concept_depth.csv").set_index(list(CURVE))

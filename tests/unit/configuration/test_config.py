@@ -122,7 +122,7 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["prompts", "instruction"], "released", r"prompts.instruction: 'released' does not exist.*allowed are declared, released_code"),
         (
             ["claims", "mine"],
-            {"statement": "?", "quantity": "peak_depth", "compare": "domain", "expected": "higher", "of": "factual"},
+            {"statement": "?", "quantities": ["peak_depth"], "compare": "domain", "expected": "higher", "of": "factual"},
             r"claims.mine: 'than' is missing",
         ),
         (["drift", "outlier"], 0, r"drift.outlier: 0 is less than or equal to the minimum of 0"),

@@ -99,6 +99,23 @@ def test_words_below_chance():
     assert finding.verdict == "warning"
 
 
+def test_partners_on_both_sides_of_the_cap_do_not_tell_first_rows():
+    """Each pair shares the words of its city and is cut by the cap: folds that part it would tell one by the other."""
+    draw = np.random.default_rng(0)
+    found_apart = []
+    for _ in range(3):
+        every = []
+        for pair in range(150):
+            city = " ".join(draw.choice(WORDS, 3)) + f" city{pair}"
+            every += [{"id": f"{pair}-{label}", "text": city, "label": label, "group": str(pair)} for label in (0, 1)]
+        kept = [row for row in every if int(row["group"]) % 3 == 0 or (int(row["group"]) % 3 == 1 and row["label"])]
+        kept += [row for row in every if int(row["group"]) % 3 == 2 and not row["label"]]
+        ids = {row["id"] for row in kept}
+        rest = [row for row in every if row["id"] not in ids]
+        found_apart.append(found(kept, rest)["first_rows"].value)
+    assert abs(np.mean(found_apart) - 0.5) < 0.1
+
+
 def test_first_rows_that_are_unlike_the_rest():
     other = statements(seed=1, text=lambda words, label: words + " later")
     assert warnings(statements(), other) == ["first_rows"]

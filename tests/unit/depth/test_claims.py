@@ -1,100 +1,103 @@
-"""Claims are decided by t tests over datasets, on made-up cells, on hand-made extremes and on the published numbers."""
+"""Claims are decided by effects over datasets and models, on hand-made extremes and on the published numbers."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from check_claims import check_claims, of_paper, of_run
-from conceptdepth.depth.claims import Claim, Effect, as_claims, effect_of, paired, sentences, verdict
-from scipy import stats
+from check_claims import check_claims, effect_on, of_paper, of_run
+from conceptdepth.depth.claims import Claim, as_claims, p_of, sentences, verdict
+from conceptdepth.depth.effects import Effect
 
 ROOT = Path(__file__).parents[3]
-CLAIMS = as_claims(yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"])
-NOISE = Claim("Noise delays.", "peak_depth", "perturbation", "higher", of="noise", than="clean")
-DOMAINS = {"a": "factual", "b": "factual", "c": "factual", "d": "inferential", "e": "inferential", "f": "inferential"}
+CLAIMS = list(as_claims(yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"]))
+NOISE = Claim("Noise delays.", "gain_centre", "perturbation", "higher", of="noise", than="clean")
+EQUAL = replace(NOISE, expected="equal", margin=0.05)
 
 
-def cells(depth):
-    """Return two models of two sizes on six datasets; ``depth`` gives the quantity from a row."""
+def cells(shift=0.1, spread=0.02, models=3, datasets=6, seed=0):
+    """Return cells of models and datasets, clean and with noise, which moves the centre of gain by ``shift``."""
+    draw = np.random.default_rng(seed)
     rows = [
-        {"model": f"m{size}", "family": "m", "parameters": size, "quantization": q, "dataset": d, "domain": domain, "perturbation": p}
-        for size in (1, 7) for q in ("fp32", "int8") for d, domain in DOMAINS.items() for p in ("clean", "noise")
+        {"model": f"m{m}", "family": "m", "parameters": 2.0**m, "quantization": "fp32", "dataset": f"d{d}",
+         "domain": "factual" if d % 2 else "inferential", "perturbation": p, "above_baselines": True, "site": "s", "probe": "l",
+         "gain_centre": 0.5 + shift * (p == "noise") + draw.normal(0, spread), "peak_accuracy": 0.8}
+        for m in range(models) for d in range(datasets) for p in ("clean", "noise")
     ]  # fmt: skip
-    draw = np.random.default_rng(0)
-    return pd.DataFrame([row | {"peak_depth": depth(row) + draw.normal(0, 0.02)} for row in rows])
+    return pd.DataFrame(rows)
 
 
-def test_the_effect_of_noise_is_a_t_test_of_differences_averaged_by_dataset():
-    table = cells(lambda row: 0.1 * (row["perturbation"] == "noise"))
-    found = effect_of(table, NOISE, level=0.9)
-    pivot = table.pivot_table(index=["model", "quantization", "dataset"], columns="perturbation", values="peak_depth")
-    of_datasets = (pivot["noise"] - pivot["clean"]).groupby("dataset").mean()
-    reference = stats.ttest_1samp(of_datasets, 0)
-    assert (found.n_datasets, found.effect, found.p) == (
-        6,
-        pytest.approx(of_datasets.mean()),
-        pytest.approx(reference.pvalue),
-    )
-    assert (found.low, found.high) == pytest.approx(tuple(reference.confidence_interval(0.9)))
-    assert verdict(NOISE, found, found.p, level=0.95) == "supported"
-    assert verdict(replace(NOISE, expected="lower"), found, found.p, level=0.95) == "contradicted"
+def decided(claim, table, level=0.95):
+    effect = effect_on(table, claim, None)
+    return verdict(claim, effect, p_of(claim, effect), level=level)
 
 
-def test_models_of_one_dataset_are_one_witness():
-    """Ten times the models make no smaller p value."""
-    table = cells(lambda row: 0.02 * (row["perturbation"] == "noise") * ("abcdef".index(row["dataset"]) - 1))
-    many = pd.concat([table.assign(model=table["model"] + str(n)) for n in range(10)])
-    assert effect_of(many, NOISE, level=0.95).p == pytest.approx(effect_of(table, NOISE, level=0.95).p)
+def test_a_direction_is_decided_by_the_sign_of_what_is_there():
+    assert decided(NOISE, cells()) == "supported"
+    assert decided(NOISE, cells(-0.1)) == "contradicted"
+    assert decided(NOISE, cells(0.0)) == "undecided"
+    assert decided(replace(NOISE, expected="lower"), cells()) == "contradicted"
 
 
-def test_domains_are_compared_between_datasets():
-    table = cells(lambda row: 0.2 * (row["domain"] == "inferential"))
-    claim = Claim("Deeper.", "peak_depth", "domain", "higher", of="inferential", than="factual")
-    found = effect_of(table, claim, level=0.95)
-    means = table.groupby("dataset")["peak_depth"].mean()
-    reference = stats.ttest_ind(means[list("def")], means[list("abc")], equal_var=False)
-    assert (found.n_datasets, found.effect, found.p) == (
-        6,
-        pytest.approx(0.2, abs=0.03),
-        pytest.approx(reference.pvalue),
-    )
+def test_cells_that_agree_to_the_last_digit_decide_nothing():
+    """Depths at the ceiling: a t test would say p = 0."""
+    tied = cells(shift=0.1, spread=0.0)
+    assert decided(NOISE, tied) == "undecided"
+    ((text),) = list(sentences(check_claims("run", tied, [("a", NOISE)], level=0.95, correction="bh"), 0.95))[1:]
+    assert "UNDECIDED" in text
+    assert "nothing varies, which says nothing, 6 datasets, 3 models" in text
 
 
-def test_sizes_are_compared_with_the_next_smaller_of_the_family():
-    table = cells(lambda row: 0.05 * row["parameters"])
-    more = table[table["parameters"] == 1].assign(model="m3", parameters=3, peak_depth=lambda t: t["peak_depth"] + 0.1)
-    other = table.assign(family="n", model="n" + table["model"])
-    claim = Claim("Earlier.", "peak_depth", "size", "lower")
-    pairs = paired(pd.concat([table, more, other]), claim)
-    assert len(pairs) == 24 * 2 + 24  # Of three sizes two pairs, of two one.
-    found = effect_of(table, claim, level=0.95)
-    assert found.effect == pytest.approx(0.3, abs=0.02)
-    assert verdict(claim, found, found.p, level=0.95) == "contradicted"
+def test_only_cells_above_their_baselines_have_a_depth_to_compare():
+    table = cells()
+    below = table["dataset"].isin(["d0", "d1"])
+    table.loc[below, "gain_centre"] = np.random.default_rng(1).random(below.sum())
+    assert effect_on(table.assign(above_baselines=~below), NOISE, None).n_datasets == 4
+    assert decided(NOISE, table.assign(above_baselines=~below)) == "undecided", "four are too few"
+    untested = effect_on(table.assign(above_baselines=np.nan), NOISE, None)
+    assert (untested.n_datasets, untested.n_models) == (0, 0)
+    accuracy = replace(NOISE, quantity="peak_accuracy")
+    assert effect_on(table.assign(above_baselines=False), accuracy, None).n_datasets == 6
+
+
+def test_a_cells_own_uncertainty_is_a_floor(tmp_path):
+    """Six datasets whose differences happen to agree, each of which is unsure by 0.2."""
+    table, draw = cells(spread=0.002), np.random.default_rng(0)
+    with h5py.File(tmp_path / "draws.h5", "w") as file:
+        for row in table.to_dict("records"):
+            names = [row[key] for key in ("model", "quantization", "dataset", "perturbation", "site", "probe")]
+            group = file.create_group("/".join(names))
+            group.attrs.update({"scale": 2.0, "df": 30.0})
+            group.create_dataset("gain_centre", data=draw.normal(0.7, 0.1, 400)).attrs["value"] = row["gain_centre"]
+        sure, unsure = effect_on(table, NOISE, None), effect_on(table, NOISE, file)
+    assert unsure.effect == pytest.approx(sure.effect)
+    # A difference of two has the variance of both; its mean is over three models and six datasets.
+    assert unsure.error == pytest.approx(2 * 0.1 * np.sqrt(2 / 18), rel=0.1)
+    assert unsure.error > 5 * sure.error
 
 
 @pytest.mark.parametrize("compare", ["perturbation", "quantization", "domain", "size"])
 def test_a_claim_without_cells_is_undecided(compare):
-    claim = Claim("?", "peak_depth", compare, "higher", of="x", than="y")
-    table = cells(lambda row: 0.5)
-    for given in (table[table["dataset"] == "a"], table[table["model"] == "m1"].query("perturbation == 'clean'")):
-        found = effect_of(given.query("quantization == 'fp32'"), claim, level=0.95)
-        assert np.isnan(found.p)
-        assert verdict(claim, found, found.p, level=0.95) == "undecided"
+    claim = Claim("?", "gain_centre", compare, "higher", of="x", than="y")
+    for given in (cells(models=1), cells(datasets=1), cells().iloc[:0], cells(models=1, datasets=1)):
+        assert decided(claim, given) == "undecided"
 
 
-def test_equal_means_an_interval_within_the_margin():
-    claim = replace(NOISE, expected="equal", margin=0.05)
-    for low, high, p, expected in (
-        (-0.02, 0.04, 0.3, "supported"),
-        (0.01, 0.04, 0.001, "supported"),
-        (-0.02, 0.08, 0.3, "undecided"),
-        (0.02, 0.12, 0.001, "contradicted"),
-        (np.nan, np.nan, np.nan, "undecided"),
+def test_equal_means_that_a_difference_of_the_margin_is_excluded():
+    for effect, error, expected in (
+        (0.01, 0.01, "supported"),
+        (0.03, 0.04, "undecided"),
+        (0.05, 0.01, "undecided"),
+        (0.10, 0.01, "contradicted"),
+        (-0.10, 0.01, "contradicted"),
+        (0.10, 0.04, "undecided"),
+        (np.nan, np.nan, "undecided"),
     ):
-        assert verdict(claim, Effect(9, (low + high) / 2, low, high, p), p, level=0.95) == expected
+        found = Effect(9, 9, effect, error, 8.0)
+        assert verdict(EQUAL, found, p_of(EQUAL, found), level=0.95) == expected, (effect, error)
 
 
 @pytest.fixture(scope="module")
@@ -106,38 +109,54 @@ def published():
 
 
 def test_the_published_numbers_decide_some_claims_and_not_others(published):
-    verdicts = published["verdict"].to_dict()
-    assert verdicts["peak_rises_with_size"] == "supported"
+    assert published.loc["peak_rises_with_size", "verdict"] == "supported"
     unpublished = ["noise_delays_convergence", "int8_delays_convergence", "bf16_does_not_delay_convergence"]
     assert published.loc[unpublished, "n_datasets"].tolist() == [0, 0, 0]
     assert set(published.loc[unpublished, "verdict"]) == {"undecided"}
+    domains = ["inferential_is_deeper_than_factual", "inferential_is_known_worse_than_factual"]
+    assert published.loc[domains, "n_datasets"].tolist() == [2, 2]
+    assert set(published.loc[domains, "verdict"]) == {"undecided"}
 
 
-def test_the_published_effect_of_size_is_that_of_the_numbers_by_hand(published):
-    points = pd.read_csv(ROOT / "resources/published/site_peak_converge.csv").pivot(
-        index="dataset", columns="model", values="converge_pct"
+def test_only_quantities_that_were_published_are_held_against_the_published(published):
+    assert set(published["quantity"]) == {"converging_point", "peak_accuracy"}
+
+
+def test_the_published_effect_of_size_is_that_of_a_regression_by_hand(published):
+    """On converging points counted from 0, with an intercept for each family and each dataset."""
+    points, models = (
+        pd.read_csv(ROOT / f"resources/published/{name}.csv") for name in ("site_peak_converge", "models")
     )
-    steps = [("Gemma-2B", "Gemma-7B"), ("LLaMA-7B", "LLaMA-13B"), ("Qwen-0.5B", "Qwen-1.8B"), ("Qwen-1.8B", "Qwen-4B"), ("Qwen-4B", "Qwen-7B"), ("Qwen-7B", "Qwen-14B")]  # fmt: skip
-    by_hand = np.mean([points[large] - points[small] for small, large in steps]) / 100
+    table = points.merge(models, on="model")
+    depth = (table["converge_pct"] / 100 * table["n_layers"] - 2) / table["n_layers"]
+    size = np.log2(table["billion_parameters"])
+    intercepts = pd.get_dummies(table["family"] + table["dataset"]).to_numpy(dtype=float)
+    by_hand = np.linalg.lstsq(np.column_stack([size, intercepts]), depth, rcond=None)[0][0]
     assert published.loc["larger_models_converge_earlier", "effect"] == pytest.approx(by_hand)
 
 
 def test_a_run_has_sizes_and_domains_from_the_registries_and_one_probe():
-    depths = cells(lambda row: 0.5).drop(columns=["family", "parameters", "domain"]).assign(site="mlp_input", probe="l")
-    kinds = {"models": {"m1": ["m", 1], "m7": ["m", 7]}, "domains": DOMAINS}
-    table = of_run(pd.concat([depths, depths.assign(probe="other")]), kinds)
-    assert len(table) == len(depths)
-    assert set(zip(table["model"], table["family"], table["parameters"])) == {("m1", "m", 1), ("m7", "m", 7)}
-    assert set(table["domain"]) == {"factual", "inferential"}
+    depths = cells().drop(columns=["family", "parameters", "domain"])
+    domains = {f"d{d}": "factual" if d % 2 else "inferential" for d in range(6)}
+    kinds = {"models": {f"m{m}": ["m", 2.0**m] for m in range(3)}, "domains": domains}
+    table = of_run(pd.concat([depths, depths.assign(probe="other"), depths.assign(quantization="random")]), kinds)
+    pd.testing.assert_frame_equal(table[cells().columns], cells())
 
 
-def test_each_row_is_a_sentence(published):
+def test_p_values_are_adjusted_among_the_claims_about_one_quantity():
+    claims = [("a", NOISE), ("b", replace(NOISE, expected="lower")), ("c", replace(NOISE, quantity="peak_accuracy"))]
+    table = cells(0.02).assign(peak_accuracy=lambda t: t["gain_centre"])
+    checked = check_claims("run", table, claims, level=0.95, correction="by").set_index("claim")
+    assert checked.loc["a", "p_adjusted"] == pytest.approx(min(1, 1.5 * checked.loc["a", "p"]))
+    assert checked.loc["c", "p_adjusted"] == checked.loc["c", "p"]
+
+
+def test_each_claim_is_a_sentence_with_a_line_for_each_quantity(published):
     said = list(sentences(published.reset_index(), 0.95))
-    assert len(said) == len(CLAIMS)
-    assert any(
-        "Larger models of a family know a concept better. SUPPORTED (peak_accuracy +0.0" in text for text in said
-    )
-    assert any(
-        "16-bit weights do not make models know a concept in deeper layers. UNDECIDED (no such cells)" in text
-        for text in said
-    )
+    assert len(said) == 2 * len(published)
+    place = said.index("published: Larger models of a family know a concept better.")
+    assert said[place + 1].startswith("  SUPPORTED     peak_accuracy: +0.0")
+    place = said.index("published: 16-bit weights do not make models know a concept in deeper layers.")
+    assert said[place + 1] == "  UNDECIDED     converging_point: no such cells above their baselines"
+    place = said.index("published: Inferential concepts are known in deeper layers than factual ones.")
+    assert said[place + 1].endswith("too few: 2 datasets a side, 9 models, where 4 and 3 are needed")

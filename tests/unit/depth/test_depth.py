@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.depth.definitions import (
+    converging_point,
     converging_point_literal,
     converging_point_published,
     describe_curve,
@@ -48,6 +49,37 @@ def test_published_converging_point_is_the_first_layer_of_the_final_plateau():
     # Never earlier than the third layer, never later than the last.
     assert converging_point_published([0.8, 0.8, 0.8, 0.8]) == 3 / 4
     assert converging_point_published([0.5, 0.6, 0.7, 0.8]) == 4 / 4
+
+
+def test_converging_point_is_the_same_plateau_counted_from_0():
+    assert converging_point([0.5, 0.5, 0.8, 0.81, 0.8, 0.8]) == 2 / 6
+    assert converging_point([0.8, 0.8, 0.8, 0.8]) == 0
+    assert converging_point([0.5, 0.6, 0.7, 0.8]) == 3 / 4
+    curves = np.random.default_rng(0).choice([0.5, 0.51, 0.6], size=(200, 9))
+    published, counted = converging_point_published(curves), converging_point(curves)
+    inside = (counted > 1 / 9) & (counted < 8 / 9)
+    np.testing.assert_allclose((published - counted)[inside], 2 / 9)
+
+
+@pytest.mark.parametrize("curve", [[0.7], [[0.7], [np.nan]]], ids=["one", "two"])
+def test_a_curve_of_one_layer_has_a_peak_and_no_rise(curve):
+    found = describe_curve(curve, jump_ratio=1.1, plateau_band=0.03, peak_share=0.95, standard_error=[0.1])
+    first = {name: np.ravel(values)[0] for name, values in found.items()}
+    assert np.isnan([first["jump_point"], first["converging_point_literal"], first["gain_centre"]]).all()
+    assert (first["peak_accuracy"], first["peak_depth"], first["one_se_depth"]) == (0.7, 0, 0)
+    assert np.isnan([np.ravel(values)[1:] for values in found.values()]).all()
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [jump_point, converging_point, converging_point_literal, converging_point_published, near_peak_depth, gain_centre],
+)
+def test_of_a_curve_with_a_layer_that_is_not_known_no_definition_says_anything(definition):
+    unknown, known = [0.5, 0.5, np.nan, 0.9, 0.9], [0.5, 0.5, 0.7, 0.9, 0.9]
+    assert np.isnan(definition(unknown))
+    np.testing.assert_array_equal(definition([unknown, known]), [np.nan, definition(known)])
+    assert np.isnan(peak(unknown)).all()
+    assert np.isnan(one_se_depth(unknown, np.zeros(5)))
 
 
 def test_peak_is_the_first_maximum():

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conceptdepth.depth.estimates import IntervalSettings, band_noise, estimate, first_below, resamples, with_intervals
+from conceptdepth.depth.estimates import BOUNDS, SHARES, band_noise, estimate, first_below, with_intervals
+from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.probes.predictions import Curve, Split
 from scipy.stats import norm
 
@@ -29,25 +30,28 @@ def estimates(chances, settings=SETTINGS, seed=0):
 
 
 def test_a_sharp_rise_is_found_and_has_a_narrow_interval():
-    row = with_intervals(estimates([0.84] * 5 + [0.999] * 5), 0.5)
-    assert row["jump_point"] == row["jump_point_low"] == row["jump_point_high"] == 0.5
-    assert row["jump_point_defined"] > 0.99
+    row = with_intervals(estimates([0.6] * 5 + [0.95] * 5), 0.9)
+    assert row["jump_point"] == row["first_above_baseline"] == 0.5
+    assert row["gain_centre_low"] < 0.5 < row["gain_centre_high"] < row["gain_centre_low"] + 0.1
     assert row["mean_accuracy_low"] < row["mean_accuracy"] < row["mean_accuracy_high"]
     assert row["p_above_chance"] == 1 / 201
-    assert (row["n_test"], row["n_layers"], row["n_seeds"]) == (N, 10, 1)
+    assert (row["n_test"], row["n_layers"], row["n_seeds"], row["n_groups"]) == (N, 10, 1, pytest.approx(N))
+
+
+def test_only_what_can_be_trusted_has_an_interval():
+    row = with_intervals(estimates([0.6] * 5 + [0.95] * 5), 0.9)
+    assert {name.removesuffix("_low") for name in row if name.endswith("_low")} == {*SHARES, *BOUNDS}
+    assert not [name for name in row if name.endswith("_defined")]
 
 
 def test_where_nothing_is_known_no_layer_is_above_chance():
     found = estimates([0.5] * 10, seed=1)
     assert found.facts["p_above_chance"] > 0.1
     assert np.isnan(found.facts["first_above_chance"])
+    row = with_intervals(found, 0.9)
+    assert np.isfinite([row["gain_centre"], row["mean_accuracy_low"]]).all()
+    assert np.isnan([row["gain_centre_low"], row["gain_centre_high"]]).all(), "the centre of noise"
     assert estimates([0.5] * 5 + [0.9] * 5, seed=1).facts["first_above_chance"] == 0.5
-
-
-def test_noise_makes_jumps_of_the_paper_where_nothing_is_known():
-    """At chance with 400 test statements a step of a tenth is not rare; the interval says so."""
-    row = with_intervals(estimates([0.5] * 5 + [0.9] * 5), 0.9)
-    assert row["jump_point_low"] < 0.5 == row["jump_point_high"]
 
 
 def test_without_draws_and_permutations_only_what_needs_none_is_there():
@@ -57,7 +61,7 @@ def test_without_draws_and_permutations_only_what_needs_none_is_there():
     kept = {name for name, value in row.items() if not (isinstance(value, float) and np.isnan(value))}
     assert {name: row[name] for name in kept} == {name: with_all[name] for name in kept}
     assert {"jump_point", "converging_point_published", "held_out_peak_accuracy", "mean_accuracy"} <= kept
-    assert not {"one_se_depth", "p_above_chance", "band_noise", "jump_point_low", "jump_point_defined"} & kept
+    assert not {"one_se_depth", "p_above_chance", "band_noise", "gain_centre_low", "mean_accuracy_low"} & kept
 
 
 def test_a_peak_among_equal_layers_is_lower_on_other_statements():

@@ -1,14 +1,17 @@
 """Draws and permutations respect groups; errors and p values are those of closed forms, SciPy and simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conceptdepth.depth.resampling import (
+    IntervalSettings,
     accuracy,
     group_weights,
     halves,
-    interval,
     p_above_chance,
     permuted_labels,
+    resamples,
 )
 from conceptdepth.probes.predictions import Curve, Split
 from scipy import stats
@@ -90,21 +93,6 @@ def test_the_standard_error_is_the_binomial_one_and_twice_the_same_statement_is_
         np.testing.assert_allclose(spread, np.sqrt(p * (1 - p) / n), rtol=0.05)
 
 
-def test_intervals_are_scipys_percentile_bootstrap(draw):
-    correct = draw.random((1, N)) < 0.8
-    given = curve(correct, np.zeros(N, dtype=np.int8), ALONE)
-    low, high = interval(accuracy(given, group_weights(ALONE, draws=8000, seed=0)), 0.9)
-    reference = stats.bootstrap((correct[0],), np.mean, confidence_level=0.9, method="percentile", rng=1)
-    np.testing.assert_allclose((low[0], high[0]), reference.confidence_interval, atol=0.006)
-
-
-def test_an_interval_is_of_the_draws_that_have_a_value():
-    draws = np.array([[0.0, np.nan], [1.0, np.nan], [np.nan, np.nan], [2.0, np.nan]])
-    low, high = interval(draws, 0.5)
-    assert (low[0], high[0]) == (0.5, 1.5)
-    assert np.isnan([low[1], high[1]]).all()
-
-
 def test_permutations_keep_how_labels_depend_on_each_other_in_groups():
     opposite = np.tile([0, 1], N // 2).astype(np.int8)
     equal = np.repeat([0, 1], N // 2).astype(np.int8)
@@ -137,7 +125,7 @@ def test_the_p_value_of_one_layer_is_scipys(draw):
     for share in (0.52, 0.56, 0.6):
         correct = draw.permutation(N)[np.newaxis] < share * N
         given = curve(correct, labels, ALONE)
-        (found,) = p_above_chance(given, permuted_labels(labels, ALONE, permutations=4999, seed=0))
+        (found,) = p_above_chance(given, [permuted_labels(labels, ALONE, permutations=4999, seed=0)])
         predicted = given.splits[0].predicted[0]
         reference = stats.permutation_test(
             (labels,), lambda x, predicted=predicted: np.mean(x == predicted), permutation_type="pairings", n_resamples=4999, alternative="greater", rng=0
@@ -156,13 +144,26 @@ def test_where_no_layer_knows_a_thing_five_of_a_hundred_runs_say_that_one_does(d
         if groups is PAIRS:
             scores[:, 1::2] = scores[:, ::2] + 0.1 * draw.normal(size=(8, N // 2))
         correct = (scores > 0) == labels
-        smallest.append(p_above_chance(curve(correct, labels, groups), permuted).min())
+        smallest.append(p_above_chance(curve(correct, labels, groups), [permuted]).min())
     assert np.mean(np.array(smallest) <= 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 300))
 
 
 def test_a_layer_that_knows_is_found_and_one_that_always_says_the_same_is_not(draw):
     labels = (draw.random(N) < 0.9).astype(np.int8)
     correct = np.stack([labels == 1, draw.random(N) < 0.97])
-    found = p_above_chance(curve(correct, labels, ALONE), permuted_labels(labels, ALONE, permutations=999, seed=0))
+    found = p_above_chance(curve(correct, labels, ALONE), [permuted_labels(labels, ALONE, permutations=999, seed=0)])
     assert found[0] > 0.4
     assert found[1] == 1 / 1000
+
+
+def test_of_several_splits_twice_the_median_counts_and_labels_move_within_each_test_part(draw):
+    labels = np.tile([0, 1], N // 2).astype(np.int8)
+    tests = [np.sort(draw.permutation(N)[:80]) for _ in range(3)]
+    given = curve(draw.random((4, N)) < 0.57, labels, ALONE, tests)
+    settings = IntervalSettings(level=0.95, draws=0, permutations=199, seed=0, correction="bh")
+    permuted = resamples(given, settings).permuted
+    for test, of_split in zip(tests, permuted):
+        assert of_split.shape == (199, 80)
+        assert set(of_split.sum(axis=1)) == {labels[test].sum()}
+    alone = [p_above_chance(replace(given, splits=(split,)), [of]) for split, of in zip(given.splits, permuted)]
+    np.testing.assert_allclose(p_above_chance(given, permuted), np.minimum(1, 2 * np.sort(alone, axis=0)[1]))

@@ -7,7 +7,7 @@ from conceptdepth.figures.curves import draw_curves
 from conceptdepth.figures.style import save_figure
 from conceptdepth.ground.names import CELL
 from plot_answers import plot_answers
-from plot_depths import plot_depths
+from plot_depths import NOTHING, plot_depths
 from plot_drift import plot_drift
 
 LABELS = {
@@ -105,14 +105,20 @@ def test_a_depth_that_does_not_exist_has_no_marker():
         "site": "mlp_input",
         "probe": "logistic_regression",
     }
-    interval = {"converging_point_published_low": 0.6, "converging_point_published_high": 0.9}
+    row |= {"gain_centre": 0.5, "first_above_baseline": 0.5, "converging_point": 0.75}
+    row |= {"gain_centre_low": 0.4, "gain_centre_high": 0.6}
     depths = pd.DataFrame([
-        row | {"dataset": "x", "jump_point": 0.25, "converging_point_published": 0.75, "peak_depth": 0.5} | interval,
-        row | {"dataset": "y", "jump_point": np.nan, "converging_point_published": 1.0, "peak_depth": 0.5} | interval,
+        row | {"dataset": "x", "jump_point": 0.25, "above_baselines": True},
+        row | {"dataset": "y", "jump_point": np.nan, "above_baselines": True},
     ])  # fmt: skip
-    figure = plot_depths(depths, LABELS | {"models": {"a": {"label": "Model A"}}})
-    jumps = next(line for line in figure.axes[0].lines if line.get_marker() == ">")
+    (axis,) = plot_depths(depths, LABELS | {"models": {"a": {"label": "Model A"}}}).axes
+    jumps = next(line for line in axis.lines if line.get_marker() == ">")
     np.testing.assert_array_equal(jumps.get_xdata(), [0.25, np.nan])
+    below = depths.assign(above_baselines=[True, False])
+    (axis,) = plot_depths(below, LABELS | {"models": {"a": {"label": "Model A"}}}).axes
+    centres = next(line for line in axis.lines if line.get_marker() == "o")
+    assert list(centres.get_xdata()) == [0.5], "a cell that is not above its baselines has no depth"
+    assert [text.get_text() for text in axis.texts] == [NOTHING]
 
 
 def test_equal_data_give_equal_files(scores, tmp_path):

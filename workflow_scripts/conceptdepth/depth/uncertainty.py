@@ -63,8 +63,11 @@ def standard_error(draws: Values, design: Design) -> Values:
 def t_interval(
     value: ArrayLike, error: ArrayLike, df: ArrayLike, level: float, *, within: tuple[float, float]
 ) -> tuple[Values, Values]:
-    """Return the interval of Student's t about a value, cut off at the bounds that it cannot exceed."""
-    reach = np.asarray(error) * stats.t.ppf((1 + level) / 2, df)
+    """Return the interval of Student's t about a value, cut off at the bounds that it cannot exceed.
+
+    NaN where nothing varies, which says nothing.
+    """
+    reach = np.where(np.asarray(error) > 0, error, np.nan) * stats.t.ppf((1 + level) / 2, df)
     return np.clip(value - reach, *within), np.clip(value + reach, *within)
 
 
