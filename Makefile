@@ -4,6 +4,7 @@
 # make costs    memory, disk, tokens and GPU hours      make lint     lint alone
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
 # make items    test statements that a depth takes      make clean    remove .venv and results
+# make audit-statistics   how often intervals and tests are wrong, on generated experiments (about half an hour)
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,7 +14,7 @@ SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
 LINTS = lint-types lint-python lint-rules lint-imports lint-workflow
 
-.PHONY: run plan why costs claims items prompts audit archive test test-long test-slurm bench lint $(LINTS) clean
+.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench lint $(LINTS) clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -59,6 +60,10 @@ test: .venv/installed-test lint
 # What is slow because it is large: `make test` has a short form of each.
 test-long: .venv/installed-test
 	$(PYTEST) -m long
+
+# The tables of docs/statistics.md; `make test` has a short form.
+audit-statistics: .venv/installed-test
+	@PYTHONPATH=workflow_scripts $(BIN)/python tests/audit_statistics.py $(ARGS)
 
 # With a real SLURM that tests start and stop; skipped where it is not installed.
 test-slurm: .venv/installed-test

@@ -87,7 +87,7 @@ def test_each_subcommand_has_help(typed, name):
 def test_shells_complete_subcommands_and_values(monkeypatch):
     for words, number, expected in (
         ("conceptdepth a", 1, ["audit", "archive"]),
-        ("conceptdepth items --quantity n", 3, ["mean_accuracy"]),
+        ("conceptdepth items --quantity m", 3, ["mean_accuracy"]),
     ):
         monkeypatch.setenv("_CONCEPTDEPTH_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", words)

@@ -14,7 +14,10 @@ import pandas as pd
 from conceptdepth.depth.effects import DOMAIN, FEWEST_DATASETS, FEWEST_MODELS, FEWEST_OF_A_DOMAIN, Effect
 
 EQUAL = "equal"
-"""What a claim can say beside ``higher`` and ``lower``: no difference beyond a margin."""
+"""What a claim says of a difference smaller than a margin."""
+
+EXPECTED = ("higher", "lower", EQUAL)
+"""What a claim can say of the first of two."""
 
 ACCURACIES = ("mean_accuracy", "peak_accuracy", "held_out_peak_accuracy", "held_out_peak_above_baseline")
 """Quantities that every cell has; the others are depths, which only cells above their baselines have."""
@@ -31,7 +34,7 @@ class Claim:
     compare: str
     """``domain``, ``size``, ``quantization`` or ``perturbation``."""
     expected: str
-    """``higher``, ``lower`` or `EQUAL`: what is said of the first."""
+    """One of `EXPECTED`."""
     of: str = "larger"
     """The value whose cells are said to be so."""
     than: str = "smaller"
