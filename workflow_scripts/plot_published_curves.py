@@ -33,7 +33,7 @@ def plot_published_curves(curves: pd.DataFrame, points: pd.DataFrame, datasets: 
             axis.set_ylabel("Test accuracy")
         axes[0, 0].set(xlim=(0, 1), xticks=TICKS, xticklabels=[f"{tick:g}" for tick in TICKS])
         handles = [Line2D([], [], color=colour, label=model) for colour, model in zip(COLOURS, models)]
-        handles.append(Line2D([], [], color="#444444", label="converging point", **POINT))
+        handles.append(Line2D([], [], color="#444444", label="published converging point", **POINT))
         add_published_legend(figure, handles)
     return figure
 

@@ -91,15 +91,13 @@ def costs(
 @app.command()
 def items(
     *,
-    resolution: Annotated[
-        float, typer.Option(parser=a_share, metavar="NUMBER", help="Widest interval, a share of the layers.")
-    ] = 0.1,
+    resolution: Annotated[float, typer.Option(parser=a_share, metavar="NUMBER", help="Widest interval.")] = 0.1,
     quantity: Annotated[
         list[Quantity] | None,
         typer.Option(
-            metavar="DEPTH",
+            metavar="NAME",
             show_default=one_of(DEFAULT_QUANTITIES),
-            help=f"A depth, of {one_of(Quantity)}; give the option again for another.",
+            help=f"A quantity: {one_of(Quantity)}; give the option again for another.",
         ),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Bootstrap draws of each size.")] = 500,
@@ -107,8 +105,8 @@ def items(
 ) -> int:
     """Say how many test statements a resolution of depth takes.
 
-    From the predictions of a finished run. For each cell: how wide the interval of a depth is now, and how many
-    statements must be tested for one that is at most as wide as the resolution. docs/depth.md says what is assumed.
+    From the predictions of a finished run. For each cell: how wide an interval is now, and how many statements must be
+    tested for one that is at most as wide as the resolution. docs/depth.md says what is assumed.
     """
     from conceptdepth.commands.items import run
 
