@@ -47,7 +47,7 @@ def test_sample_sizes_are_said_for_every_cell_and_depth(run):
         "format",
         "dataset",
         "perturbation",
-        "depth",
+        "quantity",
         "tested",
         "interval",
         "to",
