@@ -1,5 +1,6 @@
 """Find the depths of every cell, with intervals, and test which layers are above chance and above the baselines."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import h5py
@@ -80,6 +81,20 @@ def depth_table(estimates: Sequence[Estimate], settings: IntervalSettings) -> pd
     return table
 
 
+def warn_of_few(table: pd.DataFrame, settings: IntervalSettings) -> None:
+    """Say if draws or permutations are so few that one curve among so many could not be called, whatever it is."""
+    n, alone = len(table), 1e-9
+    times = adjusted([alone, *[1.0] * (n - 1)], settings.correction)[0] / alone  # What adjustment makes of one p value.
+    combined = 2 if table["n_seeds"].max() > 1 else 1
+    for name, given, smallest in (
+        ("permutations", settings.permutations, combined),
+        ("draws", settings.draws, 1),
+    ):
+        enough = math.ceil(smallest * times / (1 - settings.level))
+        if 0 < given < enough - 1:
+            log.warning("intervals.%s: one of %d curves alone could not be called; %d would be enough", name, n, enough)
+
+
 def layer_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
     """Return a row for each layer of each curve."""
     return pd.concat(
@@ -113,4 +128,5 @@ if __name__ == "__main__":
             file.attrs["record"] = PREFIX + record.id
             write_draws(file, estimates, above)
         above_chance = (depths["p_above_chance_adjusted"] <= 1 - settings.level).sum()
+        warn_of_few(depths, settings)
         log.info("%d curves: %d above chance, %d above their baselines", len(depths), above_chance, sum(above))

@@ -99,7 +99,7 @@ def test_draws_of_formats_and_perturbations_are_paired(rigorous):
         found = depths.loc[[second], "peak_accuracy"].item() - depths.loc[[first], "peak_accuracy"].item()
         assert row["difference"] == pytest.approx(found)
     with h5py.File(rigorous.folder / "results/depth/draws.h5") as file:
-        assert file["tiny/fp32/coins/clean/mlp_input/mass_mean/peak_accuracy"].shape == (2000,)
+        assert file["tiny/fp32/coins/clean/mlp_input/mass_mean/peak_accuracy"].shape == (5000,)
 
 
 def test_claims_are_held_against_the_run_and_the_published_numbers(rigorous):
@@ -132,7 +132,14 @@ def test_without_draws_the_tables_say_that_nothing_was_drawn(finished, tmp_path,
     depths = pd.read_csv(project.folder / "results/tables/concept_depth.csv")
     same = ["jump_point", "converging_point", "converging_point_published", "peak_accuracy", "gain_centre"]
     pd.testing.assert_frame_equal(depths[[*CURVE, *same]], before[[*CURVE, *same]])
-    unknown = ["gain_centre_low", "mean_accuracy_high", "one_se_depth", "p_above_chance", "band_noise", "above_baselines"]
+    unknown = [
+        "gain_centre_low",
+        "mean_accuracy_high",
+        "one_se_depth",
+        "p_above_chance",
+        "band_noise",
+        "above_baselines",
+    ]
     assert depths[unknown].isna().all(axis=None)
     differences = pd.read_csv(project.folder / "results/tables/depth_differences.csv")
     assert differences["difference"].notna().any()

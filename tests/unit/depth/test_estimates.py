@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+import estimate_depth
 import numpy as np
+import pandas as pd
 import pytest
 from conceptdepth.depth.estimates import BOUNDS, SHARES, band_noise, estimate, first_below, with_intervals
 from conceptdepth.depth.resampling import IntervalSettings, resamples
@@ -89,3 +91,21 @@ def test_the_band_breaks_anywhere_at_least_as_often_as_in_one_step():
 def test_the_first_layer_below_a_level():
     assert first_below(np.array([0.5, 0.04, 0.2, 0.01]), 0.05) == 1 / 4
     assert np.isnan(first_below(np.array([0.5, 0.4]), 0.05))
+
+
+@pytest.mark.parametrize(
+    ("correction", "enough"), [("bh", 2 * 40 / 0.1), ("by", 2 * 40 * (1 / np.arange(1, 41)).sum() / 0.1)]
+)
+def test_permutations_too_few_for_one_curve_among_many_are_said_to_be(correction, enough, caplog):
+    """Of 40 curves with several splits, whose smallest p value is 2 in one more than there are permutations."""
+    table = pd.DataFrame({"n_seeds": [3] * 40})
+    caplog.set_level("WARNING")
+    estimate_depth.warn_of_few(table, replace(SETTINGS, draws=10**6, permutations=200, correction=correction))
+    (said,) = caplog.messages
+    assert "intervals.permutations: one of 40 curves alone could not be called" in said
+    needed = int(said.split("; ")[1].split()[0])
+    assert needed == pytest.approx(enough, rel=0.02)
+    caplog.clear()
+    estimate_depth.warn_of_few(table, replace(SETTINGS, draws=10**6, permutations=needed, correction=correction))
+    estimate_depth.warn_of_few(table, replace(SETTINGS, draws=0, permutations=0))
+    assert not caplog.messages
