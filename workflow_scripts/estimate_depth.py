@@ -1,7 +1,8 @@
 """Find the depths of every cell, with intervals, and test which layers are above chance and above the baselines."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import h5py
 import numpy as np
@@ -20,20 +21,29 @@ from tqdm import tqdm
 
 def estimate_all(
     probes: Sequence[str], baselines: Sequence[str], *, depth: Mapping[str, float], settings: IntervalSettings
-) -> Iterator[Estimate]:
-    """Yield the estimates of every curve. Cells of a dataset share its draws, so that they are paired."""
-    of_dataset = {}
+) -> list[Estimate]:
+    """Return the estimates of every curve. Cells of a dataset share its draws, so that they are paired.
+
+    Datasets are taken one by one, so that the draws of one alone take memory.
+    """
     controls = Controls(probes, baselines)
-    for path in tqdm(probes, unit="cell", mininterval=5):
-        for curve in read_curves(path):
-            if curve.names["site"] == EMBEDDING:
-                continue
-            dataset = curve.names["dataset"]
-            if dataset not in of_dataset:
-                of_dataset[dataset] = resamples(curve, settings)
-            yield estimate(
-                curve, of_dataset[dataset], baselines=controls.of(curve), depth=dict(depth), settings=settings
-            )
+    found: dict[str, list[Estimate]] = {}
+    for _, paths in groupby(tqdm(sorted(probes, key=dataset_of), unit="cell", mininterval=5), key=dataset_of):
+        taken = None
+        for path in paths:
+            curves = [curve for curve in read_curves(path) if curve.names["site"] != EMBEDDING]
+            taken = taken or resamples(curves[0], settings)
+            found[path] = [
+                estimate(curve, taken, baselines=controls.of(curve), depth=dict(depth), settings=settings)
+                for curve in curves
+            ]
+    return [one for path in probes for one in found[path]]
+
+
+def dataset_of(probes: str) -> str:
+    """Return the dataset of a cell from its file of probes."""
+    with h5py.File(probes) as file:
+        return str(file.attrs["dataset"])
 
 
 class Controls:
@@ -106,13 +116,8 @@ def layer_table(estimates: Sequence[Estimate]) -> pd.DataFrame:
 if __name__ == "__main__":
     with job(snakemake) as record:
         settings = IntervalSettings(**snakemake.params.intervals)
-        estimates = list(
-            estimate_all(
-                snakemake.input.probes,
-                snakemake.input.baselines,
-                depth=snakemake.params.depth,
-                settings=settings,
-            )
+        estimates = estimate_all(
+            snakemake.input.probes, snakemake.input.baselines, depth=snakemake.params.depth, settings=settings
         )
         tables = {
             snakemake.output.depths: depth_table(estimates, settings),

@@ -154,5 +154,7 @@ def _p_of_split(labels: NDArray[np.int8], split: Split, permuted: NDArray[np.int
 
 def _under(split: Split, permuted: NDArray[np.int8]) -> Values:
     """Return accuracies with permuted labels, shape (permutations, n_layers)."""
-    signs, predicted = 2.0 * permuted - 1, 2.0 * split.predicted - 1
-    return (signs @ predicted.T / len(split.test) + 1) / 2
+    predicted = 2.0 * split.predicted - 1
+    # Signs of all permutations at once would take eight times their memory.
+    parts = np.array_split(permuted, max(1, len(permuted) // 1000))
+    return np.concatenate([((2.0 * part - 1) @ predicted.T / len(split.test) + 1) / 2 for part in parts])
