@@ -23,46 +23,46 @@ def relative_change(first: Vectors, second: Vectors) -> float:
     return float(np.mean(np.linalg.norm(second - first, axis=1) / np.linalg.norm(first, axis=1)))
 
 
-def linear_cka(first: Vectors, second: Vectors) -> float:
-    """Return the linear centred kernel alignment (Kornblith et al. 2019, arXiv 1905.00414), from 0 to 1.
+def linear_cka(first: Vectors, second: Vectors) -> tuple[float, float]:
+    """Return the linear centred kernel alignment, and the same without its bias.
 
-    One if both are the same up to rotation, scale and shift: a probe trained anew would not notice. From products of
-    statements or of features, whichever are fewer: both are the same number.
+    From 0 to 1 (Kornblith et al. 2019, arXiv 1905.00414): one if both are the same up to rotation, scale and shift, so
+    that a probe trained anew would not notice. Of few statements with many features it is high whatever they are. With
+    unbiased estimates of its terms it is not, and around 0 for unrelated vectors (the Hilbert-Schmidt independence
+    criterion of Song et al. 2012, *Journal of Machine Learning Research* 13, 1393-1434, equation 5; for CKA Nguyen,
+    Raghu and Kornblith 2021, arXiv 2010.15327); NaN of fewer than four statements.
     """
     x, y = first - first.mean(axis=0), second - second.mean(axis=0)
+    of_both, of_x, of_y = _alignments(x, y)
+    biased = of_both / np.sqrt(of_x * of_y)
+    if len(x) < 4:
+        return float(biased), np.nan
+    k, l = (np.einsum("ij,ij->i", vectors, vectors) for vectors in (x, y))  # noqa: E741 - the kernels' usual names
+    unbiased = _without_bias(of_both, k, l) / np.sqrt(_without_bias(of_x, k, k) * _without_bias(of_y, l, l))
+    return float(biased), float(unbiased)
+
+
+def _alignments(x: Vectors, y: Vectors) -> tuple[float, float, float]:
+    """Return the sums over pairs of statements of products of kernels: of both, of the first's and the second's alone.
+
+    From products of statements or of features, whichever are fewer: both are the same numbers.
+    """
     n, d = x.shape
     if n < d:
-        of_x, of_y = x @ x.T, y @ y.T
-        return float(np.sum(of_x * of_y) / (np.linalg.norm(of_x) * np.linalg.norm(of_y)))
-    return float(np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
+        k, l = x @ x.T, y @ y.T  # noqa: E741
+        return np.vdot(k, l), np.vdot(k, k), np.vdot(l, l)
+    of_both, of_x, of_y = (float(np.linalg.norm(one.T @ other) ** 2) for one, other in ((y, x), (x, x), (y, y)))
+    return of_both, of_x, of_y
 
 
-def debiased_cka(first: Vectors, second: Vectors) -> float:
-    """Return the linear CKA with unbiased estimates of its terms, at most 1 and around 0 for unrelated vectors.
+def _without_bias(alignment: float, k: Vectors, l: Vectors) -> float:  # noqa: E741
+    """Return the unbiased estimate of dependence, but for the factor n (n - 3), which cancels in a ratio.
 
-    Of few statements with many features `linear_cka` is high whatever they are; this is not (the estimator of the
-    Hilbert-Schmidt independence criterion of Song et al. 2012, *Journal of Machine Learning Research* 13, 1393-1434,
-    equation 5; for CKA Nguyen, Raghu and Kornblith 2021, arXiv 2010.15327). NaN of fewer than four statements.
+    ``k`` and ``l`` are the kernels of each statement with itself, which do not count. Of centred vectors the others of
+    a statement sum to minus that.
     """
-    if len(first) < 4:
-        return float("nan")
-    x, y = _without_diagonal(first), _without_diagonal(second)
-    return float(_hsic(x, y) / np.sqrt(_hsic(x, x) * _hsic(y, y)))
-
-
-def _without_diagonal(vectors: Vectors) -> Vectors:
-    """Return the products of statements, which are centred so that rounding stays small, with 0 for their own."""
-    centred = vectors - vectors.mean(axis=0)
-    products = centred @ centred.T
-    np.fill_diagonal(products, 0)
-    return products
-
-
-def _hsic(x: Vectors, y: Vectors) -> float:
-    """Return the unbiased estimate of dependence, but for the factor n (n - 3), which cancels in a ratio."""
-    n = len(x)
-    of_x, of_y = x.sum(axis=0), y.sum(axis=0)
-    return float(np.sum(x * y) + of_x.sum() * of_y.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * of_x @ of_y)
+    n = len(k)
+    return alignment + k.sum() * l.sum() / ((n - 1) * (n - 2)) - (1 + 2 / (n - 2)) * k @ l
 
 
 def outlier_share(vectors: Vectors, threshold: float) -> float:
@@ -76,11 +76,12 @@ def outlier_share(vectors: Vectors, threshold: float) -> float:
 def measures(first: Vectors, second: Vectors, *, outlier: float) -> dict[str, float]:
     """Return all measures of a layer by the columns of ``activation_drift.csv``, computed in float64."""
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    cka, cka_debiased = linear_cka(one, other)
     return {
         "cosine": cosine(one, other),
         "relative_change": relative_change(one, other),
-        "cka": linear_cka(one, other),
-        "cka_debiased": debiased_cka(one, other),
+        "cka": cka,
+        "cka_debiased": cka_debiased,
         "outliers_first": outlier_share(one, outlier),
         "outliers_second": outlier_share(other, outlier),
     }
