@@ -1,7 +1,7 @@
 """Check the claims of the configuration against the run, and against the numbers that the paper's authors published."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import h5py
@@ -15,6 +15,16 @@ from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
 from conceptdepth.ground.tables import at_first
 from conceptdepth.provenance.job import job, log
+
+COLUMNS = [
+    "source",
+    "claim",
+    *(field.name for field in fields(Claim)),
+    *(field.name for field in fields(Effect)),
+    "low",
+    "high",
+    "p",
+]
 
 
 def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -42,8 +52,7 @@ def of_paper(points: pd.DataFrame, models: pd.DataFrame, datasets: pd.DataFrame)
 
 def effect_on(table: pd.DataFrame, claim: Claim, draws: h5py.File | None) -> Effect:
     """Return the effect that a claim speaks of, from the cells that have its quantity."""
-    has_depth = table["above_baselines"] == True  # noqa: E712 - NaN where that was not tested
-    cells = table[table[claim.quantity].notna() & (has_depth | (not claim.is_of_depth))]
+    cells = table[table[claim.quantity].notna() & (table["above_baselines"].eq(True) | (not claim.is_of_depth))]
     values = cells[[claim.quantity]] if draws is None else moved(draws, cells, claim.quantity)
     return effect_of(cells, values, compare=claim.compare, of=claim.of, than=claim.than)
 
@@ -68,9 +77,13 @@ def check_claims(
         low, high = effect.interval(level)
         found = {**asdict(effect), "low": low, "high": high, "p": p_of(claim, effect)}
         rows.append({"source": source, "claim": name, **asdict(claim), **found})
-    checked = pd.DataFrame(rows)
-    p_adjusted = checked.groupby("quantity")["p"].transform(lambda values: adjusted(values, correction))
-    verdicts = [verdict(claim, effect, p, level=level) for (_, claim), effect, p in zip(claims, effects, p_adjusted)]
+    checked = pd.DataFrame(rows, columns=COLUMNS)
+    of_quantity = checked.groupby("quantity")["p"]
+    p_adjusted = of_quantity.transform(lambda values: adjusted(values, correction)).astype(float)
+    verdicts = [
+        verdict(claim, effect, p, level=level, n_claims=n)
+        for (_, claim), effect, p, n in zip(claims, effects, p_adjusted, of_quantity.transform("size"))
+    ]
     return checked.assign(p_adjusted=p_adjusted, verdict=verdicts)
 
 

@@ -128,7 +128,7 @@ if __name__ == "__main__":
                 # "NaN" in words: an empty field could be taken for a value that was forgotten.
                 table.to_csv(part, index=False, na_rep="NaN")
         depths = tables[snakemake.output.depths]
-        above = (depths["above_baselines"] == True).tolist()  # noqa: E712 - NaN where that was not tested
+        above = depths["above_baselines"].eq(True).tolist()  # NaN, where that was not tested, is not.
         with complete_file(snakemake.output.draws) as part, h5py.File(part, "w") as file:
             file.attrs["record"] = PREFIX + record.id
             write_draws(file, estimates, above)

@@ -8,18 +8,15 @@ import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import open_activations
-from conceptdepth.depth.drift import measures
+from conceptdepth.depth.drift import measures, transfer
 from conceptdepth.depth.pairs import pairs
-from conceptdepth.depth.resampling import accuracy, group_weights
-from conceptdepth.depth.uncertainty import design_of, standard_error, t_interval
+from conceptdepth.depth.resampling import group_weights
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL, PROBED
 from conceptdepth.probes.predictions import Curve, Split, read_curves, splits_of_curve
 from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
-
-Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Files:
@@ -45,7 +42,6 @@ def drift(
     with open_activations(first.activations) as one, open_activations(second.activations) as other:
         if not np.array_equal(one["id"][:], other["id"][:]):
             raise ValueError(f"{first.activations} and {second.activations} are of other statements")
-        warn_of_few(one)
         moved = {
             site: [
                 measures(vectors, became, outlier=outlier)
@@ -66,12 +62,13 @@ def drift(
                 yield {"site": site, "probe": probe, "layer": layer, **measured, **scores}
 
 
-def warn_of_few(activations: h5py.File) -> None:
+def warn_of_few(activations: str) -> None:
     """Say if there are so few statements that their vectors look alike whatever they are."""
-    for site, vectors in activations["activations"].items():
-        _, n, d = vectors.shape
-        if n < d:
-            log.warning("%s: %d statements with %d features: cka is too high, cka_debiased is not", site, n, d)
+    with open_activations(activations) as file:
+        for site, vectors in file["activations"].items():
+            _, n, d = vectors.shape
+            if n < d:
+                log.warning("%s: of %d statements with %d features cka is too high, cka_debiased is not", site, n, d)
 
 
 def _probed(curve: Curve) -> tuple[str, ...]:
@@ -97,33 +94,12 @@ def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | Non
     return replace(curve, splits=splits)
 
 
-def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values, level: float) -> dict[str, Values]:
-    """Return accuracies of each layer: of each cell's own probe, and of the first cell's on the second.
-
-    ``transfer_change`` is what the first's loses or gains on the second, with an interval of the whole experiment.
-    """
-    own = accuracy(first)
-    columns = {"accuracy_first": own, "accuracy_second": accuracy(second)}
-    if tested is None:
-        names = ("accuracy_transferred", "transfer_change", "transfer_change_low", "transfer_change_high")
-        return columns | dict.fromkeys(names, np.full(len(own), np.nan))
-    moved = accuracy(tested)
-    design = design_of(first)
-    error = standard_error(accuracy(tested, weights) - accuracy(first, weights), design)
-    low, high = t_interval(moved - own, error, design.df, level, within=(-1.0, 1.0))
-    return columns | {
-        "accuracy_transferred": moved,
-        "transfer_change": moved - own,
-        "transfer_change_low": low,
-        "transfer_change_high": high,
-    }
-
-
 def measure_drift(
     files: Sequence[Files], *, order: Mapping[str, Sequence[str]], outlier: float, intervals: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return a row for each layer of each pair of cells, named by the second of the pair."""
     chosen = {key: intervals[key] for key in ("draws", "seed", "level")}
+    warn_of_few(files[0].activations)
     rows = [
         {**second.names, "compared": column, "first": first.names[column], "second": second.names[column], **row}
         for column, first, second in tqdm(list(compared(files, order)), unit="pair", mininterval=5)

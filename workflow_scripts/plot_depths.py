@@ -74,7 +74,7 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
         )
         colour = COLOURS[number % len(COLOURS)]
         axis.hlines(places, 0, 1, color=colour, linewidth=0.5, alpha=0.4)
-        nothing = of_variant["above_baselines"] == False  # noqa: E712 - NaN where that was not tested
+        nothing = of_variant["above_baselines"].eq(False)  # NaN, where that was not tested, is not.
         for place in places[nothing]:
             axis.text(0.5, place, NOTHING, ha="center", va="center", fontsize=6, color=colour, backgroundcolor="white")
         shown, places = of_variant[~nothing], places[~nothing]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 QUANTITIES = {
-    "converge_pct": "Converging point, % of layers (first layer of the final plateau, counted from 1)",
+    "converge_pct": "Converging point, % of layers (the authors' count, two layers on)",
     "peak_acc_pct": "Peak test accuracy, %",
 }
 """Column of ``site_peak_converge.csv`` -> what it is."""

@@ -86,12 +86,12 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "controls.embedding_layer": (False, True),
         "controls.random_weights": (False, True),
         "data_audit.policy": ("off", "warn"),
-        "intervals.draws": (0, 2000),
-        "intervals.permutations": (0, 2000),
+        "intervals.draws": (0, 5000),
+        "intervals.permutations": (0, 10000),
         "intervals.correction": ("bh", "by"),
         "drift.measured": (False, True),
         "drift.rerun": (False, True),
-        "simulation.repetitions": (0, 100),
+        "simulation.repetitions": (0, 60),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 

@@ -116,6 +116,13 @@ def test_partners_on_both_sides_of_the_cap_do_not_tell_first_rows():
     assert abs(np.mean(found_apart) - 0.5) < 0.1
 
 
+def test_rows_of_one_group_beyond_the_cap_cannot_be_told_from_the_first():
+    rest = [row | {"group": "z"} for row in statements(60, seed=1)]
+    check = found(statements(), rest)["first_rows"]
+    assert np.isnan(check.value)
+    assert "too few groups" in check.finding
+
+
 def test_first_rows_that_are_unlike_the_rest():
     other = statements(seed=1, text=lambda words, label: words + " later")
     assert warnings(statements(), other) == ["first_rows"]

@@ -32,7 +32,7 @@ def cells(shift=0.1, spread=0.02, models=3, datasets=6, seed=0):
 
 def decided(claim, table, level=0.95):
     effect = effect_on(table, claim, None)
-    return verdict(claim, effect, p_of(claim, effect), level=level)
+    return verdict(claim, effect, p_of(claim, effect), level=level, n_claims=1)
 
 
 def test_a_direction_is_decided_by_the_sign_of_what_is_there():
@@ -97,7 +97,7 @@ def test_equal_means_that_a_difference_of_the_margin_is_excluded():
         (np.nan, np.nan, "undecided"),
     ):
         found = Effect(9, 9, effect, error, 8.0)
-        assert verdict(EQUAL, found, p_of(EQUAL, found), level=0.95) == expected, (effect, error)
+        assert verdict(EQUAL, found, p_of(EQUAL, found), level=0.95, n_claims=1) == expected, (effect, error)
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +151,25 @@ def test_p_values_are_adjusted_among_the_claims_about_one_quantity():
     assert checked.loc["c", "p_adjusted"] == checked.loc["c", "p"]
 
 
+def test_a_contradiction_of_equality_counts_the_claims():
+    found = Effect(9, 9, 0.1, 0.018, 8.0)
+    assert verdict(EQUAL, found, 1.0, level=0.95, n_claims=1) == "contradicted"
+    assert verdict(EQUAL, found, 1.0, level=0.95, n_claims=10) == "undecided"
+
+
+def test_a_source_without_any_of_the_quantities_has_no_rows():
+    checked = check_claims("run", cells(), [("a", replace(NOISE, quantity="jump_point"))], level=0.95, correction="bh")
+    assert len(checked) == 0
+    assert {"p_adjusted", "verdict", "quantity"} <= set(checked)
+    assert list(sentences(checked, 0.95)) == []
+
+
 def test_each_claim_is_a_sentence_with_a_line_for_each_quantity(published):
     said = list(sentences(published.reset_index(), 0.95))
     assert len(said) == 2 * len(published)
     place = said.index("published: Larger models of a family know a concept better.")
     assert said[place + 1].startswith("  SUPPORTED     peak_accuracy: +0.0")
     place = said.index("published: 16-bit weights do not make models know a concept in deeper layers.")
-    assert said[place + 1] == "  UNDECIDED     converging_point: no such cells above their baselines"
+    assert said[place + 1] == "  UNDECIDED     converging_point: no such cells"
     place = said.index("published: Inferential concepts are known in deeper layers than factual ones.")
     assert said[place + 1].endswith("too few: 2 datasets a side, 9 models, where 4 and 3 are needed")

@@ -66,6 +66,12 @@ def test_without_draws_and_permutations_only_what_needs_none_is_there():
     assert not {"one_se_depth", "p_above_chance", "band_noise", "gain_centre_low", "mean_accuracy_low"} & kept
 
 
+def test_where_chance_was_not_tested_a_centre_of_gain_has_no_interval():
+    row = with_intervals(estimates([0.5] * 5 + [0.95] * 5, replace(SETTINGS, permutations=0)), 0.9)
+    assert np.isnan(row["gain_centre_low"])
+    assert np.isfinite(row["mean_accuracy_low"])
+
+
 def test_a_peak_among_equal_layers_is_lower_on_other_statements():
     found = [estimates([0.7] * 30, replace(SETTINGS, draws=2, permutations=0), seed).values for seed in range(20)]
     assert np.mean([values["peak_accuracy"] for values in found]) > 0.73

@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from conceptdepth.depth.uncertainty import Design, adjusted, design_of, share_interval, standard_error, t_interval
+from conceptdepth.depth.uncertainty import (
+    Design,
+    adjusted,
+    design_of,
+    p_of_none,
+    share_interval,
+    standard_error,
+    t_interval,
+)
 from conceptdepth.probes.predictions import Curve, Split
 from scipy import stats
 
@@ -84,3 +92,12 @@ def test_what_has_no_p_value_does_not_count_among_them():
     given = [0.01, np.nan, 0.04]
     np.testing.assert_allclose(adjusted(given, "bh"), [0.02, np.nan, 0.04])
     assert np.isnan(adjusted([np.nan], "bh")).all()
+
+
+def test_what_is_left_of_rounding_is_no_error():
+    """The centre of gain of a curve with one step, which is the same in each draw but for the last digit."""
+    draws = 0.25 + np.random.default_rng(0).choice([0, 3e-17, 6e-17], 500)
+    error = standard_error(draws, Design(1.29, 40.0))
+    assert error == 0
+    assert np.isnan(t_interval(0.25, 3e-17, 40.0, 0.95, within=(0, 1))).all()
+    assert np.isnan(p_of_none(1 / 24, 3e-17, 40.0))

@@ -92,6 +92,14 @@ def test_control_labels_do_not_go_with_the_concept_in_training(labels, groups):
             assert abs(of_class.sum() - labels.mean() * len(of_class)) <= 2
 
 
+def test_either_class_of_a_control_task_has_a_group():
+    groups = np.array(["a", "a", "b", "b", "c"], dtype=object)
+    labels = np.array([0, 0, 0, 1, 0], dtype=np.int8)
+    for seed in range(50):
+        task = control_task(labels, groups, seed=seed)
+        assert set(task.labels[task.train].tolist()) == {0, 1}
+
+
 def test_who_reads_the_concept_of_opposite_partners_is_right_about_half_of_the_control_task():
     """Where control labels went with the concept of the trained partner, the tested one, its opposite, was told wrong."""
     groups = np.repeat(np.arange(60), 2).astype(str).astype(object)

@@ -197,8 +197,12 @@ def _first_rows(data: Data) -> Iterator[Check]:
                 texts.append(pool[index][0])
                 groups.append(pool[index][1])
                 is_left_out.append(side)
-    if min(len(texts) / 4, len(set(groups))) < FOLDS:
+    if not texts:
         yield "first_rows", np.nan, "no cap leaves statements out"
+        return
+    of_sides = [{group for group, out in zip(groups, is_left_out) if out == side} for side in (0, 1)]
+    if min(map(len, of_sides)) < 2 * FOLDS:
+        yield "first_rows", np.nan, "too few groups on one side of the cap to tell it from the other"
         return
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     model = make_pipeline(TfidfVectorizer(token_pattern=WORD), LogisticRegression())

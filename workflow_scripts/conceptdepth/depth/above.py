@@ -59,22 +59,23 @@ def above_baselines(
     drawn = accuracy(curve, taken.weights) - _best(every.values(), taken.weights)
     error = standard_error(drawn, design)
     error = np.where(error > 0, error, np.nan)  # Where all draws agree they say nothing.
-    stretch = t.ppf(level, design.df) / norm.ppf(level)
-    largest = stretch * _largest((drawn - excess) * design.scale, error)
+    stretch = design.scale * t.ppf(level, design.df) / norm.ppf(level)
+    largest = stretch * _largest(drawn - excess, error)
     bound = error * (np.quantile(largest, level) if len(largest) else np.nan)
     bound = np.where(p_chance > 1 - level, np.inf, bound)
     reached = (largest[:, np.newaxis] >= excess / error).sum(axis=0)
+    p_values = np.where(np.isnan(error), np.nan, np.fmax((1 + reached) / (1 + len(largest)), p_chance))
     whole = np.ones((1, len(taken.half)))
     return Above(
         name=max(every, key=lambda name: accuracy(every[name]).max()),
         accuracy=best,
-        p_values=np.where(np.isnan(error), np.nan, np.fmax((1 + reached) / (1 + len(largest)), p_chance)),
+        p_values=p_values,
         values={
-            "first_above_baseline": _first(excess, bound),
+            "first_above_baseline": _first(p_values <= 1 - level),
             "held_out_peak_above_baseline": _held_out(curve, every.values(), whole, taken.half)[0],
         },
         draws={
-            "first_above_baseline": _first(drawn, bound),
+            "first_above_baseline": _first(drawn > bound),
             "held_out_peak_above_baseline": _held_out(curve, every.values(), taken.weights, taken.half),
         },
     )
@@ -109,6 +110,6 @@ def _largest(deviations: Values, error: Values) -> Values:
     return in_errors.max(axis=1) if in_errors.size else np.empty(0)
 
 
-def _first(excess: Values, bound: Values) -> Values:
-    """Return the relative depth of the first layer whose excess, shape (..., n_layers), is beyond the bound, or NaN."""
-    return (first_where(excess > bound) / excess.shape[-1])[()]
+def _first(above: NDArray[np.bool_]) -> Values:
+    """Return the relative depth of the first layer that is above, shape (..., n_layers), or NaN."""
+    return (first_where(above) / above.shape[-1])[()]

@@ -40,7 +40,7 @@ class Claim:
     than: str = "smaller"
     """The value that they are compared with."""
     margin: float = 0.0
-    """Largest difference that counts as none, for `EQUAL`."""
+    """Smallest difference that counts as one, for `EQUAL`."""
 
     @property
     def is_of_depth(self) -> bool:
@@ -61,16 +61,16 @@ def p_of(claim: Claim, effect: Effect) -> float:
     return effect.p_of_more(claim.margin) if claim.expected == EQUAL else effect.p_of_none()
 
 
-def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float) -> str:
+def verdict(claim: Claim, effect: Effect, p_adjusted: float, *, level: float, n_claims: int) -> str:
     """Return supported, contradicted or undecided.
 
     A claim of a direction is decided by the sign of the difference, if that is significant after adjustment for the
     number of claims. A claim of equality is supported if a difference of the margin or more is excluded, and
-    contradicted if the whole interval is beyond the margin.
+    contradicted if the whole interval is beyond the margin, widened for the number of claims (Bonferroni).
     """
     found = p_adjusted <= 1 - level
     if claim.expected == EQUAL:
-        low, high = effect.interval(level)
+        low, high = effect.interval(1 - (1 - level) / n_claims)
         beyond = low > claim.margin or high < -claim.margin
         return "supported" if found else "contradicted" if beyond else "undecided"
     if not found:
@@ -95,7 +95,8 @@ def sentences(table: pd.DataFrame, level: float) -> Iterator[str]:
 def without_test(row: Mapping[str, Any]) -> str:
     """Return why a row of ``claims.csv`` has no p value."""
     if not row["n_datasets"]:
-        return "no such cells" + (" above their baselines" if row["quantity"] not in ACCURACIES else "")
+        selected = row["source"] == "run" and row["quantity"] not in ACCURACIES
+        return "no such cells" + (" above their baselines" if selected else "")
     needed = FEWEST_OF_A_DOMAIN if row["compare"] == DOMAIN else FEWEST_DATASETS
     if row["n_datasets"] < needed or row["n_models"] < FEWEST_MODELS:
         return f"too few: {_counted(row)}, where {needed} and {FEWEST_MODELS} are needed"

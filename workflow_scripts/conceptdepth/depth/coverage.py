@@ -29,7 +29,8 @@ def coverage(found: Sequence[Repetition], case: Case, *, depth: Mapping[str, flo
     errors.
     """
     clean = [one.clean for one in found]
-    rows = [*_quantities(clean, truth(clean, depth), level), _layers(clean), *_tests(clean, case, 1 - level)]
+    rows = [*_quantities(clean, truth(clean, depth), level), _layers(clean), _transfer(found)]
+    rows += _tests(clean, case, 1 - level)
     rows += [_difference(found, name, level) for name in PRIMARY]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -75,10 +76,26 @@ def _held(bounds: Values, true: float) -> dict[str, float]:
 def _layers(found: Sequence[Estimate]) -> dict[str, Any]:
     """Return how many of the intervals of layers hold the expected accuracy."""
     expected = np.mean([one.layers["accuracy"] for one in found], axis=0)
-    low, high = (np.array([one.layers[name] for one in found]) for name in ("low", "high"))
-    holds = ((low <= expected) & (expected <= high)).mean(axis=1)
-    widths = (high - low).mean()
-    return {"quantity": "accuracy of a layer", "interval_width": widths, "intervals": 1.0, **_share(holds, "coverage")}
+    bounds = np.array([(one.layers["low"], one.layers["high"]) for one in found])
+    return {"quantity": "accuracy of a layer", **_held_at_layers(bounds, expected)}
+
+
+def _transfer(found: Sequence[Repetition]) -> dict[str, Any]:
+    """Return how many of the intervals of layers hold the expected change of the accuracy of transferred probes."""
+    names = ("transfer_change", "transfer_change_low", "transfer_change_high")
+    change, low, high = (np.array([one.transferred[name] for one in found]) for name in names)
+    held = _held_at_layers(np.stack([low, high], axis=1), change.mean(axis=0))
+    return {"quantity": "change of a transferred probe", **held}
+
+
+def _held_at_layers(bounds: Values, true: Values) -> dict[str, float]:
+    """Return how many intervals hold what is true of their layer; bounds have the shape (n, 2, n_layers)."""
+    low, high = np.moveaxis(bounds, 1, 0)
+    known = ~np.isnan(low)
+    holds = np.where(known, (low <= true + 1e-9) & (true - 1e-9 <= high), np.nan)
+    some = known.any(axis=1)
+    of_each = np.nanmean(holds[some], axis=1)
+    return {"intervals": known.mean(), "interval_width": np.nanmean(high - low), **_share(of_each, "coverage")}
 
 
 def _tests(found: Sequence[Estimate], case: Case, alpha: float) -> Iterator[dict[str, Any]]:

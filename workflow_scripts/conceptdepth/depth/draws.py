@@ -41,13 +41,16 @@ def design(curve: h5py.Group) -> Design:
 def moved(file: h5py.File, cells: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """Return a quantity of cells, and in each draw as far from there as the whole experiment could move it.
 
-    ``cells`` has the columns of `CURVE`; its index stays. Columns are 0, the quantity, and one for each draw. A draw
-    without the quantity leaves it where it is.
+    ``cells`` has the columns of `CURVE`; its index stays. Columns are 0, the quantity, and one for each draw. Draws
+    without the quantity leave it where it is, and the others move it by as much more.
     """
     rows = []
     for names in cells[list(CURVE)].itertuples(index=False):
         curve = file["/".join(names)]
         value, draws = curve[quantity].attrs["value"], curve[quantity][:]
-        away = draws - np.nanmean(draws) if np.isfinite(draws).any() else np.zeros(len(draws))
-        rows.append(np.append(value, value + np.nan_to_num(away * design(curve).scale)))
+        known = np.isfinite(draws)
+        away = np.zeros(len(draws))
+        if known.any():
+            away[known] = (draws[known] - draws[known].mean()) / np.sqrt(known.mean())
+        rows.append(np.append(value, value + away * design(curve).scale))
     return pd.DataFrame(rows, index=cells.index, columns=range(len(rows[0]) if rows else 1))

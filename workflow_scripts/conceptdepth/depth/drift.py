@@ -6,7 +6,13 @@ Each measure takes the vectors of one layer, shape (n_statements, d_model), as t
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.depth.resampling import accuracy
+from conceptdepth.depth.uncertainty import design_of, standard_error, t_interval
+from conceptdepth.probes.predictions import Curve
+
 Vectors = NDArray[np.floating]
+
+Values = NDArray[np.float64]
 
 
 def cosine(first: Vectors, second: Vectors) -> float:
@@ -50,7 +56,7 @@ def _alignments(x: Vectors, y: Vectors) -> tuple[float, float, float]:
     n, d = x.shape
     if n < d:
         k, l = x @ x.T, y @ y.T  # noqa: E741
-        return np.vdot(k, l), np.vdot(k, k), np.vdot(l, l)
+        return float(np.vdot(k, l)), float(np.vdot(k, k)), float(np.vdot(l, l))
     of_both, of_x, of_y = (float(np.linalg.norm(one.T @ other) ** 2) for one, other in ((y, x), (x, x), (y, y)))
     return of_both, of_x, of_y
 
@@ -84,4 +90,26 @@ def measures(first: Vectors, second: Vectors, *, outlier: float) -> dict[str, fl
         "cka_debiased": cka_debiased,
         "outliers_first": outlier_share(one, outlier),
         "outliers_second": outlier_share(other, outlier),
+    }
+
+
+def transfer(first: Curve, tested: Curve | None, second: Curve, weights: Values, level: float) -> dict[str, Values]:
+    """Return accuracies of each layer: of each cell's own probe, and of the first cell's on the second.
+
+    ``transfer_change`` is what the first's loses or gains on the second, with an interval of the whole experiment.
+    """
+    own = accuracy(first)
+    columns = {"accuracy_first": own, "accuracy_second": accuracy(second)}
+    if tested is None:
+        names = ("accuracy_transferred", "transfer_change", "transfer_change_low", "transfer_change_high")
+        return columns | dict.fromkeys(names, np.full(len(own), np.nan))
+    moved = accuracy(tested)
+    design = design_of(first)
+    error = standard_error(accuracy(tested, weights) - accuracy(first, weights), design)
+    low, high = t_interval(moved - own, error, design.df, level, within=(-1.0, 1.0))
+    return columns | {
+        "accuracy_transferred": moved,
+        "transfer_change": moved - own,
+        "transfer_change_low": low,
+        "transfer_change_high": high,
     }

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from conceptdepth.depth.uncertainty import ROUNDING
 from conceptdepth.ground.names import CELL
 
 Values = NDArray[np.float64]
@@ -24,6 +25,9 @@ SIZE = "size"
 
 DOMAIN = "domain"
 """Compares datasets of two domains."""
+
+READER = ("model", "quantization", "perturbation")
+"""Columns of what reads the datasets that are compared."""
 
 FEWEST_DATASETS = 5
 """Datasets from which on there is a test, if each has cells of both kinds."""
@@ -49,7 +53,7 @@ class Spread:
     def __add__(self, other: "Spread") -> "Spread":
         """Add variances, with the degrees of freedom of Satterthwaite (1946, Biometrics 2, 110-114)."""
         variance, third = self.variance + other.variance, self.third + other.third
-        if not variance > 0:
+        if not variance > 0:  # Nothing varies, or one of them is not known.
             return Spread(variance, np.nan, third)
         return Spread(variance, variance**2 / (self.variance**2 / self.df + other.variance**2 / other.df), third)
 
@@ -128,17 +132,28 @@ def effect_of(cells: pd.DataFrame, values: pd.DataFrame, *, compare: str, of: st
 
 
 def _by_domain(cells: pd.DataFrame, values: pd.DataFrame, of: str, than: str) -> Effect:
-    of_cells = values.set_axis(pd.MultiIndex.from_frame(cells[["domain", "model", "dataset"]]))
-    of_datasets, of_models = (of_cells.groupby(level=["domain", name]).mean() for name in ("dataset", "model"))
+    """Compare the datasets of two domains as those models, formats and perturbations see them that have cells of both.
+
+    Of each cell the middle of what the same model, format and perturbation has in both domains is taken off, so that a
+    domain that only large models know is not compared by the models that know it.
+    """
+    by_reader = values.set_axis(pd.MultiIndex.from_frame(cells[[*READER, "domain"]])).groupby(level=[*READER, "domain"])
+    of_readers = [_at(by_reader.mean(), value) for value in (of, than)]
+    differences = (of_readers[0] - of_readers[1]).dropna()
+    middles = (of_readers[0] + of_readers[1]).dropna() / 2
+    readers = pd.MultiIndex.from_frame(cells[list(READER)])
+    used = readers.isin(middles.index)
+    left = values[used] - middles.loc[readers[used]].to_numpy()
+    of_datasets = left.groupby([cells.loc[used, "domain"], cells.loc[used, "dataset"]]).mean()
     first, second = _at(of_datasets, of), _at(of_datasets, than)
-    differences = (_at(of_models, of) - _at(of_models, than)).dropna()
+    of_models = differences.groupby(level="model").mean()
     n_datasets = min(len(first), len(second))
     return _effect(
         (first.mean() - second.mean()).to_numpy(),
         _of_mean(first) + _of_mean(-second),
-        _of_mean(differences),
+        _of_mean(of_models),
         n_datasets=n_datasets,
-        n_models=len(differences),
+        n_models=len(of_models),
         enough=n_datasets >= FEWEST_OF_A_DOMAIN,
     )
 
@@ -149,9 +164,10 @@ def _at(table: pd.DataFrame, domain: str) -> pd.DataFrame:
 
 def _by_size(cells: pd.DataFrame, values: pd.DataFrame) -> Effect:
     """Regress on the binary logarithm of parameters, with an intercept for each family."""
-    several = cells.groupby(["family", "dataset"])["parameters"].transform("nunique") > 1
+    alike = ["family", "dataset", "quantization", "perturbation"]
+    several = cells.groupby(alike)["parameters"].transform("nunique") > 1
     cells, values = cells[several], values[several]
-    alike = [cells["family"], cells["dataset"]]
+    alike = [cells[name] for name in alike]
     size = np.log2(cells["parameters"].astype(float))
     size, values = size - size.groupby(alike).transform("mean"), values - values.groupby(alike).transform("mean")
     dataset = cells["dataset"]
@@ -192,10 +208,10 @@ def _effect(
 ) -> Effect:
     """Return an effect, the first of ``means``; the others, of draws, say how unsure the cells themselves leave it."""
     effect = float(means[0])
-    varies = between_datasets.variance > 0 and between_models.variance > 0
+    varies = min(between_datasets.variance, between_models.variance) > ROUNDING**2
     if not (enough and n_models >= FEWEST_MODELS and varies):
         return Effect(n_datasets, n_models, effect)
     between = between_datasets + between_models
     own = float(means[1:].var(ddof=1)) if len(means) > 2 else 0.0
-    error = np.sqrt(max(between.variance, own))
+    error = np.sqrt(max(between.variance, own)) if np.isfinite(own) else np.nan
     return Effect(n_datasets, n_models, effect, float(error), between.df, between.third / between.variance**1.5)

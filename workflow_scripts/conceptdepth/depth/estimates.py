@@ -105,7 +105,7 @@ def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:
     Noise is what the bootstrap does to the variation rates of a curve, shape (n_layers,), in its draws, shape (draws,
     n_layers): how often they leave the band about the rate itself.
     """
-    if not len(drawn):
+    if not len(drawn) or len(whole) < 2:
         return {"band_noise": np.nan, "band_noise_anywhere": np.nan}
     out = ~(np.abs(variation_rate(drawn) / variation_rate(whole) - 1) < band)
     return {"band_noise": out.mean(), "band_noise_anywhere": out.any(axis=1).mean()}
@@ -119,7 +119,7 @@ def first_below(p_values: Values, level: float) -> float:
 def with_intervals(found: Estimate, level: float) -> dict[str, Any]:
     """Return the row of ``concept_depth.csv``: each quantity, and its interval if it has one.
 
-    A centre of gain has none where no layer is above chance: it would be the centre of noise.
+    A centre of gain has none where no layer is known to be above chance: it would be the centre of noise.
     """
     row: dict[str, Any] = {**found.names, **found.facts}
     for name, value in found.values.items():
@@ -131,7 +131,7 @@ def with_intervals(found: Estimate, level: float) -> dict[str, Any]:
 
 def interval_of(found: Estimate, name: str, level: float) -> tuple[Values | float, Values | float]:
     """Return the interval of a quantity from `SHARES` or `BOUNDS`, NaN where there is none."""
-    if name == "gain_centre" and found.facts["p_above_chance"] > 1 - level:
+    if name == "gain_centre" and not found.facts["p_above_chance"] <= 1 - level:
         return np.nan, np.nan
     value, error = found.values[name], standard_error(found.draws[name], found.design)
     if name in SHARES:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from conceptdepth.depth.drift import transfer
 from conceptdepth.depth.estimates import Estimate, estimate
 from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.probes.estimators import ProbeSettings, estimator
@@ -165,6 +166,8 @@ class Repetition:
     clean: Estimate
     """Held against the larger class and what words tell."""
     perturbed: Estimate
+    transferred: Mapping[str, Values]
+    """What the clean probes make of the perturbed vectors, see `conceptdepth.depth.drift.transfer`."""
 
 
 def repetition(case: Case, seed: int, *, depth: Mapping[str, float], intervals: IntervalSettings) -> Repetition:
@@ -173,26 +176,35 @@ def repetition(case: Case, seed: int, *, depth: Mapping[str, float], intervals: 
     probes = ProbeSettings(split="stratified", test_share=0.4, seeds=range(case.n_splits), C=1.0, max_iter=100)
     splits = splits_of(drawn.labels, drawn.groups, probes)
     tasks = list(tasks_of(drawn.labels, drawn.groups, splits, controls=[], choose=False))
+    curves: dict[str, list[Split]] = {"clean": [], "transferred": [], "perturbed": [], "words": []}
     with threadpool_limits(1):
-        clean, perturbed, words = (
-            Curve({}, drawn.labels, drawn.groups, tuple(held_out(vectors, task, probes) for task in tasks))
-            for vectors in (drawn.layers, drawn.perturbed, drawn.words)
+        for task in tasks:
+            for name, split in zip(("clean", "transferred"), held_out(drawn.layers, task, probes, drawn.perturbed)):
+                curves[name].append(split)
+            curves["perturbed"] += held_out(drawn.perturbed, task, probes)
+            curves["words"] += held_out(drawn.words, task, probes)
+        clean, transferred, perturbed, words = (
+            Curve({}, drawn.labels, drawn.groups, tuple(splits)) for splits in curves.values()
         )
         taken = resamples(clean, intervals)
-        return Repetition(*(
+        of_clean, of_perturbed = (
             estimate(curve, taken, baselines={"words": words}, depth=dict(depth), settings=intervals)
             for curve in (clean, perturbed)
-        ))  # fmt: skip
+        )
+        moved = transfer(clean, transferred, perturbed, taken.weights, intervals.level)
+        return Repetition(of_clean, of_perturbed, moved)
 
 
-def held_out(vectors: Vectors, task: Task, probes: ProbeSettings) -> Split:
-    """Return what the probes of all layers make of a split, without the scores that take longer than the probes."""
-    predicted = []
+def held_out(vectors: Vectors, task: Task, probes: ProbeSettings, *others: Vectors) -> list[Split]:
+    """Return what the probes of all layers make of a split, and of other vectors of its statements."""
+    fitted = []
     for features in vectors:
         probe = estimator("logistic_regression", task, probes, probes.choices)
-        probe.fit(features[task.train], task.labels[task.train])
-        predicted.append(decide(probe, features[task.test]) > 0)
-    return Split(task.test, np.array(predicted, dtype=np.int8))
+        fitted.append(probe.fit(features[task.train], task.labels[task.train]))
+    return [
+        Split(task.test, np.array([decide(p, x[task.test]) > 0 for p, x in zip(fitted, read)], dtype=np.int8))
+        for read in (vectors, *others)
+    ]
 
 
 def simulate(

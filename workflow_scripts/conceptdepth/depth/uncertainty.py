@@ -18,6 +18,9 @@ from conceptdepth.probes.predictions import Curve
 
 Values = NDArray[np.float64]
 
+ROUNDING = 1e-9
+"""Standard errors up to this are none: what is left where all draws agree."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -38,7 +41,8 @@ def design_of(curve: Curve) -> Design:
     """Return the design of a curve's experiment.
 
     Groups count by the statements that were tested of each, in all splits (the effective number of Kish 1965, *Survey
-    Sampling*): few large groups make an experiment less sure than many small ones.
+    Sampling*), and one less is the degrees of freedom, as for a mean of groups: few large ones make an experiment less
+    sure than many small ones.
     """
     n_splits, n = len(curve.splits), len(curve.labels)
     tested = np.sum([np.bincount(curve.group_numbers[split.test], minlength=n) for split in curve.splits], axis=0)
@@ -52,11 +56,15 @@ def design_of(curve: Curve) -> Design:
 
 
 def standard_error(draws: Values, design: Design) -> Values:
-    """Return the standard error of what was drawn along the first axis, of draws that are not NaN; NaN without two."""
+    """Return the standard error of what was drawn along the first axis, of draws that are not NaN; NaN without two.
+
+    It is 0 where all draws agree.
+    """
     counted = (~np.isnan(draws)).sum(axis=0) > 1
     spread = (
         np.nanstd(np.where(counted, draws, 0), axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan)
     )
+    spread = np.where(spread > ROUNDING, spread, 0.0) if len(draws) > 1 else spread
     return np.where(counted, spread * design.scale, np.nan)[()]
 
 
@@ -67,7 +75,7 @@ def t_interval(
 
     NaN where nothing varies, which says nothing.
     """
-    reach = np.where(np.asarray(error) > 0, error, np.nan) * stats.t.ppf((1 + level) / 2, df)
+    reach = np.where(np.asarray(error) > ROUNDING, error, np.nan) * stats.t.ppf((1 + level) / 2, df)
     return np.clip(value - reach, *within), np.clip(value + reach, *within)
 
 
@@ -75,8 +83,8 @@ def share_interval(share: ArrayLike, error: ArrayLike, design: Design, level: fl
     """Return the interval of a share of statements, such as an accuracy.
 
     That of Clopper and Pearson for as many independent statements as would have this standard error, fewer by its
-    degrees of freedom (Korn and Graubard 1998, *Survey Methodology* 24, 193-201): it stays within 0 and 1, and is wide
-    where all that were tested are right, which says as much as one statement of each group.
+    degrees of freedom (Korn and Graubard 1998, *Survey Methodology* 24, 193-201): it stays within 0 and 1. Where all
+    draws agree, as where all that were tested are right, they say as much as one statement of each group.
     """
     value, spread = np.asarray(share, dtype=float), np.asarray(error, dtype=float)
     tail = (1 - level) / 2
@@ -91,7 +99,7 @@ def share_interval(share: ArrayLike, error: ArrayLike, design: Design, level: fl
 
 def p_of_none(difference: float, error: float, df: float) -> float:
     """Return the two-sided p value of "no difference" by Student's t; NaN without variance, which says nothing."""
-    return float(2 * stats.t.sf(abs(difference) / error, df)) if error > 0 else np.nan
+    return float(2 * stats.t.sf(abs(difference) / error, df)) if error > ROUNDING else np.nan
 
 
 def adjusted(p_values: ArrayLike, correction: str) -> Values:

@@ -94,9 +94,9 @@ def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, seed:
     with the concept in training would be told, rightly or wrongly, by the concept of the test statement.
 
     A probe that scores high reads from the vectors which group a statement belongs to and has room to remember a label
-    for each. Selectivity compares that with the concept, which is tested on groups that the probe never saw and to
-    which memory is of no use. It mixes the two, and depends on how many groups there are: it compares probes, layers
-    and models on one dataset, not datasets.
+    for each. Selectivity compares that with the concept, which is trained on all statements of its groups and tested on
+    groups that the probe never saw, to which memory is of no use. It mixes these, and depends on how many groups there
+    are and how large: it compares probes, layers and models on one dataset, not datasets.
     """
     draw = np.random.default_rng(seed)
     names, numbers, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
@@ -104,10 +104,12 @@ def control_task(labels: NDArray[np.int8], groups: NDArray[np.object_], *, seed:
     train, test = np.array([draw.permutation(np.flatnonzero(numbers == group))[:2] for group in used]).T
     of_group = np.zeros(len(names), dtype=np.int8)
     order = np.lexsort([labels[test], labels[train]])  # Within each combination groups are in random order.
-    of_group[used[order]] = evenly(labels.mean(), len(used), draw.random())
+    share = np.clip(labels.mean(), 1 / len(used), 1 - 1 / len(used))  # Either class has a group.
+    of_group[used[order]] = evenly(share, len(used), draw.random())
     return Task(CONTROL_TASK, seed, np.sort(train), np.sort(test), of_group[numbers], groups)
 
 
 def evenly(share: float, n: int, start: float) -> NDArray[np.int8]:
-    """Return n labels of which a share is 1, so evenly that any part that follows each other has it to one."""
-    return np.diff(np.floor(share * np.arange(n + 1) + start)).astype(np.int8)
+    """Return n labels of which a share is 1, to one label in any of them that follow each other."""
+    # A share of whole labels is to stay one in floating point.
+    return np.diff(np.floor(share * np.arange(n + 1) + start + 1e-9)).astype(np.int8)
