@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MEASURES = {"peak_accuracy": "Peak accuracy", "converging_point_published": "Converging point, the paper's count"}
+MEASURES = {"peak_accuracy": "Peak accuracy", "converging_point_published": "Converging point (published)"}
 """Column -> title of its panels."""
 
 GAIN, LOSS = COLOURS[0], COLOURS[1]
