@@ -158,12 +158,13 @@ MODULES = {
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
     "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy"],
-    **dict.fromkeys(modules("depth", "definitions", "above", "estimates"), AFTER["estimate_depth"]),
-    "depth/resampling": [*AFTER["estimate_depth"], *AFTER["measure_drift"]],
+    **dict.fromkeys(modules("depth", "definitions", "above", "draws", "estimates"), AFTER["estimate_depth"]),
+    **dict.fromkeys(modules("depth", "resampling", "uncertainty"), [*AFTER["estimate_depth"], *AFTER["measure_drift"]]),
+    "depth/comparison": AFTER["compare_depths"],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    "depth/simulation": [],  # As its rule.
-    "depth/claims": AFTER["check_claims"],
+    **dict.fromkeys(modules("depth", "coverage", "simulation"), []),  # As their rule.
+    **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
