@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from compare_published import compare_published
 from conceptdepth.configuration.settings import published_cells
-from conceptdepth.depth.published import published_curves
+from conceptdepth.depth.definitions import converging_point
+from conceptdepth.depth.published import counted_from_0, in_our_words, published_curves
 from conceptdepth.ground.names import CURVE
 from plot_published_curves import plot_published_curves
 from plot_published_sizes import plot_published_sizes
@@ -37,6 +39,25 @@ def test_sizes():
 def test_sizes_of_models_are_in_their_names():
     names = MODELS["family"] + "-" + MODELS["billion_parameters"].map("{:g}B".format)
     assert list(names) == list(MODELS["model"])
+
+
+def test_layers_of_models_are_those_of_the_registry_and_of_the_converging_points():
+    registry = yaml.safe_load((PUBLISHED.parents[1] / "config/models.yaml").read_text())["models"]
+    known = {entry["published"]: entry["layers"] for entry in registry.values() if "published" in entry}
+    assert MODELS.set_index("model")["n_layers"].to_dict() == known
+    layers = POINTS["converge_pct"] / 100 * POINTS["model"].map(known)
+    np.testing.assert_allclose(layers, layers.round(), atol=1e-3)
+
+
+def test_converging_points_counted_from_0_are_those_of_the_curves():
+    table = in_our_words(POINTS).merge(MODELS, left_on="published_model", right_on="model")
+    table["found"] = counted_from_0(table["published_converging_point"], table["n_layers"])
+    for (model, dataset), curve in CURVES.groupby(["model", "dataset"]):
+        expected = converging_point(curve.sort_values("layer_0based")["accuracy"])
+        cell = table[(table["published_model"] == model) & (table["published_dataset"] == dataset)]
+        off = round((cell["found"].item() - expected) * len(curve), 3)
+        # Published points are clipped to the third and the last layer.
+        assert off == 0 or (off == 1 and expected == 0) or (off == -1 and expected * len(curve) == len(curve) - 1)
 
 
 def test_majority_is_that_of_the_reference_split():
