@@ -33,7 +33,7 @@ FEWEST_DATASETS = 5
 """Datasets from which on there is a test, if each has cells of both kinds."""
 
 FEWEST_OF_A_DOMAIN = 4
-"""Datasets of each domain from which on there is a test, if domains are compared: skewness of both cancels."""
+"""Datasets of each domain from which on there is a test, if domains are compared, whose skewness cancels in part."""
 
 FEWEST_MODELS = 3
 """Models from which on there is a test."""
