@@ -51,14 +51,14 @@ class Grid:
 
 
 GRIDS = [
-    Grid("perturbation", 3, 5),
+    Grid("perturbation", 3, 6),
     Grid("perturbation", 9, 9),
     Grid(DOMAIN, 3, 8),
     Grid(SIZE, 9, 9, families=3),
     Grid(DOMAIN, 9, 12, missing=True),
     Grid(SIZE, 8, 9, families=2, missing=True),
     Grid(DOMAIN, 9, 16, of_first=4),
-    Grid(SIZE, 5, 5),
+    Grid(SIZE, 5, 6),
 ]
 
 
@@ -207,7 +207,7 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=300)
-    parser.add_argument("--claims", type=int, default=2000, help="repetitions of claims")
+    parser.add_argument("--claims", type=int, default=1000, help="repetitions of claims")
     arguments = parser.parse_args()
     found = experiments(arguments.repetitions)
     claims = claim_experiments(GRIDS, SPREADS, repetitions=arguments.claims)
