@@ -98,9 +98,9 @@ class Effect:
     def p_of_more(self, margin: float) -> float:
         """Return the p value of "a difference of the margin or more".
 
-        Of two one-sided tests (Schuirmann 1987, *J. Pharmacokinetics and Biopharmaceutics* 15, 657-680), each at half of
-        the level: the two-sided interval has to be within the margin. At the full level skewed differences are held to
-        be small too often.
+        Of two one-sided tests (Schuirmann 1987, *J. Pharmacokinetics and Biopharmaceutics* 15, 657-680), each at half
+        of the level: the two-sided interval has to be within the margin. At the full level skewed differences are held
+        to be small too often.
         """
         one_sided = max(self.p_above(-margin), self.p_below(margin)) if np.isfinite(self.error) else np.nan
         return float(np.minimum(1.0, 2 * one_sided))
