@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from conceptdepth.activations.collector import Collector
 from conceptdepth.activations.extraction import Work, extract, shape
 from conceptdepth.activations.store import destinations, new_activations
 from conceptdepth.ground.errors import NotWanted, UserError
@@ -331,3 +332,17 @@ def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
     few, many = peak_mb(300), peak_mb(3000)
     assert (tmp_path / "file.h5").stat().st_size > 240e6
     assert many - few < 60
+
+
+def test_a_pass_of_another_thread_may_meet_a_hook_that_is_half_registered():
+    """PyTorch says that a hook takes named arguments after it has the hook; until then the hook gets none."""
+    config = hf.LlamaConfig(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=16
+    )
+    body = hf.LlamaModel(config).eval()
+    body.requires_grad_(False)
+    tokens = torch.zeros((1, 2), dtype=torch.long)
+    with Collector(body, ["residual", EMBEDDING], "tiny"), ThreadPoolExecutor(1) as other:
+        blocks(body, "tiny")[0]._forward_pre_hooks_with_kwargs.clear()
+        found = other.submit(body, tokens).result()
+    assert found.last_hidden_state.shape == (1, 2, 8)

@@ -1,7 +1,7 @@
 """Hooks that keep the vectors of the prompts' last tokens at the sites of every layer, and nothing else."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Vectors = NDArray[np.float32]
+
+NO_NAMES: Mapping[str, Any] = {}
+"""Named arguments of a call that gives none."""
 
 
 def site_modules(body: "PreTrainedModel", sites: Sequence[str], name: str) -> dict[str, str]:
@@ -66,7 +69,8 @@ class Collector:
 
         return keep
 
-    def _keep_embedding(self, _module: Any, arguments: Any, named: dict[str, Any]) -> None:
+    def _keep_embedding(self, _module: Any, arguments: Any, named: Mapping[str, Any] = NO_NAMES) -> None:
+        # PyTorch registers a hook and then that it takes named arguments: a pass of another thread may come between.
         if threading.get_ident() == self._thread:
             self._keep(EMBEDDING, arguments[0] if arguments else named["hidden_states"])
 
