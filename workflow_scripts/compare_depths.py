@@ -6,7 +6,7 @@ from typing import Any
 
 import h5py
 import pandas as pd
-from conceptdepth.depth.comparison import DEPTHS, PRIMARY, compare
+from conceptdepth.depth.comparison import ACCURACIES, PRIMARY, compare
 from conceptdepth.depth.draws import curves, design
 from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import IntervalSettings
@@ -50,7 +50,7 @@ def differences(first: h5py.Group, second: h5py.Group, level: float) -> Iterator
     for quantity in first:
         before, after = first[quantity], second[quantity]
         row = {"quantity": quantity, "difference": after.attrs["value"] - before.attrs["value"]}
-        if quantity in PRIMARY and (have_depths or quantity not in DEPTHS):
+        if quantity in PRIMARY and (have_depths or quantity in ACCURACIES):
             draws = after[:] - before[:]
             row |= asdict(compare(before.attrs["value"], after.attrs["value"], draws, design(first), level))
         yield row

@@ -28,7 +28,9 @@ def estimate_all(
     """
     controls = Controls(probes, baselines)
     found: dict[str, list[Estimate]] = {}
-    for _, paths in groupby(tqdm(sorted(probes, key=dataset_of), unit="cell", mininterval=5), key=dataset_of):
+    datasets = {path: dataset_of(path) for path in probes}
+    in_order = sorted(probes, key=datasets.__getitem__)
+    for _, paths in groupby(tqdm(in_order, unit="cell", mininterval=5), key=datasets.__getitem__):
         taken = None
         for path in paths:
             curves = [curve for curve in read_curves(path) if curve.names["site"] != EMBEDDING]

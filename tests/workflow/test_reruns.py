@@ -160,7 +160,7 @@ MODULES = {
     "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy"],
     **dict.fromkeys(modules("depth", "definitions", "above", "draws", "estimates"), AFTER["estimate_depth"]),
     **dict.fromkeys(modules("depth", "resampling", "uncertainty"), [*AFTER["estimate_depth"], *AFTER["measure_drift"]]),
-    "depth/comparison": AFTER["compare_depths"],
+    "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     **dict.fromkeys(modules("depth", "coverage", "simulation"), []),  # As their rule.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from conceptdepth.depth.definitions import first_where, held_out_peak
+from conceptdepth.depth.definitions import first_depth, held_out_peak
 from conceptdepth.depth.resampling import Resamples, accuracy
 from conceptdepth.depth.uncertainty import Design, standard_error
 from conceptdepth.probes.predictions import Curve, Split
@@ -31,7 +31,7 @@ class Above:
     p_values: Values
     """Of "no layer is above the best baseline", shape (n_layers,)."""
     values: dict[str, Any]
-    """The relative depth of the first layer above, and the excess of a layer that is best on other statements."""
+    """The relative depth of the first layer above, and accuracy and excess of one that is best on other statements."""
     draws: dict[str, Values]
     """The same of each draw, shape (draws,)."""
 
@@ -59,8 +59,7 @@ def above_baselines(
     drawn = accuracy(curve, taken.weights) - _best(every.values(), taken.weights)
     error = standard_error(drawn, design)
     error = np.where(error > 0, error, np.nan)  # Where all draws agree they say nothing.
-    stretch = design.scale * t.ppf(level, design.df) / norm.ppf(level)
-    largest = stretch * _largest(drawn - excess, error)
+    largest = _largest(drawn - excess, error) * design.scale * t.ppf(level, design.df) / norm.ppf(level)
     bound = error * (np.quantile(largest, level) if len(largest) else np.nan)
     bound = np.where(p_chance > 1 - level, np.inf, bound)
     reached = (largest[:, np.newaxis] >= excess / error).sum(axis=0)
@@ -70,15 +69,17 @@ def above_baselines(
         name=max(every, key=lambda name: accuracy(every[name]).max()),
         accuracy=best,
         p_values=p_values,
-        values={
-            "first_above_baseline": _first(p_values <= 1 - level),
-            "held_out_peak_above_baseline": _held_out(curve, every.values(), whole, taken.half)[0],
-        },
-        draws={
-            "first_above_baseline": _first(drawn > bound),
-            "held_out_peak_above_baseline": _held_out(curve, every.values(), taken.weights, taken.half),
-        },
+        values=_quantities(p_values <= 1 - level, *(found[0] for found in _held_out(curve, every, whole, taken.half))),
+        draws=_quantities(drawn > bound, *_held_out(curve, every, taken.weights, taken.half)),
     )
+
+
+def _quantities(above: NDArray[np.bool_], held_out: Values, held_out_excess: Values) -> dict[str, Any]:
+    return {
+        "held_out_peak_accuracy": held_out,
+        "first_above_baseline": first_depth(above),
+        "held_out_peak_above_baseline": held_out_excess,
+    }
 
 
 def majority(curve: Curve) -> Curve:
@@ -92,15 +93,20 @@ def _best(curves: Iterable[Curve], weights: Values | None = None) -> Values:
     return reduce(np.maximum, (accuracy(one, weights) for one in curves))
 
 
-def _held_out(curve: Curve, baselines: Iterable[Curve], weights: Values, half: NDArray[np.bool_]) -> Values:
-    """Return how far the layer that is best on other statements is above the best baseline, (draws,), both ways."""
-    every = list(baselines)
+def _held_out(
+    curve: Curve, baselines: Mapping[str, Curve], weights: Values, half: NDArray[np.bool_]
+) -> tuple[Values, Values]:
+    """Return accuracy and excess of a layer that is best on other statements, each of shape (draws,).
 
-    def reported(chosen_on: NDArray[np.bool_]) -> Values:
-        excess = accuracy(curve, weights * ~chosen_on) - _best(every, weights * ~chosen_on)
-        return held_out_peak(accuracy(curve, weights * chosen_on), excess)
-
-    return (reported(half) + reported(~half)) / 2
+    Chosen on one half of groups and reported on the other, both ways.
+    """
+    parts = (weights * half, weights * ~half)
+    own = [accuracy(curve, part) for part in parts]
+    excess = [found - _best(baselines.values(), part) for found, part in zip(own, parts)]
+    found, above = (
+        (held_out_peak(own[0], reported[1]) + held_out_peak(own[1], reported[0])) / 2 for reported in (own, excess)
+    )
+    return found, above
 
 
 def _largest(deviations: Values, error: Values) -> Values:
@@ -108,8 +114,3 @@ def _largest(deviations: Values, error: Values) -> Values:
     in_errors = deviations[:, ~np.isnan(error)] / error[~np.isnan(error)]
     in_errors = in_errors[~np.isnan(in_errors).any(axis=1)]
     return in_errors.max(axis=1) if in_errors.size else np.empty(0)
-
-
-def _first(above: NDArray[np.bool_]) -> Values:
-    """Return the relative depth of the first layer that is above, shape (..., n_layers), or NaN."""
-    return (first_where(above) / above.shape[-1])[()]

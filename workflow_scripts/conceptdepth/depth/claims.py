@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from conceptdepth.depth.comparison import ACCURACIES
 from conceptdepth.depth.effects import DOMAIN, FEWEST_DATASETS, FEWEST_MODELS, FEWEST_OF_A_DOMAIN, Effect
 
 EQUAL = "equal"
@@ -18,9 +19,6 @@ EQUAL = "equal"
 
 EXPECTED = ("higher", "lower", EQUAL)
 """What a claim can say of the first of two."""
-
-ACCURACIES = ("mean_accuracy", "peak_accuracy", "held_out_peak_accuracy", "held_out_peak_above_baseline")
-"""Quantities that every cell has; the others are depths, which only cells above their baselines have."""
 
 
 @dataclass(frozen=True)

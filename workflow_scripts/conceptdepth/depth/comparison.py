@@ -12,8 +12,8 @@ Values = NDArray[np.float64]
 PRIMARY = ("mean_accuracy", "held_out_peak_accuracy", "gain_centre")
 """Quantities whose differences are tested, each a family of its own; differences of the others are described."""
 
-DEPTHS = ("gain_centre",)
-"""Those of them that only a curve above its baselines has."""
+ACCURACIES = ("mean_accuracy", "peak_accuracy", "held_out_peak_accuracy", "held_out_peak_above_baseline")
+"""Quantities that every curve has; the others are depths, which only curves above their baselines have."""
 
 
 @dataclass(frozen=True)

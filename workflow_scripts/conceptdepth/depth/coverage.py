@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from conceptdepth.depth.comparison import DEPTHS, PRIMARY, Difference, compare
+from conceptdepth.depth.comparison import ACCURACIES, PRIMARY, Difference, compare
 from conceptdepth.depth.definitions import describe_curve
 from conceptdepth.depth.estimates import BOUNDS, SHARES, Estimate, interval_of
 from conceptdepth.depth.simulation import WORDS, Case, Repetition, signals
@@ -63,39 +63,30 @@ def _quantities(found: Sequence[Estimate], true: Mapping[str, float], level: flo
         yield row
 
 
-def _held(bounds: Values, true: float) -> dict[str, float]:
-    """Return how wide intervals are, shape (n, 2), and how many of those that there are hold the truth."""
-    low, high = bounds[~np.isnan(bounds).any(axis=1)].T
-    row = {"intervals": len(low) / len(bounds)}
-    if not len(low) or np.isnan(true):
+def _held(bounds: Values, true: Values | float) -> dict[str, float]:
+    """Return how wide intervals are, shape (n, 2) or (n, 2, n_layers), and how many of those that there are hold."""
+    low, high = np.moveaxis(bounds.reshape(len(bounds), 2, -1), 1, 0)
+    known = ~np.isnan(low)
+    row = {"intervals": float(known.mean())}
+    if not known.any() or np.isnan(true).any():
         return row
-    holds = (low <= true + 1e-9) & (true - 1e-9 <= high)
-    return row | {"interval_width": (high - low).mean()} | _share(holds, "coverage")
+    holds = np.where(known, (low <= true + 1e-9) & (true - 1e-9 <= high), np.nan)[known.any(axis=1)]
+    return row | {"interval_width": float(np.nanmean(high - low))} | _share(np.nanmean(holds, axis=1), "coverage")
 
 
 def _layers(found: Sequence[Estimate]) -> dict[str, Any]:
     """Return how many of the intervals of layers hold the expected accuracy."""
     expected = np.mean([one.layers["accuracy"] for one in found], axis=0)
     bounds = np.array([(one.layers["low"], one.layers["high"]) for one in found])
-    return {"quantity": "accuracy of a layer", **_held_at_layers(bounds, expected)}
+    return {"quantity": "accuracy of a layer", **_held(bounds, expected)}
 
 
 def _transfer(found: Sequence[Repetition]) -> dict[str, Any]:
     """Return how many of the intervals of layers hold the expected change of the accuracy of transferred probes."""
     names = ("transfer_change", "transfer_change_low", "transfer_change_high")
     change, low, high = (np.array([one.transferred[name] for one in found]) for name in names)
-    held = _held_at_layers(np.stack([low, high], axis=1), change.mean(axis=0))
+    held = _held(np.stack([low, high], axis=1), change.mean(axis=0))
     return {"quantity": "change of a transferred probe", **held}
-
-
-def _held_at_layers(bounds: Values, true: Values) -> dict[str, float]:
-    """Return how many intervals hold what is true of their layer; bounds have the shape (n, 2, n_layers)."""
-    low, high = np.moveaxis(bounds, 1, 0)
-    known = ~np.isnan(low)
-    holds = np.where(known, (low <= true + 1e-9) & (true - 1e-9 <= high), np.nan)
-    some = known.any(axis=1)
-    of_each = np.nanmean(holds[some], axis=1)
-    return {"intervals": known.mean(), "interval_width": np.nanmean(high - low), **_share(of_each, "coverage")}
 
 
 def _tests(found: Sequence[Estimate], case: Case, alpha: float) -> Iterator[dict[str, Any]]:
@@ -109,7 +100,7 @@ def _tests(found: Sequence[Estimate], case: Case, alpha: float) -> Iterator[dict
 
 def _difference(found: Sequence[Repetition], name: str, level: float) -> dict[str, Any]:
     """Return how often a perturbation that changes nothing on average is said to change a quantity."""
-    given = [one for one in found if name not in DEPTHS or _both_above(one, 1 - level)]
+    given = [one for one in found if name in ACCURACIES or _both_above(one, 1 - level)]
     row: dict[str, Any] = {"quantity": f"difference of {name}", "truth": 0.0, "defined": len(given) / len(found)}
     if not given:
         return row

@@ -90,14 +90,14 @@ def one_se_depth(accuracy: ArrayLike, standard_error: ArrayLike) -> Values:
     curve = np.asarray(accuracy, dtype=float)
     best = np.argmax(curve, axis=-1, keepdims=True)
     bound = np.take_along_axis(curve, best, -1) - np.asarray(standard_error)[best]
-    return first_where(curve >= bound) / _layers(curve)
+    return first_depth(curve >= bound)
 
 
 @of_known_curves
 def near_peak_depth(accuracy: ArrayLike, *, share: float = PEAK_SHARE) -> Values:
     """Return the first i/d whose accuracy is at least ``share`` of the peak."""
     curve = np.asarray(accuracy, dtype=float)
-    return first_where(curve >= share * curve.max(axis=-1, keepdims=True)) / _layers(curve)
+    return first_depth(curve >= share * curve.max(axis=-1, keepdims=True))
 
 
 @of_known_curves
@@ -157,6 +157,11 @@ def describe_curve(
 
 def _layers(accuracy: ArrayLike) -> int:
     return np.shape(accuracy)[-1]
+
+
+def first_depth(holds: NDArray[np.bool_]) -> Values:
+    """Return the relative depth i/d of the first layer at which a condition, shape (..., d), holds, or NaN."""
+    return (first_where(holds) / holds.shape[-1])[()]
 
 
 def first_where(holds: NDArray[np.bool_], start: int = 0) -> Values:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.depth.above import above_baselines
-from conceptdepth.depth.definitions import describe_curve, first_where, held_out_peak, variation_rate
+from conceptdepth.depth.definitions import describe_curve, first_depth, variation_rate
 from conceptdepth.depth.resampling import IntervalSettings, Resamples, accuracy, p_above_chance
 from conceptdepth.depth.uncertainty import Design, design_of, share_interval, standard_error, t_interval
 from conceptdepth.probes.predictions import Curve
@@ -62,16 +62,13 @@ def estimate(
     error = standard_error(drawn, design)
     chance = p_above_chance(curve, taken.permuted) if settings.permutations else np.full(len(whole), np.nan)
     above = above_baselines(curve, baselines or {}, taken, settings.level, p_chance=chance, design=design)
-    once = np.ones((1, len(taken.half)))
     values = {
         "mean_accuracy": whole.mean(),
-        "held_out_peak_accuracy": _held_out(curve, once, taken.half)[0],
         **above.values,
         **describe_curve(whole, standard_error=error, **depth),
     }
     draws = {
         "mean_accuracy": drawn.mean(axis=1),
-        "held_out_peak_accuracy": _held_out(curve, taken.weights, taken.half),
         **above.draws,
         **describe_curve(drawn, standard_error=error, **depth),
     }
@@ -93,12 +90,6 @@ def estimate(
     return Estimate(curve.names, design, facts, values, draws, layers)
 
 
-def _held_out(curve: Curve, weights: Values, half: NDArray[np.bool_]) -> Values:
-    """Return held-out peaks, shape (draws,): chosen on one half of groups, reported on the other, both ways."""
-    one, other = accuracy(curve, weights * half), accuracy(curve, weights * ~half)
-    return (held_out_peak(one, other) + held_out_peak(other, one)) / 2
-
-
 def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:
     """Return the chance that noise alone moves a given step, and at least one of the curve, out of the plateau band.
 
@@ -113,7 +104,7 @@ def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:
 
 def first_below(p_values: Values, level: float) -> float:
     """Return the relative depth of the first layer whose p value is at most ``level``, or NaN."""
-    return float(first_where(p_values <= level) / len(p_values))
+    return float(first_depth(p_values <= level))
 
 
 def with_intervals(found: Estimate, level: float) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def _noises(
 
 def _noise(case: Case, n: int, draw: np.random.Generator) -> Values:
     noise = draw.normal(size=(n, case.d_model))
-    return (
-        noise / np.sqrt(draw.chisquare(3, size=(n, 1))) if case.heavy_tails else noise
-    )  # Variance 1: 3 / (3 - 2) / 3.
+    if not case.heavy_tails:
+        return noise
+    return noise / np.sqrt(draw.chisquare(3, size=(n, 1)))  # Student's t over the root of its variance, 3.
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,11 @@ def standard_error(draws: Values, design: Design) -> Values:
 
     It is 0 where all draws agree.
     """
+    if len(draws) < 2:
+        return np.full(draws.shape[1:], np.nan)[()]
     counted = (~np.isnan(draws)).sum(axis=0) > 1
-    spread = (
-        np.nanstd(np.where(counted, draws, 0), axis=0, ddof=1) if len(draws) > 1 else np.full(draws.shape[1:], np.nan)
-    )
-    spread = np.where(spread > ROUNDING, spread, 0.0) if len(draws) > 1 else spread
-    return np.where(counted, spread * design.scale, np.nan)[()]
+    spread = np.nanstd(np.where(counted, draws, 0), axis=0, ddof=1)
+    return np.where(counted, np.where(spread > ROUNDING, spread, 0.0) * design.scale, np.nan)[()]
 
 
 def t_interval(
