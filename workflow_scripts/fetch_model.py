@@ -5,11 +5,16 @@ from conceptdepth.provenance.job import job
 
 if __name__ == "__main__":
     with job(snakemake) as record:
-        where = fetch_model(
+        description = fetch_model(
             snakemake.wildcards.model,
             snakemake.params.model["source"],
             snakemake.output.model,
             snakemake.config.get("source_mirror"),
+            # Not a param: what is chosen decides whether the job succeeds, not what it writes.
+            formats=snakemake.config["run"]["quantizations"],
+            trust_remote_code=snakemake.params.model.get("trust_remote_code", False),
         )
-        if "revision" in where:
-            record.environment["revision"] = where["revision"]
+        if "revision" in description["where"]:
+            record.environment["revision"] = description["where"]["revision"]
+        if "compared" in description:
+            record.environment["compared"] = description["compared"]

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
+from conceptdepth.models.checkpoint import check_folder
 
 PUBLISHED = ROOT / "resources" / "published" / "site_peak_converge.csv"
 """A table with every name that the paper's published numbers use."""
@@ -25,11 +27,11 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Raise `UserError` with a line for everything that is wrong with a configuration, merged and filled.
 
     Datasets of the run that are local files are read, so that a missing column, a repeated id or an empty
-    class is found here too.
+    class is found here too. Of models that are local folders, the configuration and the names of files are.
     """
     problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
     problems = problems or list(_switch_problems(config))
-    problems = problems or list(_dataset_problems(config))
+    problems = problems or [*_model_problems(config), *_dataset_problems(config)]
     if problems:
         raise UserError("\n".join(problems))
 
@@ -139,6 +141,25 @@ def _option_problems(
     for option in allowed:
         if option not in options:
             yield f"{where}: {option!r} is missing."
+
+
+def _model_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    formats = config["run"]["quantizations"]
+    for name in config["run"]["models"]:
+        entry = config["models"][name]
+        path = entry["source"].get("path")
+        if path is None or Path(path).is_file():
+            continue
+        if not Path(path).is_dir():
+            yield f"models.{name}.source.path: there is no folder or file {path!r}."
+            continue
+        if importlib.util.find_spec("transformers") is None:  # Each stage may have an environment of its own.
+            continue
+        own_code = entry.get("trust_remote_code", False)
+        try:
+            check_folder(name, Path(path), formats=formats, trust_remote_code=own_code)
+        except UserError as error:
+            yield str(error)
 
 
 def _dataset_problems(config: Mapping[str, Any]) -> Iterator[str]:

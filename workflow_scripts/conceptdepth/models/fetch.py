@@ -3,7 +3,9 @@
 ``fetch_model`` leaves ``model.json``: where the weights are and what they are. Weights lie in the Hugging
 Face cache (``hf``), in a local folder (``path``) or beside the file, converted once from GGUF to
 safetensors (``pypi``, or ``path`` to a GGUF), because opening a GGUF takes a hundred times longer and
-bitsandbytes cannot quantize it. Pickled weights are never opened.
+bitsandbytes cannot quantize it. Pickled weights are never opened. What a checkpoint is, is decided before its
+weights come (`conceptdepth.models.checkpoint`), and files of the hub are compared with its hashes
+(`conceptdepth.models.hub`).
 
 An ``hf`` source without a revision is taken from the branch ``main`` once, and its commit held in the file
 `HELD` beside ``model.json``. No rule has that file among its outputs, which Snakemake deletes before a rule
@@ -15,7 +17,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -24,60 +26,93 @@ from typing import Any
 from conceptdepth.datasets.sources import fetch_file
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
+from conceptdepth.models.checkpoint import check_folder, read_json
+from conceptdepth.models.hub import Snapshot, compared, fetch_snapshot, kinds
 
 log = logging.getLogger(__name__)
-
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-"""What is taken from the hub: safetensors, configuration and tokenizer, never pickled weights."""
 
 HELD = ".revision"
 """File with the commit, ``owner/name@commit``, at which a model without a pinned revision is held."""
 
 
-def fetch_model(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> Mapping[str, str]:
-    """Bring a model's weights to this machine, write ``model.json`` to ``destination`` and return where they are.
+def fetch_model(
+    name: str,
+    source: Mapping[str, Any],
+    destination: str | Path,
+    mirror: str | None,
+    *,
+    formats: Sequence[str] = (),
+    trust_remote_code: bool = False,
+) -> Mapping[str, Any]:
+    """Bring a model's weights to this machine and write ``model.json`` to ``destination``, which is also returned.
 
-    Raises `UserError` for a gated model without a token, missing safetensors, or wrong bytes.
+    ``formats`` are the weight formats that it is to be loaded in. Raises `UserError` for a gated model without a
+    token, a checkpoint that cannot be read right in these formats, or wrong bytes.
     """
     if "hf" in source:
-        folder, revision = _fetch_from_hub(name, source, Path(destination).with_name(HELD))
-        where = {"hf": source["hf"], "revision": revision}
+        description = _fetch_from_hub(
+            name, source, Path(destination).with_name(HELD), formats=formats, trust_remote_code=trust_remote_code
+        )
     elif "path" in source and Path(source["path"]).is_dir():
-        folder = Path(source["path"])
+        check_folder(name, Path(source["path"]), formats=formats, trust_remote_code=trust_remote_code)
         where = {"folder": source["path"]}
+        description = describe(name, Path(source["path"])) | {"source": dict(source), "where": where}
     else:
         folder = Path(destination).parent / "weights"
         _fetch_gguf(name, source, folder, mirror)
-        where = {"folder": folder.as_posix()}
-    description = describe(name, folder) | {"source": dict(source), "where": where}
+        description = describe(name, folder) | {"source": dict(source), "where": {"folder": folder.as_posix()}}
     with complete_file(destination) as part:
         part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    return where
+    return description
 
 
-def describe(name: str, folder: Path) -> dict[str, Any]:
-    """Return what a model folder holds: its type and the size and SHA-256 of every file."""
+def describe(name: str, folder: Path, files: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what a model folder holds: its type and the size and SHA-256 of every file, or of those that are named."""
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(f"models.{name}.source: {folder} has no config.json with *.safetensors beside it.")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    config = read_json(name, folder / "config.json")
+    names = sorted(path.name for path in folder.iterdir() if path.is_file()) if files is None else files
     return {
-        "model_type": config["model_type"],
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in files},
+        "model_type": config.get("model_type"),  # Code of a model's own may do without.
+        "files": {
+            file: {"bytes": (folder / file).stat().st_size, "sha256": file_sha256(folder / file)} for file in names
+        },
     }
 
 
-def _fetch_from_hub(name: str, source: Mapping[str, Any], held: Path) -> tuple[Path, str]:
-    """Return the folder of a model of the hub, and its commit: the pinned one, the one held, or that of ``main``."""
+def _fetch_from_hub(
+    name: str, source: Mapping[str, Any], held: Path, *, formats: Sequence[str], trust_remote_code: bool
+) -> dict[str, Any]:
+    """Describe a model of the hub at the pinned commit, the one held, or that of ``main``, which is then held."""
     revision = source.get("revision") or _held_revision(held, source["hf"])
-    if revision is not None:
-        return _snapshot(name, source["hf"], revision), revision
-    folder = _snapshot(name, source["hf"], "main")
-    revision = folder.name  # The cache names the folder of a snapshot after its commit.
-    with complete_file(held) as part:
-        part.write_text(f"{source['hf']}@{revision}\n", encoding="utf-8")
-    log.info("`main` of %s is %s; delete the folder %s to move on later", source["hf"], revision, held.parent)
-    return folder, revision
+    snapshot = fetch_snapshot(
+        name, source["hf"], revision or "main", formats=formats, trust_remote_code=trust_remote_code
+    )
+    commit = snapshot.listing.commit
+    description = _compared_description(name, snapshot) | {
+        "source": dict(source),
+        "where": {"hf": source["hf"], "revision": commit},
+    }
+    if revision is None:
+        with complete_file(held) as part:
+            part.write_text(f"{source['hf']}@{commit}\n", encoding="utf-8")
+        log.info("`main` of %s is %s; delete the folder %s to move on later", source["hf"], commit, held.parent)
+    return description
+
+
+def _compared_description(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    """Describe a snapshot of the hub, with what each file was compared with."""
+    description = describe(name, snapshot.folder, snapshot.files)
+    files = description["files"]
+    said = compared(name, snapshot, {file: facts["sha256"] for file, facts in files.items()})
+    for file, words in said.items():
+        files[file]["hub"] = words
+    description["compared"] = kinds(snapshot.files, said)
+    if said:
+        log.info("%d of %d files of %s are what the hub says", len(said), len(files), snapshot.listing.repository)
+    else:
+        log.warning("models.%s: nothing of %s was compared with the hub", name, snapshot.listing.repository)
+    return description
 
 
 def _held_revision(held: Path, repository: str) -> str | None:
@@ -87,24 +122,6 @@ def _held_revision(held: Path, repository: str) -> str | None:
         return None
     log.info("%s is held at %s by %s", repository, revision, held)
     return revision
-
-
-def _snapshot(name: str, repository: str, revision: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=HUB_FILES))
-    except GatedRepoError:
-        raise UserError(
-            f"models.{name}: {repository} is gated; accept its licence at https://huggingface.co/{repository} "
-            "and set the variable HF_TOKEN to a token of your account."
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"models.{name}: cannot get {repository} at {revision} from the hub ({error}); "
-            "on a machine without network, put the weights into a folder and use `path`."
-        ) from None
 
 
 def _fetch_gguf(name: str, source: Mapping[str, Any], folder: Path, mirror: str | None) -> None:

@@ -1,6 +1,7 @@
 """Where the weights of a fetched model lie, on this machine and without the network."""
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -69,13 +70,20 @@ def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
     Relative paths start at ``folder``, the one that Snakemake works in.
     Raises `UserError` if the weights are gone.
     """
-    where = json.loads(Path(model_json).read_text(encoding="utf-8"))["where"]
+    description = json.loads(Path(model_json).read_text(encoding="utf-8"))
+    where = description["where"]
     if "hf" in where:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            return Path(snapshot_download(where["hf"], revision=where["revision"], local_files_only=True))
+            # The client knows all files of the repository, and would miss those that were not fetched.
+            fetched = [glob.escape(file) for file in description["files"]]
+            return Path(
+                snapshot_download(
+                    where["hf"], revision=where["revision"], allow_patterns=fetched, local_files_only=True
+                )
+            )
         except LocalEntryNotFoundError:
             raise UserError(
                 f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
