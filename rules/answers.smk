@@ -41,7 +41,7 @@ rule score_answers:
         code=code_digest("score_answers.py"),
         software=pins("answers"),
         answers=answer_settings,
-        model=entry("model", "trust_remote_code"),
+        model=entry("model", "tokenizer", "trust_remote_code"),
     script:
         "../workflow_scripts/score_answers.py"
 

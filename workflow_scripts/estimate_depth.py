@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import h5py
@@ -28,24 +29,26 @@ def estimate_all(
     """
     controls = Controls(probes, baselines)
     found: dict[str, list[Estimate]] = {}
-    datasets = {path: dataset_of(path) for path in probes}
+    datasets = {path: said_of(path, "dataset") for path in probes}
     in_order = sorted(probes, key=datasets.__getitem__)
     for _, paths in groupby(tqdm(in_order, unit="cell", mininterval=5), key=datasets.__getitem__):
         taken = None
         for path in paths:
             curves = [curve for curve in read_curves(path) if curve.names["site"] != EMBEDDING]
             taken = taken or resamples(curves[0], settings)
-            found[path] = [
+            weights = {"weights": said_of(path, "weights")}
+            estimates = [
                 estimate(curve, taken, baselines=controls.of(curve), depth=dict(depth), settings=settings)
                 for curve in curves
             ]
+            found[path] = [replace(one, facts=weights | one.facts) for one in estimates]
     return [one for path in probes for one in found[path]]
 
 
-def dataset_of(probes: str) -> str:
-    """Return the dataset of a cell from its file of probes."""
+def said_of(probes: str, what: str) -> str:
+    """Return what a cell's file of probes says of it, such as its dataset."""
     with h5py.File(probes) as file:
-        return str(file.attrs["dataset"])
+        return str(file.attrs[what])
 
 
 class Controls:

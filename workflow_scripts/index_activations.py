@@ -16,7 +16,8 @@ def index_activations(records: Sequence[str], destination: str) -> None:
     for record in map(read_record, records):
         output = record["outputs"][0]
         names = {key: record["wildcards"][key] for key in ("dataset", "perturbation")}
-        rows.append(names | output | {"record": record["id"]})
+        weights = record["environment"]["weights"]
+        rows.append(names | {"weights": weights} | output | {"record": record["id"]})
     with complete_file(destination) as part, part.open("w", encoding="utf-8", newline="") as stream:
         table = csv.DictWriter(stream, rows[0], lineterminator="\n")
         table.writeheader()

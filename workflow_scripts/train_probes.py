@@ -40,7 +40,7 @@ def train_probes(
     with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
-        target.attrs.update(cell)
+        target.attrs.update({**cell, "weights": source.attrs["weights"]})
         target.attrs["probes"] = list(settings.kinds)  # Groups of HDF5 have no order of their own.
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
@@ -52,7 +52,15 @@ def train_probes(
                 name = {"site": site, "probe": layers[0].kind, "target": layers[0].task.target}
                 seed = layers[0].task.seed
                 rows += [
-                    {**cell, **name, "layer": layer, "n_layers": len(layers), "seed": seed, **probe.scores}
+                    {
+                        **cell,
+                        "weights": source.attrs["weights"],
+                        **name,
+                        "layer": layer,
+                        "n_layers": len(layers),
+                        "seed": seed,
+                        **probe.scores,
+                    }
                     for layer, probe in enumerate(layers)
                 ]
                 keep(target.create_group(split_group(**name, seed=seed)), layers)

@@ -116,7 +116,8 @@ def concept_depth(folder: str) -> Tool:
     """Run this workflow's extraction."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "workflow_scripts"))
     from conceptdepth.activations.extraction import extract, shape
-    from conceptdepth.models.loading import load_model, load_tokenizer, tokens_of_a_pass
+    from conceptdepth.models.devices import tokens_of_a_pass
+    from conceptdepth.models.loading import load_model, load_tokenizer
     from conceptdepth.models.tokens import tokenize
 
     body = load_model(Path(folder), quantization="fp32", device=torch.device("cpu")).base_model

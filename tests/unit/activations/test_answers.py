@@ -59,12 +59,6 @@ def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(model):
     np.testing.assert_allclose(halved.log_odds, whole.log_odds, atol=TOLERANCE, rtol=0)
 
 
-def test_an_architecture_that_is_not_known_is_refused():
-    model = hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=2))
-    with pytest.raises(UserError, match="'bloom' is not supported"):
-        score(model, prompts(), ANSWERS, batch_tokens=70, name="bloom")
-
-
 def test_a_word_has_all_casings_with_and_without_a_space():
     assert variants("True") == ["True", "true", "TRUE", " True", " true", " TRUE"]
     assert variants("iPad") == ["iPad", "ipad", "IPAD", "Ipad", " iPad", " ipad", " IPAD", " Ipad"]

@@ -17,8 +17,9 @@ from conceptdepth.activations.extraction import Work, extract, shape
 from conceptdepth.activations.store import destinations, new_activations
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.ground.names import EMBEDDING
-from conceptdepth.models.sites import blocks, site_module
+from conceptdepth.models.sites import blocks, decoder_of
 from conceptdepth.provenance.environment import begin_peak_memory, peak_memory_mb
+from plain_passes import one_by_one, prompts
 
 TOLERANCE = 2e-5
 """Absolute, in float32, for activations of order one: another order of additions gives up to 5e-6."""
@@ -81,50 +82,11 @@ def body(request: pytest.FixtureRequest) -> hf.PreTrainedModel:
     model = hf.AutoModelForCausalLM.from_config(ARCHITECTURES[request.param]())
     for parameter in model.parameters():  # Initial weights of 0.02 would hide attention errors.
         parameter.data.normal_(std=0.2)
-    return model.base_model.eval()
-
-
-def prompts(common: int = 0) -> list[list[int]]:
-    """Prompts that share prefixes of every kind: none, some, whole, and a pair of equal ones.
-
-    All share the first ``common`` tokens, and one of them has only one more.
-    """
-    draw = np.random.default_rng(0)
-    head = np.random.default_rng(1).integers(3, 97, common).tolist()
-    stem = draw.integers(3, 97, 12).tolist()
-    branches = [stem[:k] + draw.integers(3, 97, n).tolist() for k, n in [(12, 3), (12, 9), (5, 4), (7, 20), (0, 11)]]
-    return [head + tail for tail in (*branches, stem, branches[1], branches[3][:-1], [5])]
+    return decoder_of(model.eval(), "tiny")
 
 
 def sites_of(body: hf.PreTrainedModel) -> list[str]:
     return ["residual"] if getattr(body.config, "use_parallel_residual", False) else ["mlp_input", "residual"]
-
-
-def plain_forward(body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], side: str) -> dict[str, np.ndarray]:
-    """Read the sites with a padded batch through the model as Hugging Face would run it."""
-    width = max(map(len, tokens))
-    ids = torch.zeros(len(tokens), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(tokens):
-        place = slice(width - len(prompt), None) if side == "left" else slice(0, len(prompt))
-        ids[row, place], mask[row, place] = torch.tensor(prompt), 1
-    last = [width - 1 if side == "left" else len(prompt) - 1 for prompt in tokens]
-    found: dict[str, list[np.ndarray]] = {site: [] for site in sites_of(body)}
-    handles = []
-    for site in found:
-
-        def hook(module, arguments, output, site=site):
-            output = output[0] if isinstance(output, tuple) else output
-            output = output.reshape(len(tokens), width, -1)  # OPT flattens its batch before the MLP.
-            found[site].append(output[range(len(tokens)), last].numpy())
-
-        for block in blocks(body, "tiny"):
-            handles.append(block.get_submodule(site_module(site, body.config, "tiny")).register_forward_hook(hook))
-    with torch.inference_mode():
-        body(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False)
-    for handle in handles:
-        handle.remove()
-    return {site: np.stack(layers) for site, layers in found.items()}
 
 
 def packed(
@@ -143,25 +105,17 @@ def common(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def one_by_one(body: hf.PreTrainedModel, common: int) -> dict[str, np.ndarray]:
-    single = [plain_forward(body, [prompt], "right") for prompt in prompts(common)]
-    return {site: np.concatenate([one[site] for one in single], axis=1) for site in single[0]}
+def alone(body: hf.PreTrainedModel, common: int) -> dict[str, np.ndarray]:
+    return one_by_one(body, prompts(common), sites_of(body))
 
 
 @pytest.mark.parametrize("batch_tokens", [24, 70])
-def test_packed_equals_one_by_one(body, common, one_by_one, batch_tokens, monkeypatch):
-    monkeypatch.setattr("conceptdepth.activations.extraction.ROW_TOKENS", 24)
+def test_packed_equals_one_by_one(body, common, alone, batch_tokens, monkeypatch):
+    monkeypatch.setattr("conceptdepth.activations.layouts.ROW_TOKENS", 24)
     found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=batch_tokens)
-    for site, expected in one_by_one.items():
+    for site, expected in alone.items():
         np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
     assert (work.tokens_padded > 0) == (batch_tokens >= 70), "only passes of several rows are padded"
-
-
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_packed_equals_padded(body, common, side):
-    found, _ = packed(body, prompts(common), sites=sites_of(body), batch_tokens=40)
-    for site, expected in plain_forward(body, prompts(common), side).items():
-        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
 
 
 def test_residual_equals_output_hidden_states(body):
@@ -184,30 +138,6 @@ def test_the_embedding_is_what_the_first_block_gets(body):
         with torch.inference_mode():
             states = body(torch.tensor([prompt]), output_hidden_states=True, use_cache=False).hidden_states
         np.testing.assert_allclose(found[0, number], states[0][0, -1], atol=TOLERANCE, rtol=0)
-
-
-def test_mlp_input_is_what_the_mlp_receives(body):
-    """The site's meaning, checked without the table of module names."""
-    if sites_of(body) == ["residual"]:
-        pytest.skip("parallel blocks have no mlp_input")
-    vectors = packed(body, [prompts()[0]], sites=["mlp_input"], batch_tokens=40)[0]["mlp_input"]
-    received: list[np.ndarray] = []
-
-    def hook(module, arguments):
-        received.append(arguments[0].reshape(-1, 32)[-1].numpy())
-
-    first_of_mlp = ("mlp", "fc1")
-    handles = [
-        module.register_forward_pre_hook(hook)
-        for block in blocks(body, "tiny")
-        for path, module in block.named_modules()
-        if path in first_of_mlp
-    ]
-    with torch.inference_mode():
-        body(torch.tensor([prompts()[0]]), use_cache=False)
-    for handle in handles:
-        handle.remove()
-    np.testing.assert_allclose(vectors[:, 0], np.stack(received), atol=TOLERANCE, rtol=0)
 
 
 def test_shared_prefixes_are_computed_once(body):
@@ -235,8 +165,8 @@ def test_threads_that_share_a_model_each_get_their_own(body):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(one, given))
     for tokens, found in zip(given, together):
-        for site, alone in one(tokens).items():
-            np.testing.assert_array_equal(found[site], alone)
+        for site, expected in one(tokens).items():
+            np.testing.assert_array_equal(found[site], expected)
 
 
 def test_work_that_nobody_wants_ends_before_the_next_pass(body):
@@ -267,11 +197,11 @@ class SmallMemory:
 
 
 @pytest.mark.parametrize("limit", [28, 40])
-def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(body, one_by_one, common, limit):
+def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(body, alone, common, limit):
     with SmallMemory(body, limit):
         found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=100)
     assert work.batch_tokens < 100
-    for site, expected in one_by_one.items():
+    for site, expected in alone.items():
         np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
 
 
@@ -300,17 +230,6 @@ def test_passes_of_fixed_size_are_not_halved(body):
 def test_a_prompt_that_is_too_long_is_an_error(body):
     with pytest.raises(UserError, match="65 tokens, but tiny takes at most 64"):
         packed(body, [[5] * 65], batch_tokens=40)
-
-
-def test_parallel_blocks_have_no_mlp_input():
-    with pytest.raises(UserError, match="no mlp_input"):
-        site_module("mlp_input", hf.GPTNeoXConfig(use_parallel_residual=True), "pythia")
-
-
-def test_unknown_architecture_is_an_error():
-    model = hf.BloomModel(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=1, n_head=2))
-    with pytest.raises(UserError, match="'bloom' is not supported; supported are llama"):
-        blocks(model, "bloom")
 
 
 def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conceptdepth.activations.packing import batches, common_prefix, pack, split_prefix
+from conceptdepth.activations.packing import batches, common_prefix, everywhere, pack, same_chunk, split_prefix, within
 
 DRAW = np.random.default_rng(0)
 PROMPTS = [DRAW.integers(0, 3, DRAW.integers(1, 12)).tolist() for _ in range(60)]
@@ -34,16 +34,15 @@ def test_one_row_holds_each_prefix_once():
     assert len(row.tokens) == len({tuple(prompt[: k + 1]) for prompt in PROMPTS for k in range(len(prompt))})
 
 
-@pytest.mark.parametrize("window", [None, 1, 3])
-def test_a_token_sees_its_ancestors_within_the_window_and_nothing_else(window):
+def test_ancestors_are_the_parents_of_parents_and_nothing_else():
     for row in pack(PROMPTS, 40):
-        visible = row.visible(window)
+        found = row.ancestors()
         for place in range(len(row.tokens)):
-            ancestors, at = [], place
-            while at >= 0 and (window is None or len(ancestors) < window):
-                ancestors.append(at)
+            expected, at = [], place
+            while at >= 0:
+                expected.append(at)
                 at = row.parents[at]
-            assert sorted(ancestors) == np.flatnonzero(visible[place]).tolist()
+            assert sorted(expected) == np.flatnonzero(found[place]).tolist()
 
 
 def test_packing_does_not_depend_on_the_order_of_prompts():
@@ -75,24 +74,33 @@ def test_a_pass_takes_rows_up_to_its_capacity_and_every_row_once(capacity):
     assert padded <= sum(len(row.tokens) for row in rows) // 4, "rows of a pass are of about equal length"
 
 
-@pytest.mark.parametrize("window", [None, 1, 4])
-def test_a_pass_finds_every_prompt_behind_its_prefix(window):
-    """Read back what the last token of each prompt sees: the prefix and its own tokens, in the window."""
+NEAR = {
+    "everywhere": (everywhere, lambda last: 0),
+    "window of 1": (within(1), lambda last: last),
+    "window of 4": (within(4), lambda last: max(0, last - 3)),
+    "chunks of 4": (same_chunk(4), lambda last: last // 4 * 4),
+}
+"""What tokens may attend to -> the first position that a token sees, from its own."""
+
+
+@pytest.mark.parametrize(("near", "first_of"), NEAR.values(), ids=NEAR)
+def test_a_pass_finds_every_prompt_behind_its_prefix(near, first_of):
+    """Read back what the last token of each prompt sees: the prefix and its own tokens, as far as it sees."""
     prefix = [7, 8, 9]
     for batch in batches(pack(PROMPTS, 20), offset=3, capacity=60):
-        visible, width = batch.visible(window), batch.width
+        visible, width = batch.visible(near), batch.width
         for prompt, last in zip(batch.prompts, batch.last):
             row, place = divmod(int(last), width)
             ids = np.concatenate([prefix, batch.tokens[row]])
             positions = np.concatenate([[0, 1, 2], batch.positions[row]])
             whole = [*prefix, *PROMPTS[prompt]]
-            first = 0 if window is None else max(0, len(whole) - window)
+            first = first_of(len(whole) - 1)
             assert ids[visible[row, place]].tolist() == whole[first:]
             assert positions[visible[row, place]].tolist() == list(range(first, len(whole)))
 
 
 def test_padding_is_seen_by_nothing_and_sees_itself():
     (batch,) = batches(pack([[1, 2, 3], [4, 5]], 3), offset=2, capacity=6)
-    visible = batch.visible()
+    visible = batch.visible(everywhere)
     assert visible[1, 2].tolist() == [False, False, False, False, True]
     assert not visible[1, :2, 4].any()

@@ -29,7 +29,7 @@ from conceptdepth.depth.claims import ACCURACIES, EXPECTED
 from conceptdepth.depth.definitions import describe_curve
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CONTROL_FORMATS, RANDOM, RERUN
-from conceptdepth.models.loading import QUANTIZATIONS
+from conceptdepth.models.formats import QUANTIZATIONS
 from conceptdepth.models.sites import SITES
 from conceptdepth.probes.baselines import FEATURES
 from conceptdepth.probes.estimators import KINDS

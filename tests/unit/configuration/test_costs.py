@@ -21,7 +21,7 @@ from conceptdepth.configuration.costs import (
 from conceptdepth.configuration.settings import memory_mb
 from conceptdepth.datasets.prompts import render
 from conceptdepth.ground.names import RANDOM, RERUN
-from conceptdepth.models.loading import QUANTIZATIONS
+from conceptdepth.models.formats import QUANTIZATIONS
 
 BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
 CONFIG = {

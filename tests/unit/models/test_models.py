@@ -1,10 +1,9 @@
-"""Models are fetched once, described by digest, loaded in every weight format, and let go when another comes."""
+"""Models are found where they were fetched to, loaded in every weight format, and let go when another comes."""
 
 import json
 import logging
 from pathlib import Path
 
-import httpx2 as httpx
 import numpy as np
 import pytest
 import torch
@@ -14,10 +13,10 @@ from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.store import open_activations
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import RANDOM
-from conceptdepth.models import fetch as model_files
+from conceptdepth.models.devices import resolve_device
 from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.loaded import LoadedModels
-from conceptdepth.models.loading import load_model, load_tokenizer, resolve_device
+from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import check_weights, model_folder, staged
 from tiny_model import save_tiny_model
@@ -36,27 +35,6 @@ def folder(tmp_path_factory):
 def model_json(folder, tmp_path):
     fetch_model("tiny", {"path": str(folder)}, tmp_path / "model.json", None)
     return tmp_path / "model.json"
-
-
-def test_a_local_folder_is_pointed_to_and_described(folder, model_json):
-    description = json.loads(model_json.read_text())
-    assert description["model_type"] == "llama"
-    assert description["files"]["model.safetensors"]["bytes"] == (folder / "model.safetensors").stat().st_size
-    assert model_folder(model_json) == folder
-
-
-def test_a_folder_without_safetensors_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(UserError, match=r"has no config.json with \*.safetensors"):
-        fetch_model("x", {"path": str(tmp_path)}, tmp_path / "model.json", None)
-
-
-def test_a_file_that_is_no_gguf_is_refused(tmp_path):
-    (tmp_path / "weights.bin").write_bytes(b"pickle")
-    with pytest.raises(UserError, match="neither a folder of safetensors nor a GGUF"):
-        fetch_model("x", {"path": str(tmp_path / "weights.bin")}, tmp_path / "out" / "model.json", None)
-    assert not (tmp_path / "out" / "model.json").exists()
 
 
 def test_weights_that_changed_since_they_were_fetched_are_not_loaded(model_json, folder):
@@ -104,81 +82,6 @@ def test_weights_that_are_gone_are_an_error(model_json, folder, tmp_path):
     model_json.write_text(json.dumps(description))
     with pytest.raises(UserError, match="are gone; delete .*model.json and run again"):
         model_folder(model_json)
-
-
-def test_a_gated_model_without_a_token_names_licence_page_and_variable(tmp_path, monkeypatch):
-    """The hub's client is replaced: no hub can be reached here."""
-    import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError
-
-    def stub_download(*arguments, **options):
-        request = httpx.Request("GET", "https://huggingface.co/x")
-        raise GatedRepoError("401", response=httpx.Response(401, request=request))
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_download)
-    with pytest.raises(
-        UserError, match="owner/gated is gated; accept its licence at https://huggingface.co/owner/gated.*HF_TOKEN"
-    ):
-        fetch_model("x", {"hf": "owner/gated", "revision": "c" * 40}, tmp_path / "model.json", None)
-    assert not (tmp_path / "model.json").exists()
-
-
-def test_only_safetensors_are_asked_of_the_hub_and_jobs_find_them_offline(folder, tmp_path, monkeypatch):
-    import huggingface_hub
-
-    calls = []
-
-    def stub_download(repo, *, revision, **options):
-        calls.append(options)
-        return str(folder)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_download)
-    fetch_model("x", {"hf": "owner/open", "revision": "c" * 40}, tmp_path / "model.json", None)
-    assert calls == [{"allow_patterns": model_files.HUB_FILES}]
-    assert not any("bin" in pattern or "pt" in pattern for pattern in model_files.HUB_FILES)
-    assert model_folder(tmp_path / "model.json") == folder
-    assert calls[-1] == {"local_files_only": True}
-
-
-@pytest.fixture
-def stub_hub(tmp_path, monkeypatch):
-    """A stub of the hub's client, since no hub can be reached here: ``main`` is the last of its commits."""
-    import huggingface_hub
-
-    commits = []
-
-    def stub_download(repo, *, revision, **options):
-        commit = commits[-1] if revision == "main" else revision
-        snapshot = tmp_path / "hub" / "snapshots" / commit
-        save_tiny_model(snapshot, seed=commits.index(commit))
-        return str(snapshot)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", stub_download)
-    return commits
-
-
-def test_without_a_revision_main_is_resolved_once_and_held(stub_hub, tmp_path, caplog):
-    stub_hub.append("a" * 40)
-    destination = tmp_path / "model" / "model.json"
-
-    def fetch(source):
-        destination.unlink(missing_ok=True)  # As Snakemake does before a rule runs again.
-        where = fetch_model("x", source, destination, None)
-        assert json.loads(destination.read_text())["where"] == where
-        return where["revision"]
-
-    with caplog.at_level(logging.INFO):
-        assert fetch({"hf": "owner/open"}) == "a" * 40
-    assert f"`main` of owner/open is {'a' * 40}; delete the folder {destination.parent} to move on" in caplog.text
-    held = json.loads(destination.read_text())
-    stub_hub.append("b" * 40)
-    assert fetch({"hf": "owner/open"}) == "a" * 40
-    assert json.loads(destination.read_text()) == held
-    assert fetch({"hf": "owner/open", "revision": "b" * 40}) == "b" * 40, "what the registry pins goes first"
-    assert fetch({"hf": "owner/other"}) == "b" * 40, "what is held is one repository's commit"
-    stub_hub.append("c" * 40)
-    (destination.parent / model_files.HELD).unlink()
-    assert fetch({"hf": "owner/open"}) == "c" * 40
 
 
 def test_device_that_is_absent_is_an_error():

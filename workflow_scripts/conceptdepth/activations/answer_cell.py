@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.devices import tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel
-from conceptdepth.models.loading import tokens_of_a_pass
-from conceptdepth.models.tokens import tokenize
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +29,24 @@ class AnswerCell(WorkRequest):
         import pandas as pd
 
         from conceptdepth.activations.answers import answer_tokens, asked, score
+        from conceptdepth.activations.tested import tested_for
 
         rows = read_jsonl(self.prompts)
         with model.tokenizing() as tokenizer:
             said = answer_tokens(tokenizer, self.words, cue=self.cue, dataset=self.cell["dataset"], model=self.name)
-            tokens = tokenize(tokenizer, [asked(row["prompt"], self.cue) for row in rows])
             for word, ids in zip(self.words, said):
                 log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
+        tokens = model.tokens([asked(row["prompt"], self.cue) for row in rows])
+        batch_tokens = self.batch_tokens or tokens_of_a_pass(model.body)
+        test = tested_for(model, tokens, sites=[], batch_tokens=batch_tokens)
         ready = time.perf_counter()
         with model.passes():
             scores = score(
                 model.causal,
                 tokens,
                 said,
-                batch_tokens=self.batch_tokens or tokens_of_a_pass(model.causal.base_model),
+                batch_tokens=batch_tokens,
+                layout=test.layout,
                 fixed=self.fixed_batch_tokens,
                 name=self.name,
                 wanted=wanted,

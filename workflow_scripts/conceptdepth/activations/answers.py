@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.collector import Vectors
 from conceptdepth.activations.extraction import last_states
+from conceptdepth.activations.layouts import Layout
 from conceptdepth.ground.errors import UserError
-from conceptdepth.models.loading import input_device
+from conceptdepth.models.devices import input_device
+from conceptdepth.models.head import Head
+from conceptdepth.models.sites import decoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -86,28 +88,20 @@ def score(
     *,
     batch_tokens: int,
     fixed: bool = False,
+    layout: Layout | None = None,
     name: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Scores:
     """Score prompts by the next token; ``answers`` are those of class 0 and of class 1.
 
-    ``tokens``, ``batch_tokens``, ``fixed``, ``name``, ``wanted`` and errors are those of
+    ``tokens``, ``batch_tokens``, ``fixed``, ``layout``, ``name``, ``wanted`` and errors are those of
     `conceptdepth.activations.extraction.extract`.
     """
-    states = last_states(model.base_model, tokens, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
-    starts = range(0, len(states), PROMPTS_AT_A_TIME)
-    parts = [_scores(_logits(model, states[start : start + PROMPTS_AT_A_TIME]), answers) for start in starts]
+    body = decoder_of(model, name)
+    found = last_states(body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted)
+    head, states = Head(model, body), torch.from_numpy(found).to(input_device(model))
+    parts = [_scores(head.logits(some), answers) for some in states.split(PROMPTS_AT_A_TIME)]
     return Scores(*(np.concatenate(column) for column in zip(*parts)))
-
-
-def _logits(model: "PreTrainedModel", states: Vectors) -> torch.Tensor:
-    """Return the logits of the next token, shape (n_prompts, n_vocabulary)."""
-    head = model.get_output_embeddings()
-    with torch.inference_mode():
-        logits = head(torch.from_numpy(states).to(input_device(model), head.weight.dtype)).float()
-    # Of the supported architectures, Gemma 2 and 3 alone change their logits after the head.
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray]:

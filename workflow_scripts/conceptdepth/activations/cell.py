@@ -10,9 +10,9 @@ from pathlib import Path
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import destinations, new_activations
 from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.models.devices import tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel
-from conceptdepth.models.loading import tokens_of_a_pass
-from conceptdepth.models.tokens import tokenize
+from conceptdepth.models.sites import blocks, site_of
 from conceptdepth.provenance.record import PREFIX
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ class Cell(WorkRequest):
 
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
-        from conceptdepth.activations.collector import site_modules
         from conceptdepth.activations.extraction import extract, shape
+        from conceptdepth.activations.tested import tested_for
 
         rows = read_jsonl(self.prompts)
-        with model.tokenizing() as tokenizer:
-            tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
+        tokens = model.tokens([row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
-        body = model.causal.base_model
+        body, batch_tokens = model.body, self.batch_tokens or tokens_of_a_pass(model.body)
+        test = tested_for(model, tokens, sites=self.sites, batch_tokens=batch_tokens)
         n_layers, d_model = shape(body, self.name)
         ready = time.perf_counter()
         with (
@@ -52,7 +52,8 @@ class Cell(WorkRequest):
                 body,
                 tokens,
                 into=destinations(file),
-                batch_tokens=self.batch_tokens or tokens_of_a_pass(body),
+                batch_tokens=batch_tokens,
+                layout=test.layout,
                 fixed=self.fixed_batch_tokens,
                 name=self.name,
                 wanted=wanted,
@@ -64,8 +65,10 @@ class Cell(WorkRequest):
                 "model_source": json.dumps(json.loads(Path(self.model).read_text("utf-8"))["source"]),
                 "quantization": self.quantization,
                 "dtype": str(body.dtype).removeprefix("torch."),
-                "sites": json.dumps(site_modules(body, self.sites, self.name)),
-                "tokenizer": type(tokenizer).__name__,
+                "weights": model.real_format,
+                "sites": json.dumps({site: site_of(blocks(body, self.name)[0], site).words for site in self.sites}),
+                "self_test": json.dumps(test.facts(self.sites)),
+                "tokenizer": type(model.tokenizer).__name__,
                 "device": str(body.device),
                 "attention": body.config.get_text_config()._attn_implementation,
                 "tokens_in_prompts": sum(n_tokens),

@@ -19,8 +19,10 @@ from transformers.cache_utils import Cache
 
 from conceptdepth.activations.collector import Collector, Vectors
 from conceptdepth.activations.forward import PrefixLayer, forward
-from conceptdepth.activations.packing import ROW_TOKENS, Batch, batches, pack, split_prefix
+from conceptdepth.activations.layouts import Layout, layout_of, parts
+from conceptdepth.activations.packing import Batch, pack
 from conceptdepth.ground.errors import NotWanted, UserError
+from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.sites import blocks
 
 if TYPE_CHECKING:
@@ -72,20 +74,32 @@ def extract(
     into: Mapping[str, Destination],
     batch_tokens: int,
     fixed: bool = False,
+    layout: Layout | None = None,
     name: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Work:
     """Put the activations at each prompt's last token into a destination for each site, or `EMBEDDING`.
 
     ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
-    ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``name`` is
-    the model's name for errors; ``wanted`` is asked before each pass whether to go on. Raises `NotWanted` if not,
+    ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``layout`` how
+    prompts share passes (None: as the architecture allows), ``name`` is the model's name for errors; ``wanted`` is
+    asked before each pass whether to go on. Raises `NotWanted` if not,
     and `UserError` for a prompt that is too long for the model, a site that it does not have, values that are not
     finite, and too little memory for one prompt.
     """
     _check_lengths(body, tokens, name)
     with Collector(body, list(into), name) as collector:
-        return _in_passes(collector.run, tokens, into, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
+        return _in_passes(
+            collector.run,
+            tokens,
+            into,
+            body=body,
+            layout=layout,
+            batch_tokens=batch_tokens,
+            fixed=fixed,
+            name=name,
+            wanted=wanted,
+        )
 
 
 def last_states(
@@ -94,6 +108,7 @@ def last_states(
     *,
     batch_tokens: int,
     fixed: bool = False,
+    layout: Layout | None = None,
     name: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Vectors:
@@ -102,7 +117,6 @@ def last_states(
     That is the last layer's output after the final norm. Arguments and errors are those of `extract`.
     """
     _check_lengths(body, tokens, name)
-    blocks(body, name)  # Only architectures whose masks are known here.
 
     def run(batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
         states = forward(body, batch, cache).last_hidden_state
@@ -110,7 +124,17 @@ def last_states(
         return {OUTPUT: vectors[None].float().cpu().numpy()}
 
     found = np.empty((1, len(tokens), body.get_input_embeddings().embedding_dim), np.float32)
-    _in_passes(run, tokens, {OUTPUT: found}, batch_tokens=batch_tokens, fixed=fixed, name=name, wanted=wanted)
+    _in_passes(
+        run,
+        tokens,
+        {OUTPUT: found},
+        body=body,
+        layout=layout,
+        batch_tokens=batch_tokens,
+        fixed=fixed,
+        name=name,
+        wanted=wanted,
+    )
     return found[0]
 
 
@@ -123,44 +147,52 @@ def _in_passes(
     tokens: Sequence[list[int]],
     into: Mapping[str, Destination],
     *,
+    body: "PreTrainedModel",
+    layout: Layout | None,
     batch_tokens: int,
     fixed: bool,
     name: str,
-    wanted: Callable[[], bool] = lambda: True,
+    wanted: Callable[[], bool],
 ) -> Work:
     """Put what ``run`` returns for all prompts into the destinations, pass by pass; see `extract`."""
-    prefix, rest = split_prefix(tokens)
     work = Work(batch_tokens)
-    waiting = np.arange(len(tokens))
     with (
         torch.inference_mode(),
-        tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5) as bar,
+        tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5, delay=5) as bar,
     ):
-        try:
-            cache = _prefix_cache(run, prefix, work)
-        except torch.OutOfMemoryError:
-            raise _too_little_memory(name) from None
-        while len(waiting):
-            rows = pack([rest[index] for index in waiting], min(ROW_TOKENS, work.batch_tokens))
-            done: list[NDArray[np.int64]] = []
-            for batch in batches(rows, offset=len(prefix), capacity=work.batch_tokens):
-                if not wanted():
-                    raise NotWanted
-                try:
-                    vectors = run(batch, cache)
-                except torch.OutOfMemoryError:
-                    work.batch_tokens = _fewer(batch, work.batch_tokens, fixed, name)
-                    break
-                prompts = waiting[batch.prompts]
-                for site, values in vectors.items():
-                    _check_finite(values, site, name)
-                    order = np.argsort(prompts)
-                    into[site][:, prompts[order]] = values[:, order]
-                work.add(batch)
-                done.append(batch.prompts)
-                bar.update(len(prompts))
-            waiting = np.delete(waiting, np.concatenate(done)) if done else waiting
+        for part, prompts in parts(layout or layout_of(body), body, tokens):
+            prefix, rest = part.split([tokens[index] for index in prompts])
+            try:
+                cache = _prefix_cache(run, prefix, work)
+            except torch.OutOfMemoryError:
+                raise _too_little_memory(name) from None
+            while len(prompts):
+                done: list[NDArray[np.int64]] = []
+                for batch in part.passes(rest, offset=len(prefix), capacity=work.batch_tokens):
+                    if not wanted():
+                        raise NotWanted
+                    try:
+                        vectors = run(batch, cache)
+                    except torch.OutOfMemoryError:
+                        work.batch_tokens = _fewer(batch, work.batch_tokens, fixed, name)
+                        break
+                    _put(vectors, prompts[batch.prompts], into, name)
+                    work.add(batch)
+                    done.append(batch.prompts)
+                    bar.update(len(batch.prompts))
+                left = np.delete(np.arange(len(prompts)), np.concatenate(done) if done else [])
+                prompts, rest = prompts[left], [rest[index] for index in left]
     return work
+
+
+def _put(
+    vectors: Mapping[str, Vectors], prompts: NDArray[np.int64], into: Mapping[str, Destination], name: str
+) -> None:
+    """Put the vectors of some prompts where they belong."""
+    order = np.argsort(prompts)
+    for site, values in vectors.items():
+        _check_finite(values, site, name)
+        into[site][:, prompts[order]] = values[:, order]
 
 
 def _fewer(batch: Batch, batch_tokens: int, fixed: bool, name: str) -> int:
@@ -194,10 +226,12 @@ def _prefix_cache(run: Run, prefix: list[int], work: Work) -> Cache | None:
 
 
 def _check_lengths(body: "PreTrainedModel", tokens: Sequence[list[int]], name: str) -> None:
-    longest = max(map(len, tokens))
-    allowed = getattr(body.config.get_text_config(), "max_position_embeddings", longest)
-    if longest > allowed:
-        raise UserError(f"a prompt has {longest} tokens, but {name} takes at most {allowed}; set `max_words`.")
+    longest, allowed = max(map(len, tokens)), most_tokens(body.config.get_text_config())
+    if allowed is not None and longest > allowed:
+        raise UserError(
+            f"a prompt has {longest} tokens, but {name} takes at most {allowed}; lower the dataset's `max_words`, or "
+            "set `prompts.too_long: drop`."
+        )
 
 
 def _check_finite(values: Vectors, site: str, name: str) -> None:

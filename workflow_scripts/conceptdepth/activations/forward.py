@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from transformers.cache_utils import Cache, DynamicLayer
 
-from conceptdepth.activations.packing import Batch
-from conceptdepth.models.loading import input_device
+from conceptdepth.activations.packing import Batch, Near, everywhere, same_chunk, within
+from conceptdepth.models.devices import input_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,9 +39,12 @@ def forward(body: "PreTrainedModel", batch: Batch, cache: Cache | None = None) -
     Hooks take what is wanted from inside; None if one of them ended the pass.
     """
     device = input_device(body)
+    tokens = torch.from_numpy(batch.tokens).to(device)
     with suppress(Finished):
+        if not batch.is_tree:
+            return body(input_ids=tokens, use_cache=False)
         return body(
-            input_ids=torch.from_numpy(batch.tokens).to(device),
+            input_ids=tokens,
             position_ids=torch.from_numpy(batch.positions).to(device),
             attention_mask=_attention_mask(body, batch, device),
             past_key_values=cache,
@@ -57,14 +60,26 @@ def _attention_mask(
 
     Models whose layers differ in attention take one mask per kind of layer.
     """
-    config = body.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
+    near = _near(body.config.get_text_config())
+    masks = {kind: _additive(batch.visible(near[kind]), body.dtype, device) for kind in near}
+    return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+def _near(config: Any) -> dict[str, Near]:
+    """Return how far each kind of layer of a model sees."""
     kinds = set(getattr(config, "layer_types", None) or ())
-    if kinds - {"full_attention"}:
-        windows = {"full_attention": None, "sliding_attention": window}
-        return {kind: _additive(batch.visible(width), body.dtype, device) for kind, width in windows.items()}
-    # Mistral and Phi-3 have a window in every layer, and no layer_types.
-    return _additive(batch.visible(None if kinds else window), body.dtype, device)
+    window = getattr(config, "sliding_window", None)
+    if not kinds:  # Mistral and Phi-3 have a window in every layer, and no kinds.
+        return {"all": within(window) if window else everywhere}
+    if kinds == {"full_attention"}:
+        return {"full_attention": everywhere}
+    # A kind that no layer has is given too, as models may ask for both.
+    near: dict[str, Near] = {"full_attention": everywhere}
+    if window:
+        near["sliding_attention"] = within(window)
+    if "chunked_attention" in kinds:
+        near["chunked_attention"] = same_chunk(config.attention_chunk_size)
+    return near
 
 
 def _additive(visible: NDArray[np.bool_], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

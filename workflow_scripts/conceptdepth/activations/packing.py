@@ -13,7 +13,7 @@ A row is short, because attention takes the square of its length; a pass takes s
 length, so that its matrix products are large. Only the ends of its shorter rows are padded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,25 @@ ROW_TOKENS = 128
 """Tokens of a row, unless a prompt is longer: attention within it is then a small part of the work."""
 
 Tokens = list[int]
+
+
+Near = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_] | bool]
+"""Tells by their positions which tokens are near enough to be attended to; arrays of both that broadcast together."""
+
+
+def everywhere(_of: NDArray[np.int64], _to: NDArray[np.int64]) -> bool:
+    """Let tokens attend at any distance."""
+    return True
+
+
+def within(window: int) -> Near:
+    """Let tokens attend to the last ``window`` tokens, themselves included."""
+    return lambda of, to: of - to < window
+
+
+def same_chunk(size: int) -> Near:
+    """Let tokens attend within their chunk: positions 0 to size - 1, and so on."""
+    return lambda of, to: of // size == to // size
 
 
 @dataclass(frozen=True)
@@ -40,17 +59,12 @@ class Row:
     parents: NDArray[np.int64]
     """Place in the row of the token before each token, -1 for first tokens, shape (n_tokens,)."""
 
-    def visible(self, window: int | None = None) -> NDArray[np.bool_]:
-        """Return which tokens each token may attend to, shape (n_tokens, n_tokens).
-
-        ``window`` limits attention to the last ``window`` tokens, the token itself included.
-        """
+    def ancestors(self) -> NDArray[np.bool_]:
+        """Return for each token which tokens stand before it in its prompts, and itself, shape (n_tokens, n_tokens)."""
         mask = np.eye(len(self.tokens), dtype=bool)
         for place, parent in enumerate(self.parents):
             if parent >= 0:
                 mask[place, : parent + 1] = mask[parent, : parent + 1]
-        if window is not None:
-            mask &= self.positions[:, None] - self.positions[None, :] < window
         return mask
 
 
@@ -59,7 +73,9 @@ class Batch:
     """The rows of one forward pass, which follow a prefix of ``offset`` tokens."""
 
     rows: Sequence[Row]
-    offset: int
+    offset: int = 0
+    is_tree: bool = True
+    """Whether rows are trees, which need a mask; else they are whole prompts of one length."""
 
     @property
     def width(self) -> int:
@@ -86,7 +102,7 @@ class Batch:
         """Positions in the whole prompts, prefix included, shape (n_rows, width)."""
         return self._table([row.positions + self.offset for row in self.rows])
 
-    def visible(self, window: int | None = None) -> NDArray[np.bool_]:
+    def visible(self, near: Near) -> NDArray[np.bool_]:
         """Return what each token may attend to, shape (n_rows, width, offset + width): prefix, then row.
 
         Padding sees itself, so that its softmax is defined, and is seen by nothing else.
@@ -95,9 +111,11 @@ class Batch:
         mask[:, np.arange(self.width), self.offset + np.arange(self.width)] = True
         for number, row in enumerate(self.rows):
             size = len(row.tokens)
-            mask[number, :size, self.offset : self.offset + size] = row.visible(window)
-            distance = row.positions[:, None] + self.offset - np.arange(self.offset)[None, :]
-            mask[number, :size, : self.offset] = True if window is None else distance < window
+            positions = self.offset + row.positions
+            before = np.ones((size, self.offset), dtype=bool)
+            path = np.hstack([before, row.ancestors()])
+            path &= near(positions[:, None], np.concatenate([np.arange(self.offset), positions]))
+            mask[number, :size, : self.offset + size] = path
         return mask
 
     def _table(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from conceptdepth.models.devices import device_name
 from conceptdepth.models.loaded import LoadedModel, LoadedModels, ModelRequest
-from conceptdepth.models.loading import device_name
 from conceptdepth.provenance.environment import begin_peak_memory, linear_algebra, peak_memory_mb
 
 Wanted = Callable[[], bool]
@@ -48,11 +48,11 @@ class WorkRequest(ModelRequest, ABC):
         with models.use(self) as model:
             load_seconds = time.perf_counter() - started
             forward_seconds = self.work(model, wanted)
-            device = device_name(model.causal.device)
+            device, weights = device_name(model.causal.device), model.real_format
         return {
             "peak_memory_mb": peak_memory_mb(),
             "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(forward_seconds, 3)},
-            "environment": {"device": device, "blas": linear_algebra()},
+            "environment": {"device": device, "weights": weights, "blas": linear_algebra()},
         }
 
 

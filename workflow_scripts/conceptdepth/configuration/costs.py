@@ -16,8 +16,11 @@ from conceptdepth.configuration.settings import memory_mb, weight_format
 from conceptdepth.datasets.prompts import fill
 from conceptdepth.ground.names import RANDOM
 
-WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, RANDOM: 4}
-"""Bytes of a parameter once the model is loaded, as if every one were quantized; embeddings and norms are not."""
+WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, "native": 4, RANDOM: 4}
+"""Bytes of a parameter once the model is loaded, as if every one were quantized; embeddings and norms are not.
+
+Of a checkpoint as it is, the most that it may be.
+"""
 
 ACTIVATION_BYTES = 4
 """Bytes of a number in an activation file, which are float32."""

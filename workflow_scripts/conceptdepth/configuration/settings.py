@@ -167,8 +167,11 @@ def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
     return names["model"].index(model) * len(formats) + formats.index(quantization)
 
 
-BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, RANDOM: 4}
-"""Memory of the weights at its peak, which for int8 and nf4 is while float32 weights are quantized."""
+BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, "native": 4, RANDOM: 4}
+"""Memory of the weights at its peak, which for int8 and nf4 is while float32 weights are quantized.
+
+Of a checkpoint as it is, the widest that it may be.
+"""
 
 
 def memory_mb(parameters: int, quantization: str) -> int:

@@ -6,19 +6,28 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from conceptdepth.models.loading import input_device, load_model, load_tokenizer, one_device, resolve_device
+from conceptdepth.ground.errors import UserError
+from conceptdepth.models.checkpoint import CONFIG, stored_format
+from conceptdepth.models.devices import input_device, one_device, resolve_device
+from conceptdepth.models.formats import real_format
+from conceptdepth.models.limits import turns_by_length
+from conceptdepth.models.loading import load_model, load_tokenizer
+from conceptdepth.models.sites import decoder_of
+from conceptdepth.models.tokens import check_rules, own_rules, tokenize
 from conceptdepth.models.weights import check_weights, model_folder, staged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
+
+Test = TypeVar("Test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +39,7 @@ class ModelRequest:
     name: str
     """Name of the model in the registry."""
     quantization: str
-    """Weight format, one of `conceptdepth.models.loading.QUANTIZATIONS`."""
+    """Weight format, one of `conceptdepth.models.formats.QUANTIZATIONS`."""
     device: str
     """``auto``, ``cpu`` or ``cuda``."""
     max_memory: dict[str, str] | None = None
@@ -39,6 +48,8 @@ class ModelRequest:
     """A folder on this machine's own disk for a copy of the weights; None reads them where they are."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run."""
+    tokenizer: str = "class"
+    """Whose rules make tokens; see `conceptdepth.models.loading.load_tokenizer`."""
 
 
 class LoadedModel:
@@ -46,13 +57,22 @@ class LoadedModel:
 
     tokenizer: "PreTrainedTokenizerBase"
     causal: "PreTrainedModel"
-    """With its head, which answers need; ``base_model`` is what comes before it."""
+    """With its head, which answers need."""
+    body: "PreTrainedModel"
+    """What comes before the head; of a wrapper of text and images, its text tower."""
+    name: str
+    """Name of the model in the registry."""
+    quantization: str
+    """Weight format that it was asked for in."""
+    real_format: str
+    """What that is: for ``native``, the checkpoint's own."""
 
     def __init__(self) -> None:
         self.users = 0
         """How many are using the model."""
         self.is_loaded = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._test: Any = None
         self._disk: tempfile.TemporaryDirectory[str] | None = None
         """For weights that fit into no memory."""
 
@@ -69,14 +89,24 @@ class LoadedModel:
             if request.max_memory:
                 self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.
-            self.tokenizer = load_tokenizer(folder, trust_remote_code=request.trust_remote_code)
+            self.name = request.name
+            self.tokenizer = load_tokenizer(
+                folder, rules=request.tokenizer, trust_remote_code=request.trust_remote_code
+            )
+            self._own_rules = own_rules(folder)
             self.causal = load_model(
                 folder,
+                name=request.name,
                 quantization=request.quantization,
                 device=resolve_device(request.device),
                 max_memory=request.max_memory,
                 offload_folder=self._disk.name if self._disk else None,
                 trust_remote_code=request.trust_remote_code,
+            )
+            self.body = decoder_of(self.causal, request.name)
+            self.quantization = request.quantization
+            self.real_format = real_format(
+                self.causal, request.quantization, stored_format(json.loads((folder / CONFIG).read_text("utf-8")))
             )
             self._first_pass()
             self.is_loaded = True
@@ -87,8 +117,12 @@ class LoadedModel:
         """Run one token: bitsandbytes finishes its layers in their first pass, which must not be two at once."""
         import torch
 
-        with torch.inference_mode():
-            self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
+        try:
+            with torch.inference_mode():
+                self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
+        except (RuntimeError, ImportError, NotImplementedError) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise UserError(f"models.{self.name}: it cannot run here as {self.real_format}: {reason}.") from None
 
     @contextmanager
     def tokenizing(self) -> Iterator["PreTrainedTokenizerBase"]:
@@ -96,10 +130,33 @@ class LoadedModel:
         with self._lock:
             yield self.tokenizer
 
+    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of prompts, by the rules of the checkpoint's own ``tokenizer.json``.
+
+        Raises `UserError` if the tokenizer's class has other rules; see `conceptdepth.models.tokens`.
+        """
+        with self.tokenizing() as tokenizer:
+            check_rules(tokenizer, self._own_rules, prompts, self.name)
+            return tokenize(tokenizer, prompts)
+
+    def tested(self, test: Callable[[], Test]) -> Test:
+        """Return what a test of the model said: one test serves all that use the model while it is loaded."""
+        with self._lock:
+            if self._test is None:
+                self._test = test()
+            return self._test  # type: ignore[no-any-return]  # The one kind of test that there is.
+
     @contextmanager
     def passes(self) -> Iterator[None]:
-        """Allow forward passes, for all requests at once unless the model's weights move between devices."""
-        with nullcontext() if one_device(self.causal) else self._lock:
+        """Allow forward passes, for all requests at once unless they would change something in the model.
+
+        That is where its weights move between devices, or turn positions by factors that depend on the pass.
+        """
+        with (
+            nullcontext()
+            if one_device(self.causal) and not turns_by_length(self.body.config.get_text_config())
+            else self._lock
+        ):
             yield
 
 

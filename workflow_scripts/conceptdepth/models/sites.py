@@ -1,74 +1,152 @@
-"""Where in a transformer block activations are read: sites named by meaning, not by module.
+"""Where in a transformer block activations are read: sites named by meaning, found by structure.
 
 ``mlp_input``
-    The normalised input of the MLP, after this block's attention: what the reference code reads as the
-    output of ``post_attention_layernorm`` in Llama, Qwen and Gemma 1.
+    What the MLP of a block gets, after this block's attention: in most architectures a normalised state (the output
+    of ``post_attention_layernorm`` in Llama, Qwen and Gemma 1, as the reference code reads it; of
+    ``pre_feedforward_layernorm`` in Gemma 2 and 3), in OLMo 2 and its kin the residual stream itself.
 ``residual``
     The output of the block, before any final normalisation.
 
-The same meaning has another module name in each architecture, and the same module name another meaning
-(``post_attention_layernorm`` of Gemma 2 and 3 normalises the *output of attention*), hence this table.
+Modules of the same name mean different things in different architectures (``post_attention_layernorm`` of Gemma 2
+and 3 and of OLMo 2 normalises the *output of attention*), so that norms are not looked up by name: whatever stands
+before the MLP, what goes into it is ``mlp_input``.
 """
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from conceptdepth.ground.errors import UserError, one_of
+from conceptdepth.ground.errors import UserError
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel
 
 SITES = ("mlp_input", "residual")
 """Sites that a configuration may name."""
 
-BLOCKS = {
-    "llama": "layers",
-    "mistral": "layers",
-    "qwen2": "layers",
-    "qwen3": "layers",
-    "gemma": "layers",
-    "gemma2": "layers",
-    "gemma3": "layers",
-    "gemma3_text": "layers",
-    "phi3": "layers",
-    "gpt2": "h",
-    "gpt_neox": "layers",
-    "opt": "decoder.layers",
-}
-"""Model type in the Hugging Face config -> where the model without its head keeps its blocks."""
-
-MLP_INPUT = {
-    "gemma2": "pre_feedforward_layernorm",
-    "gemma3": "pre_feedforward_layernorm",
-    "gemma3_text": "pre_feedforward_layernorm",
-    "gpt2": "ln_2",
-    "opt": "final_layer_norm",
-}
-"""Module of a block whose output is ``mlp_input``, where it is not ``post_attention_layernorm``."""
+MLPS = (
+    "mlp",
+    "feed_forward",  # Llama 4, LFM2, Bamba, Jamba: experts or a plain MLP.
+    "block_sparse_moe",  # Granite's mixtures: before `shared_mlp`, which gets the same.
+    "shared_mlp",  # Granite's hybrids without experts.
+    "ffn",  # MPT, xLSTM.
+    "mlp_block",  # RecurrentGemma.
+    "fc1",  # OPT, XGLM, BioGPT keep no MLP apart: its first matrix.
+)
+"""What blocks call their MLP; the first name that a block has counts."""
 
 
-def blocks(body: Any, name: str) -> "nn.ModuleList":
-    """Return the transformer blocks of a model without its head.
+def decoder_of(causal: "PreTrainedModel", name: str) -> "PreTrainedModel":
+    """Return the model without its head that takes tokens and runs the blocks: of a wrapper, its text tower.
 
-    Raises `UserError` for an architecture whose sites are not known.
+    Raises `UserError` for an architecture without one list of blocks, ``name`` being the model's in the registry.
     """
-    kind = body.config.model_type
-    if kind not in BLOCKS:
-        raise UserError(f"models.{name}: the architecture {kind!r} is not supported; supported are {one_of(BLOCKS)}.")
-    return body.get_submodule(BLOCKS[kind])
+    from transformers import PreTrainedModel
+
+    embedding = causal.get_input_embeddings()
+    modules = dict(causal.named_modules())
+    for path in sorted(modules, key=len, reverse=True):  # The innermost that has both.
+        module = modules[path]
+        if isinstance(module, PreTrainedModel) and _contains(module, embedding) and _lists_of_blocks(module):
+            return module
+    raise _not_found(causal, name)
 
 
-def site_module(site: str, config: Any, name: str) -> str:
-    """Return the path inside a block of the module whose output is the site; "" is the block itself.
+def blocks(decoder: "PreTrainedModel", name: str) -> "nn.ModuleList":
+    """Return the transformer blocks of a model without its head: the one list of them, as its config counts them.
 
-    Raises `UserError` for a site that the model does not have.
+    Raises `UserError` if there is none, or more than one.
     """
-    if site == "residual":
-        return ""
-    if getattr(config, "use_parallel_residual", False):
-        raise UserError(
+    lists = _lists_of_blocks(decoder)
+    if len(lists) != 1:
+        raise _not_found(decoder, name)
+    return lists[0]
+
+
+def _lists_of_blocks(model: "PreTrainedModel") -> list["nn.ModuleList"]:
+    """Return the lists of as many modules as the model has layers, without those that lie in such a list."""
+    from torch import nn
+
+    number = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    found: dict[str, nn.ModuleList] = {}
+    for path, module in model.named_modules():
+        inside = any(path.startswith(f"{outer}.") for outer in found)
+        if isinstance(module, nn.ModuleList) and len(module) == number and not inside:
+            found[path] = module
+    return list(found.values())
+
+
+def _contains(module: "nn.Module", wanted: "nn.Module") -> bool:
+    return any(part is wanted for part in module.modules())
+
+
+def _not_found(model: "PreTrainedModel", name: str) -> UserError:
+    kind = model.config.model_type
+    return UserError(
+        f"models.{name}: the architecture {kind!r} is not supported, because it has no one list of blocks that its "
+        "tokens run through."
+    )
+
+
+def mlp_of(block: "nn.Module") -> str | None:
+    """Return the name of a block's MLP, None if it has none."""
+    return next((name for name in MLPS if hasattr(block, name)), None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a block a site is read."""
+
+    module: str
+    """Path of a module inside the block; "" is the block itself."""
+    is_input: bool
+    """Whether what goes into the module is read, and not what comes out of it."""
+
+    @property
+    def words(self) -> str:
+        """Say where that is."""
+        return f"input of {self.module}" if self.is_input else f"output of {self.module or 'the block'}"
+
+
+def site_of(block: "nn.Module", site: str) -> Place:
+    """Return where a site is read in a block that has it (`why_no_mlp_input`)."""
+    return Place("", is_input=False) if site == "residual" else Place(str(mlp_of(block)), is_input=True)
+
+
+def why_no_mlp_input(decoder: "PreTrainedModel", name: str) -> str | None:
+    """Return why a model has no ``mlp_input``, in a sentence for a person; None if it has one.
+
+    Whether attention comes before the MLP is asked of the model itself: with another first token, what the first
+    block's MLP gets at the second one must be another vector, since nothing but attention (or what stands in its
+    place) tells a token of those before it.
+    """
+    for number, block in enumerate(blocks(decoder, name)):
+        if mlp_of(block) is None:
+            parts = ", ".join(part for part, _ in block.named_children())
+            return (
+                f"activations.sites: {name} has no mlp_input, because its block {number} has no MLP beside attention "
+                f"(its parts are {parts}); use residual."
+            )
+    if _is_parallel(decoder, name):
+        return (
             f"activations.sites: {name} has no mlp_input, because its blocks run attention and MLP side by side; "
             "use residual."
         )
-    if config.model_type == "opt" and not config.do_layer_norm_before:
-        return "self_attn_layer_norm"
-    return MLP_INPUT.get(config.model_type, "post_attention_layernorm")
+    return None
+
+
+def _is_parallel(decoder: "PreTrainedModel", name: str) -> bool:
+    import torch
+
+    from conceptdepth.models.devices import input_device
+    from conceptdepth.models.hooks import Hooks
+
+    block, seen = blocks(decoder, name)[0], list[torch.Tensor]()
+    with Hooks() as hooks, torch.inference_mode():
+        hooks.before(
+            block.get_submodule(str(mlp_of(block))),
+            lambda states: seen.append(states.reshape(-1, states.shape[-1])[-1].cpu()),
+        )
+        for first in (3, 4):
+            decoder(input_ids=torch.tensor([[first, 5]], device=input_device(decoder)), use_cache=False)
+    return torch.equal(*seen)

@@ -1,12 +1,18 @@
-"""Token ids of prompts, ending with the token that is probed."""
+"""Token ids of prompts, ending with the token that is probed, by the rules of the checkpoint's own file."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conceptdepth.ground.errors import UserError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
+
+TOKENIZER = "tokenizer.json"
+"""The file in which a checkpoint has the rules of its tokenizer, whole."""
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[list[int]]:
@@ -25,3 +31,49 @@ def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> li
             raise UserError(f"the prompt {prompt!r} has no tokens.")
         tokens.append(list(ids[:end]))
     return tokens
+
+
+def own_rules(folder: Path) -> "Tokenizer | None":
+    """Return the tokenizer in a checkpoint's ``tokenizer.json`` as it stands there, None if there is no such file."""
+    from tokenizers import Tokenizer
+
+    if not (folder / TOKENIZER).is_file():
+        return None
+    rules = Tokenizer.from_file(str(folder / TOKENIZER))
+    rules.no_truncation()
+    rules.no_padding()
+    return rules
+
+
+def check_rules(
+    tokenizer: "PreTrainedTokenizerBase", rules: "Tokenizer | None", prompts: Sequence[str], name: str
+) -> None:
+    """Raise `UserError` if a tokenizer does not make the tokens that the checkpoint's own rules make.
+
+    transformers opens some files with a class that puts its own rules in the place of the file's. Special tokens
+    may differ where the checkpoint's configuration says that they do.
+    """
+    if rules is None:
+        return
+    for special in (False, True):
+        own = [encoded.ids for encoded in rules.encode_batch(list(prompts), add_special_tokens=special)]
+        made = tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
+        for prompt, expected, found in zip(prompts, own, made):
+            if list(found) != expected and not (special and _special_by_config(tokenizer)):
+                raise UserError(
+                    f"models.{name}: {type(tokenizer).__name__}, the class that the checkpoint names, makes other "
+                    f"tokens than its {TOKENIZER}: of {json.dumps(prompt[:60], ensure_ascii=False)} "
+                    f"{_around(found, expected)}; set models.{name}.tokenizer to `file` to go by the file."
+                )
+
+
+def _special_by_config(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Tell whether the checkpoint's ``tokenizer_config.json`` says itself which special tokens are added."""
+    return not {"add_bos_token", "add_eos_token"}.isdisjoint(tokenizer.init_kwargs)
+
+
+def _around(found: Sequence[int], expected: Sequence[int]) -> str:
+    """Say where two sequences of ids part, with a few of each."""
+    place = next((n for n, (a, b) in enumerate(zip(found, expected)) if a != b), min(len(found), len(expected)))
+    few = slice(place, place + 4)
+    return f"{list(found[few])} for {list(expected[few])} at token {place + 1}"

@@ -1,0 +1,208 @@
+"""Every architecture of transformers that can be built small: what is read is what the plain model computes.
+
+The output names each by its class, as in ``norm before the MLP: olmoe``. The references are passes of the library
+itself, one prompt at a time and padded, and the norm that its source has before the MLP.
+"""
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from architectures import (
+    AS_THEY_ARE,
+    CLASSES,
+    NORMS,
+    PARALLEL,
+    POST_NORMS,
+    REFUSED,
+    WITHOUT_MLP,
+    WRAPPERS,
+    built,
+    configuration,
+    model_of,
+)
+from conceptdepth.activations.extraction import extract, last_states, shape
+from conceptdepth.activations.layouts import EqualLengths, Trees, layout_of
+from conceptdepth.activations.self_test import self_test
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.models.architectures import why_refused
+from conceptdepth.models.head import Head
+from conceptdepth.models.sites import blocks, decoder_of, why_no_mlp_input
+from plain_passes import one_by_one, plain_forward, prompts
+
+TOLERANCE = 1e-5
+"""Relative to the length of a vector, in float32: another order of additions gives up to 4e-6."""
+
+NAMES = [
+    pytest.param(name, id=f"{kind}: {name}")
+    for kind, names in {**CLASSES, "wrapper": WRAPPERS}.items()
+    for name in names
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def body(name) -> hf.PreTrainedModel:
+    return decoder_of(model_of(name), name)
+
+
+def sites_of(name: str) -> list[str]:
+    return ["residual"] if name in PARALLEL or name in WITHOUT_MLP else ["mlp_input", "residual"]
+
+
+def assert_close(found, expected):
+    for site, vectors in expected.items():
+        lengths = np.linalg.norm(vectors, axis=2)
+        assert (np.linalg.norm(found[site] - vectors, axis=2) / lengths).max() < TOLERANCE, site
+
+
+def extracted(body, tokens, name, **settings):
+    n_layers, d_model = shape(body, name)
+    found = {site: np.full((n_layers, len(tokens), d_model), np.nan, np.float32) for site in sites_of(name)}
+    extract(body, tokens, into=found, name=name, **{"batch_tokens": 70} | settings)
+    return found
+
+
+@pytest.mark.parametrize("common", [0, 17])
+def test_what_is_read_is_what_each_prompt_gives_alone(body, name, common, monkeypatch):
+    """With windows of six tokens, where the type has windows."""
+    tokens = prompts(common)
+    expected = one_by_one(body, tokens, sites_of(name))
+    assert_close(extracted(body, tokens, name), expected)
+    monkeypatch.setattr("conceptdepth.activations.layouts.ROW_TOKENS", 24)
+    assert_close(extracted(body, tokens, name, batch_tokens=24), expected)
+
+
+def test_what_is_read_is_what_padded_batches_give(body, name):
+    tokens = prompts(3)
+    found = extracted(body, tokens, name)
+    assert_close(found, plain_forward(body, tokens, "right", sites_of(name)))
+    if isinstance(layout_of(body), Trees):  # What reads from left to right reads the padding, too.
+        assert_close(found, plain_forward(body, tokens, "left", sites_of(name)))
+
+
+def test_trees_are_given_to_those_that_can_take_them(body, name):
+    assert isinstance(layout_of(body), EqualLengths) == (name in AS_THEY_ARE)
+
+
+def test_the_self_test_passes_and_says_how(body, name):
+    done = self_test(model_of(name), body, prompts(3), quantization="fp32", batch_tokens=70, name=name)
+    assert (done.layout.name == "prompts of equal length") == (name in AS_THEY_ARE)
+    assert set(done.differences) == {EMBEDDING, *sites_of(name)}
+    assert max(values.max() for values in done.differences.values()) < TOLERANCE
+    assert (done.no_mlp_input is None) == ("mlp_input" in sites_of(name))
+
+
+def test_logits_of_kept_states_are_those_of_the_model(body, name):
+    model, tokens = model_of(name), prompts(3)
+    with torch.inference_mode():
+        expected = torch.stack([model(torch.tensor([prompt]), use_cache=False).logits[0, -1] for prompt in tokens])
+    found = Head(model, body).logits(torch.from_numpy(last_states(body, tokens, batch_tokens=70, name=name)))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+class Listener:
+    """What modules of each block give out at the last token of one prompt."""
+
+    def __init__(self, body, path):
+        self.found = []
+        with torch.inference_mode():
+            handles = [
+                block.get_submodule(path).register_forward_hook(
+                    lambda module, arguments, output: self.found.append(
+                        output.reshape(-1, output.shape[-1])[-1].numpy()
+                    )
+                )
+                for block in blocks(body, "tiny")
+            ]
+            body(torch.tensor([prompts()[0]]), use_cache=False)
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"norm before the MLP: {name}") for name in NORMS])
+def test_mlp_input_is_the_output_of_the_norm_that_the_source_has_there(name):
+    body = decoder_of(model_of(name), name)
+    found = extracted(body, [prompts()[0]], name)["mlp_input"][:, 0]
+    np.testing.assert_allclose(found, np.stack(Listener(body, NORMS[name]).found), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"post-norm: {name}") for name in POST_NORMS])
+def test_mlp_input_without_a_norm_is_the_stream_after_attention(name):
+    body = decoder_of(model_of(name), name)
+    n_layers, d_model = shape(body, name)
+    into = {
+        "mlp_input": np.empty((n_layers, 1, d_model), np.float32),
+        "residual": np.empty((n_layers, 1, d_model), np.float32),
+    }
+    into |= {EMBEDDING: np.empty((1, 1, d_model), np.float32)}
+    extract(body, [prompts()[0]], into=into, batch_tokens=70, name=name)
+    before = np.concatenate([into[EMBEDDING], into["residual"][:-1]])[:, 0]
+    added = np.stack(Listener(body, POST_NORMS[name]).found)
+    np.testing.assert_allclose(into["mlp_input"][:, 0], before + added, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", PARALLEL)
+def test_parallel_blocks_have_no_mlp_input(name):
+    said = why_no_mlp_input(decoder_of(model_of(name), name), name)
+    assert said == (
+        f"activations.sites: {name} has no mlp_input, because its blocks run attention and MLP side by side; use residual."
+    )
+
+
+@pytest.mark.parametrize("name", WITHOUT_MLP)
+def test_blocks_without_an_mlp_have_no_mlp_input(name):
+    said = why_no_mlp_input(decoder_of(model_of(name), name), name)
+    assert "has no MLP beside attention (its parts are norm, mixer); use residual." in said
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_is_refused_by_its_config(kind):
+    encoders = {"is_encoder_decoder": True} if kind == "bart" else {}
+    assert REFUSED[kind] in why_refused({"model_type": kind, **encoders})
+
+
+@pytest.mark.parametrize("kind", ["deepseek_v4", "hy_v4"])
+def test_several_streams_are_seen_in_the_blocks_too(kind):
+    """Of an architecture that no table has, the shape of what blocks hand on tells."""
+    model = built(configuration(kind))
+    with pytest.raises(UserError, match=r"hand on \(1, \d+, 4, 32\) values for \d+ tokens of width 32"):
+        self_test(model, decoder_of(model, kind), prompts(), quantization="fp32", batch_tokens=70, name=kind)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "bert"])
+def test_a_model_that_looks_ahead_fails_its_self_test(kind):
+    model = built(configuration(kind))
+    with pytest.raises(UserError, match=f"{kind!r} is not supported, because it is not causal: what comes after"):
+        self_test(model, decoder_of(model, kind), prompts(), quantization="fp32", batch_tokens=70, name=kind)
+
+
+@pytest.mark.parametrize("kind", ["hrm_text"])
+def test_an_architecture_without_one_list_of_blocks_is_refused(kind):
+    with pytest.raises(UserError, match=f"{kind!r} is not supported, because it has no one list of blocks"):
+        decoder_of(built(configuration(kind)), kind)
+
+
+def test_trees_that_the_rules_allow_and_the_model_takes_wrong_are_found_out(caplog):
+    """Moshi makes masks of its own of the one that it is given."""
+    model = built(configuration("moshi"))
+    body = decoder_of(model, "moshi")
+    assert isinstance(layout_of(body), Trees)
+    with caplog.at_level("INFO"):
+        done = self_test(model, body, prompts(), quantization="fp32", batch_tokens=70, name="moshi")
+    assert done.layout == EqualLengths()
+    assert "moshi, laid out as prefix trees, fails its self-test by" in caplog.text

@@ -1,0 +1,136 @@
+"""The self-test of each load: what would be stored against what the plain model computes, on a few texts.
+
+It is what makes it safe to find blocks and sites by rule: an architecture that nobody has looked at is supported if it
+passes, and refused with a number if it does not. It also chooses between layouts of passes
+(`conceptdepth.activations.layouts`): trees if they are exact, else whole prompts.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from conceptdepth.activations.collector import Vectors
+from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.layouts import EqualLengths, Layout, layout_of
+from conceptdepth.activations.plain import one_by_one, relative
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.models.formats import LAYERS
+from conceptdepth.models.sites import why_no_mlp_input
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+TEXTS = (
+    "Oslo",
+    "Oslo is a city in Norway.",
+    "Oslo is a city in Norway, and Lima is one in Peru.",
+    "Is the coin still heads up?",
+)
+"""What is tested on: short, longer, one inside another, one that shares nothing."""
+
+TOLERANCES = {"float32": 1e-4, "16-bit": 0.1, "int8": 0.3}
+"""Largest difference that is rounding, relative to the length of the vector.
+
+A float32 sum in another order differs by 1e-6, more in deep models; docs/models.md has what was measured. Passes of
+another shape round otherwise in 16 bits, and LLM.int8() chooses outlier features over all tokens of a pass.
+"""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """A self-test that a model has passed."""
+
+    layout: Layout
+    """How prompts share passes."""
+    tolerance: float
+    """Largest difference allowed."""
+    differences: Mapping[str, NDArray[np.float64]]
+    """By site, and for `EMBEDDING`: the largest relative difference of each layer, shape (n_layers,)."""
+    no_mlp_input: str | None
+    """Why the model has no ``mlp_input``, as an error for a person; None if it has one."""
+
+    def facts(self, sites: Sequence[str]) -> dict[str, Any]:
+        """Return what an activation file says of it."""
+        layers = {site: [float(f"{value:.1e}") for value in self.differences[site]] for site in sites}
+        return {"layout": self.layout.name, "tolerance": self.tolerance, "largest_difference": layers}
+
+    def joined(self, other: "SelfTest") -> "SelfTest":
+        """Return both as one, of this one's layout."""
+        largest = {site: np.maximum(found, other.differences[site]) for site, found in self.differences.items()}
+        return SelfTest(self.layout, self.tolerance, largest, self.no_mlp_input)
+
+
+def self_test(
+    causal: "PreTrainedModel",
+    body: "PreTrainedModel",
+    tokens: Sequence[list[int]],
+    *,
+    quantization: str,
+    batch_tokens: int,
+    name: str,
+) -> SelfTest:
+    """Extract prompts as a cell does, and compare with one prompt at a time through the whole plain model.
+
+    ``body`` is ``causal`` without its head, ``quantization`` its weight format, ``tokens`` are prompts, of which some
+    should share a beginning. Raises `UserError` if no layout of passes gives the vectors of the plain model.
+    """
+    no_mlp_input = why_no_mlp_input(body, name)
+    sites = [EMBEDDING, "residual", *([] if no_mlp_input else ["mlp_input"])]
+    tolerance = TOLERANCES[_kind_of_rounding(body)]
+    expected = one_by_one(causal, body, tokens, sites, tolerance, name)
+    for layout in dict.fromkeys((layout_of(body), EqualLengths())):
+        found = _extracted(body, tokens, sites, layout, batch_tokens, name)
+        if found is None:
+            continue
+        differences = {site: relative(found[site], expected[site]).max(axis=1) for site in sites}
+        worst = max(differences, key=lambda site: differences[site].max())
+        largest, layer = differences[worst].max(), int(differences[worst].argmax())
+        if largest <= tolerance:
+            log.info("self-test of %s passed: %s, differences up to %.1g", name, layout.name, largest)
+            return SelfTest(layout, tolerance, differences, no_mlp_input)
+        log.info("%s, laid out as %s, fails its self-test by %.2g", name, layout.name, largest)
+    raise UserError(
+        f"models.{name}: what would be stored is not what the plain model computes: at {worst} of layer {layer} it "
+        f"differs by {largest:.2g} of the vector's length, and {tolerance:g} is rounding for {quantization}."
+    )
+
+
+def _kind_of_rounding(body: "PreTrainedModel") -> str:
+    layers = {type(module).__name__ for module in body.modules()}
+    if LAYERS["int8"] in layers:
+        return "int8"
+    # bitsandbytes computes with 4-bit weights in 16 bits on processors, whatever dtype it is given.
+    return "float32" if body.dtype == torch.float32 and LAYERS["nf4"] not in layers else "16-bit"
+
+
+def _extracted(
+    body: "PreTrainedModel",
+    tokens: Sequence[list[int]],
+    sites: Sequence[str],
+    layout: Layout,
+    batch_tokens: int,
+    name: str,
+) -> dict[str, Vectors] | None:
+    """Return the vectors as a cell would store them, None if the model does not take this layout."""
+    n_layers, d_model = shape(body, name)
+    into = {
+        site: np.full((1 if site == EMBEDDING else n_layers, len(tokens), d_model), np.nan, np.float32)
+        for site in sites
+    }
+    try:
+        extract(body, tokens, into=into, batch_tokens=batch_tokens, layout=layout, name=name)
+    except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+        # How a model takes a mask that it cannot serve is its own affair; plain passes it must take.
+        if isinstance(layout, EqualLengths):
+            raise
+        log.info("%s does not take %s (%s: %s)", name, layout.name, type(error).__name__, error)
+        return None
+    return into

@@ -1,0 +1,62 @@
+"""What a causal model does after its blocks, with states that are there already.
+
+Heads scale or bend their logits, each architecture by a key of its own (``logit_scale``, ``logits_scaling``,
+``final_logit_softcapping``, ...). So the model's own code is run, and no formula of ours.
+"""
+
+import copy
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Head:
+    """A model of which only what comes after its blocks is run. The model itself stays as it is."""
+
+    def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel") -> None:
+        path = next(path for path, module in causal.named_modules() if module is body)
+        self._model = _with_given_states(causal, path.split("."))
+        self._weights = causal.get_output_embeddings().weight
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return logits, (n_prompts, n_vocabulary) in float32, of states after the final norm, (n_prompts, d_model)."""
+        dtype = self._weights.dtype if self._weights.is_floating_point() else states.dtype
+        with torch.inference_mode():
+            return self._model(inputs_embeds=states[:, None].to(dtype), use_cache=False).logits[:, -1].float()
+
+
+def _with_given_states(module: nn.Module, path: list[str]) -> nn.Module:
+    """Return a copy of a module, weights shared, in which the one at a path gives out the states that it gets."""
+    copied = copy.copy(module)
+    copied._modules = dict(module._modules)
+    # accelerate puts a forward of its own into modules that it moves, bound to the original.
+    copied.__dict__.pop("forward", None)
+    if path:
+        first, *rest = path
+        copied._modules[first] = _with_given_states(module.get_submodule(first), rest)
+    else:
+        copied.forward = _given  # type: ignore[method-assign,assignment]
+        copied._forward_hooks, copied._forward_pre_hooks = OrderedDict(), OrderedDict()  # They are for real passes.
+    return copied
+
+
+def _given(*_: Any, inputs_embeds: torch.Tensor, **_named: Any) -> "_Output":
+    return _Output(inputs_embeds)
+
+
+class _Output:
+    """An output of a model without a head that has nothing but states."""
+
+    def __init__(self, states: torch.Tensor) -> None:
+        self.last_hidden_state = states
+
+    def __getitem__(self, _: object) -> torch.Tensor:
+        return self.last_hidden_state
+
+    def __getattr__(self, _: str) -> None:
+        return None
