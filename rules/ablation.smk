@@ -23,17 +23,32 @@ use rule prepare_dataset as prepare_dataset__ablated with:
         "results/logs/prepare_dataset__ablated/{switch}/{dataset}.log",
 
 
+use rule find_long_statements as find_long_statements__ablated with:
+    input:
+        statements=own_or_switched("datasets", "results/{ablation}datasets/{dataset}.jsonl"),
+        models=expand("results/models/{model}/model.json", model=config["run"]["models"]),
+        record=own_or_switched("datasets", "results/provenance/prepare_dataset{ablated}/{dataset}.json"),
+        model_records=expand("results/provenance/fetch_model/{model}.json", model=config["run"]["models"]),
+    output:
+        too_long="results/ablation/{switch}/datasets/{dataset}.too_long.csv",
+        record="results/provenance/find_long_statements__ablated/{switch}/{dataset}.json",
+    log:
+        "results/logs/find_long_statements__ablated/{switch}/{dataset}.log",
+
+
 use rule render_prompts as render_prompts__ablated with:
     input:
         statements=own_or_switched("datasets", "results/{ablation}datasets/{dataset}.jsonl"),
+        # Whatever the switch touches, those of its own: other texts, and other noise, have other lengths.
+        too_long=if_dropped("results/ablation/{switch}/datasets/{dataset}.too_long.csv"),
         record=own_or_switched("datasets", "results/provenance/prepare_dataset{ablated}/{dataset}.json"),
+        too_long_record=if_dropped("results/provenance/find_long_statements__ablated/{switch}/{dataset}.json"),
     output:
         prompts="results/ablation/{switch}/prompts/{dataset}.{perturbation}.jsonl",
         record="results/provenance/render_prompts__ablated/{switch}/{dataset}.{perturbation}.json",
     log:
         "results/logs/render_prompts__ablated/{switch}/{dataset}.{perturbation}.log",
     params:
-        prompts=section("prompts"),
         perturbation=section("perturbations", "{perturbation}"),
 
 

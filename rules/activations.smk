@@ -1,7 +1,9 @@
 """Models and prompts -> activations of every layer, one job per cell.
 
-reads   the registry of models, results/prompts/{dataset}.{perturbation}.jsonl
+reads   the registry of models, results/prompts/{dataset}.{perturbation}.jsonl; results/datasets/{dataset}.jsonl if
+        statements with too long prompts are left out
 writes  results/models/{model}/model.json (and weights, unless they are in a cache or folder),
+        results/datasets/{dataset}.too_long.csv, if statements are left out,
         results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
         results/activations/{model}/{quantization}/index.csv
 """
@@ -24,9 +26,35 @@ rule fetch_model:
     params:
         code=code_digest("fetch_model.py"),
         software=pins("activations"),
-        model=entry("model", "source"),
+        model=entry("model", "source", "trust_remote_code"),
     script:
         "../workflow_scripts/fetch_model.py"
+
+
+rule find_long_statements:
+    """Find the statements of which a prompt is too long for a model of the run; only where they are left out."""
+    input:
+        statements="results/datasets/{dataset}.jsonl",
+        models=expand("results/models/{model}/model.json", model=config["run"]["models"]),
+        record="results/provenance/prepare_dataset/{dataset}.json",
+        model_records=expand("results/provenance/fetch_model/{model}.json", model=config["run"]["models"]),
+    output:
+        too_long="results/datasets/{dataset}.too_long.csv",
+        record="results/provenance/find_long_statements/{dataset}.json",
+    log:
+        "results/logs/find_long_statements/{dataset}.log",
+    conda:
+        "../envs/activations.yaml"
+    params:
+        code=code_digest("find_long_statements.py"),
+        software=pins("activations"),
+        dataset=entry("dataset", "template"),
+        prompts=instruction,
+        perturbations=entries_of_run("perturbation", "prepend", "seed"),
+        answers=settings.in_order(config["answers"]),
+        models=entries_of_run("model", "tokenizer", "trust_remote_code"),
+    script:
+        "../workflow_scripts/find_long_statements.py"
 
 
 rule extract_activations:
@@ -58,7 +86,7 @@ rule extract_activations:
         code=code_digest("extract_activations.py"),
         software=pins("activations"),
         activations=extraction_settings,
-        model=entry("model", "trust_remote_code"),
+        model=entry("model", "tokenizer", "trust_remote_code"),
     script:
         "../workflow_scripts/extract_activations.py"
 

@@ -94,6 +94,13 @@ def if_simulated(*paths):
     return list(paths) if config["simulation"]["repetitions"] else []
 
 
+def if_dropped(pattern):
+    """Return an input function that gives the pattern if statements with too long prompts are left out, else nothing."""
+    return lambda wildcards: (
+        [pattern.format(**wildcards)] if switches.under(config, wildcards)["prompts"]["too_long"] == "drop" else []
+    )
+
+
 def entry(registry, *keys):
     """Return a params function that gives the named keys of the wildcard's registry entry."""
     return lambda wildcards: settings.chosen_keys(
@@ -101,9 +108,22 @@ def entry(registry, *keys):
     )
 
 
+def entries_of_run(registry, *keys):
+    """Return a params function that gives the named keys of all entries of a registry that the run selects."""
+    return lambda wildcards: {
+        name: settings.chosen_keys(switches.under(config, wildcards)[f"{registry}s"][name], keys)
+        for name in sorted(config["run"][f"{registry}s"])
+    }
+
+
 def source_file(pattern):
     """Return an input function that gives the pattern for the file behind a dataset; a generator has none."""
     return lambda wildcards: settings.of_source(config, wildcards.dataset, pattern)
+
+
+def instruction(wildcards):
+    """Return the settings that decide what stands in prompts beside the texts."""
+    return settings.chosen_keys(switches.under(config, wildcards)["prompts"], ["instruction"])
 
 
 def extraction_settings(wildcards):

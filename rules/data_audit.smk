@@ -1,6 +1,7 @@
 """Datasets -> what is wrong with them, before any model reads them.
 
-reads   results/datasets/{dataset}.jsonl, results/sources/{dataset}/{file}
+reads   results/datasets/{dataset}.jsonl, results/sources/{dataset}/{file}; results/datasets/{dataset}.too_long.csv if
+        statements with too long prompts are left out
 writes  results/data_audit/{dataset}.csv, results/tables/data_audit.csv
 """
 
@@ -14,7 +15,9 @@ rule audit_data:
     input:
         statements="results/datasets/{dataset}.jsonl",
         source=source_file("results/sources/{dataset}/{file}"),
+        too_long=if_dropped("results/datasets/{dataset}.too_long.csv"),
         record="results/provenance/prepare_dataset/{dataset}.json",
+        too_long_record=if_dropped("results/provenance/find_long_statements/{dataset}.json"),
     output:
         findings="results/data_audit/{dataset}.csv",
         record="results/provenance/audit_data/{dataset}.json",

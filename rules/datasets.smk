@@ -1,6 +1,7 @@
 """Sources -> statements -> prompts.
 
-reads   the registry of datasets; the mirror, the network or local files
+reads   the registry of datasets; the mirror, the network or local files; results/datasets/{dataset}.too_long.csv if
+        statements with too long prompts are left out
 writes  results/sources/{dataset}/{file}, results/datasets/{dataset}.jsonl,
         results/prompts/{dataset}.{perturbation}.jsonl
 """
@@ -51,7 +52,9 @@ rule render_prompts:
     """Put each statement, perturbed or not, into the template of its dataset."""
     input:
         statements="results/datasets/{dataset}.jsonl",
+        too_long=if_dropped("results/datasets/{dataset}.too_long.csv"),
         record="results/provenance/prepare_dataset/{dataset}.json",
+        too_long_record=if_dropped("results/provenance/find_long_statements/{dataset}.json"),
     output:
         prompts="results/prompts/{dataset}.{perturbation}.jsonl",
         record="results/provenance/render_prompts/{dataset}.{perturbation}.json",
@@ -63,7 +66,7 @@ rule render_prompts:
         code=code_digest("render_prompts.py"),
         software=pins("datasets"),
         dataset=entry("dataset", "template"),
-        prompts=settings.in_order(config["prompts"]),
+        prompts=instruction,
         perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
     script:
         "../workflow_scripts/render_prompts.py"

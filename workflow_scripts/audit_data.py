@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.datasets.audit import Data, audit_data, problems
 from conceptdepth.datasets.statements import Statement, load_statements
+from conceptdepth.datasets.too_long import parted, read_too_long
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.probes.baselines import words_alone
@@ -25,11 +26,16 @@ def audit_dataset(
     answers: Sequence[str],
     split: SplitSettings,
     settings: Mapping[str, Any],
+    too_long: str | None = None,
     destination: str,
 ) -> None:
-    """Write a row for each check. Raises `UserError` for a warning if the policy is to stop."""
+    """Write a row for each check. Raises `UserError` for a warning if the policy is to stop.
+
+    ``too_long`` is the table of prompts whose statements are left out, None if such prompts are refused.
+    """
     every = load_statements(dataset, {**entry, "max_per_class": None}, source)
-    data = data_of(read_jsonl(statements), every, answers=answers, split=split)
+    kept, dropped = parted(read_jsonl(statements), read_too_long(too_long) if too_long is not None else ())
+    data = data_of(kept, every, dropped=None if too_long is None else dropped, answers=answers, split=split)
     findings = list(audit_data(data, settings["limits"]))
     for finding in findings:
         (log.warning if finding.verdict == "warning" else log.info)("%s: %s", finding.check, finding.finding)
@@ -41,13 +47,21 @@ def audit_dataset(
 
 
 def data_of(
-    kept: Sequence[Statement], every: Sequence[Statement], *, answers: Sequence[str], split: SplitSettings
+    kept: Sequence[Statement],
+    every: Sequence[Statement],
+    *,
+    dropped: Sequence[Statement] | None = None,
+    answers: Sequence[str],
+    split: SplitSettings,
 ) -> Data:
-    """Return a dataset as it is probed, from its statements and those that there would be without a cap."""
+    """Return a dataset as it is probed, from its statements and those that there would be without a cap.
+
+    ``dropped`` is that of `Data`.
+    """
     texts, groups = (np.array([statement[key] for statement in kept], dtype=object) for key in ("text", "group"))
     labels = np.array([statement["label"] for statement in kept], dtype=np.int8)
     splits = list(splits_of(labels, groups, split))
-    ids = {statement["id"] for statement in kept}
+    ids = {statement["id"] for statement in (*kept, *(dropped or ()))}
     return Data(
         texts=texts,
         labels=labels,
@@ -56,6 +70,7 @@ def data_of(
         words_alone=words_alone(texts, labels, groups, splits),
         left_out=[statement for statement in every if statement["id"] not in ids],
         answers=answers,
+        dropped=dropped,
     )
 
 
@@ -69,5 +84,6 @@ if __name__ == "__main__":
             answers=snakemake.params.answers,
             split=SplitSettings(**snakemake.params.split),
             settings=snakemake.params.data_audit,
+            too_long=snakemake.input.too_long[0] if snakemake.input.too_long else None,
             destination=snakemake.output.findings,
         )

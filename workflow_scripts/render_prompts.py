@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conceptdepth.datasets.prompts import instructed, render
+from conceptdepth.datasets.too_long import described, parted, read_too_long
 from conceptdepth.ground.jsonl import read_jsonl, write_jsonl
 from conceptdepth.provenance.job import job, log
 
@@ -14,11 +15,19 @@ def render_prompts(
     template: Mapping[str, str],
     instruction: str,
     perturbation: Mapping[str, Any],
+    too_long: str | None = None,
     destination: str,
 ) -> None:
-    """Write the prompts of a dataset under one perturbation as JSON Lines."""
-    used = instructed(template, instruction)
-    prompts = [render(statement, used, perturbation) for statement in read_jsonl(statements)]
+    """Write the prompts of a dataset under one perturbation as JSON Lines.
+
+    ``too_long`` is the table of prompts whose statements are left out, None to leave out nothing.
+    """
+    used, rows = instructed(template, instruction), read_jsonl(statements)
+    if too_long is not None:
+        found = read_too_long(too_long)
+        log.info("%s", described(rows, found))
+        rows, _ = parted(rows, found)
+    prompts = [render(statement, used, perturbation) for statement in rows]
     write_jsonl(destination, prompts)
     log.info("%d prompts; the first: %s", len(prompts), prompts[0]["prompt"])
 
@@ -30,5 +39,6 @@ if __name__ == "__main__":
             template=snakemake.params.dataset["template"],
             instruction=snakemake.params.prompts["instruction"],
             perturbation=snakemake.params.perturbation,
+            too_long=snakemake.input.too_long[0] if snakemake.input.too_long else None,
             destination=snakemake.output.prompts,
         )

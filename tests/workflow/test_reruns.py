@@ -92,6 +92,8 @@ AFTER = {
     "plot_comparison": ["plot_comparison__*", "audit_results"],
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
+    # Only where statements with too long prompts are left out: test_too_long_run.py.
+    "find_long_statements": [],
     # Only where known truth is simulated.
     "simulate_coverage": [],
     # Only for those who ask the models themselves: test_answers_run.py.
@@ -125,13 +127,16 @@ MODULES = {
     "datasets/__init__": [*AFTER["fetch_source"], *AFTER["fetch_model"], *AFTER["prepare_dataset"]],
     **dict.fromkeys(modules("datasets", "statements", "parsers", "generators"), AFTER["prepare_dataset"]),
     "datasets/prompts": AFTER["render_prompts"],
+    "datasets/too_long": [*AFTER["render_prompts"], *AUDITS],
     "datasets/sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
     "datasets/audit": AUDITS,
     "datasets/words": [*AFTER["train_baselines"], *AUDITS],
     "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "models/__init__": AFTER["fetch_model"],
-    "models/fetch": AFTER["fetch_model"],
-    **dict.fromkeys(modules("models", "loaded", "loading", "sites", "tokens"), FROM_EXTRACTION),
+    **dict.fromkeys(modules("models", "architectures", "checkpoint", "fetch", "hub"), AFTER["fetch_model"]),
+    **dict.fromkeys(modules("models", "devices", "formats", "hooks", "limits", "loaded", "loading"), FROM_EXTRACTION),
+    **dict.fromkeys(modules("models", "loaded_weights", "sites", "tokens"), FROM_EXTRACTION),
+    "models/head": [],  # Answers have to be asked for.
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
     **dict.fromkeys(
         modules(
@@ -142,9 +147,13 @@ MODULES = {
             "collector",
             "extraction",
             "forward",
+            "layouts",
             "packing",
+            "plain",
             "request",
+            "self_test",
             "server",
+            "tested",
         ),
         FROM_EXTRACTION,
     ),
@@ -386,6 +395,10 @@ ROWS = {
     "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
     "the released code's instruction": Row(
         setting("prompts", "instruction", "released_code"), reruns(*AFTER["render_prompts"], *SETTINGS)
+    ),
+    "too long prompts are dropped": Row(
+        setting("prompts", "too_long", "drop"),
+        reruns("find_long_statements/*", *AFTER["render_prompts"], *AUDITS, *SETTINGS, among=jobs(more=[f"find_long_statements/{name}" for name in GRID["datasets"]])),
     ),
     "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(

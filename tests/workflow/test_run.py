@@ -124,7 +124,7 @@ def test_a_configuration_error_is_one_sentence_and_no_traceback(project):
     assert result.returncode == 1
     said = result.stdout + result.stderr
     assert "run.quantizations[0]: 'fp61' does not exist" in said
-    assert "allowed are fp32, bf16, int8, nf4." in said
+    assert "allowed are fp32, bf16, int8, nf4, native." in said
     assert "Traceback" not in said
 
 
@@ -141,7 +141,9 @@ def test_a_failing_job_shows_its_sentence_and_spares_the_other_cells(finished, t
     result = project.snakemake()
     assert result.returncode == 1
     said = result.stdout + result.stderr
-    assert re.search(r"Error: a prompt has \d+ tokens, but tiny takes at most 128; set `max_words`", said)
+    assert re.search(
+        r"Error: a prompt has \d+ tokens, but tiny takes at most 128; lower the dataset's `max_words`", said
+    )
     assert "Traceback" not in said
     assert not (results / "activations/tiny/fp32/coins.clean.h5").exists()
     assert (results / "probes/tiny/fp32/claims.clean.csv").exists()

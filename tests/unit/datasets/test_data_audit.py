@@ -1,17 +1,24 @@
 """Each check of a dataset finds what it is named after, and nothing in a dataset without it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from audit_data import audit_dataset, data_of
 from conceptdepth.datasets.audit import FACTS, LIMITED, audit_data
+from conceptdepth.datasets.too_long import TooLong, write_too_long
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.probes.splits import SplitSettings
 
 LIMITS = dict.fromkeys(LIMITED, 0.6) | {"repeated_texts": 0.02, "contradictory_texts": 0, "partner_in_training": 0}
-LIMITS |= {"near_duplicate_in_training": 0.1, "answer_in_text": 0.05}
+LIMITS |= {"near_duplicate_in_training": 0.1, "answer_in_text": 0.05, "dropped_too_long": 0}
 GROUPED = SplitSettings(split="stratified", test_share=0.4, seeds=[1, 2])
 WORDS = [f"w{i}" for i in range(400)]
+ENTRY = {
+    "table": {"format": "jsonl"},
+    "columns": {"id": "id", "text": "text", "label": "label", "group": "group"},
+    "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+}
 
 
 def statements(n=200, seed=0, text=lambda words, label: words):
@@ -28,8 +35,8 @@ def statements(n=200, seed=0, text=lambda words, label: words):
     ]
 
 
-def found(kept, every=(), answers=("no", "yes"), settings=GROUPED):
-    data = data_of(kept, [*kept, *every], answers=answers, split=settings)
+def found(kept, every=(), answers=("no", "yes"), settings=GROUPED, dropped=None):
+    data = data_of(kept, [*kept, *(dropped or ()), *every], dropped=dropped, answers=answers, split=settings)
     return {finding.check: finding for finding in audit_data(data, LIMITS)}
 
 
@@ -38,7 +45,7 @@ def warnings(*arguments, **options):
 
 
 def test_a_clean_dataset_has_no_warning_and_every_check():
-    findings = found(statements(), statements(seed=1))
+    findings = found(statements(), statements(seed=1), dropped=[])
     assert set(findings) == {*LIMITED, *FACTS}
     assert {finding.verdict for name, finding in findings.items() if name in LIMITED} == {"ok"}
     assert {findings[name].verdict for name in FACTS} == {"fact"}
@@ -129,6 +136,23 @@ def test_first_rows_that_are_unlike_the_rest():
     assert np.isnan(found(statements())["first_rows"].value), "no cap"
 
 
+def test_statements_with_too_long_prompts_are_counted_and_are_not_those_that_the_cap_leaves_out():
+    every = statements(210)
+    kept, dropped = every[:200], [row for row in every[200:] if row["label"]]
+    findings = found(kept, dropped=dropped)
+    assert findings["dropped_too_long"].value == pytest.approx(5 / 205)
+    assert findings["dropped_too_long"].verdict == "warning"
+    assert findings["dropped_too_long"].finding == (
+        "5 of 205 statements are left out as too long for a model: 0 of class 0 and 5 of class 1"
+    )
+    assert np.isnan(findings["first_rows"].value), "no cap"
+    assert found(kept, statements(seed=1), dropped=dropped)["first_rows"].finding.startswith(
+        "words tell the first rows from the 200 that the cap leaves out"
+    )
+    assert found(kept, dropped=[])["dropped_too_long"].verdict == "ok"
+    assert "dropped_too_long" not in found(kept), "too long prompts are refused"
+
+
 def test_rows_of_a_class_that_is_cut_off_alone_are_compared_with_their_own():
     # Else the word of that class would tell them apart.
     kept = statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")
@@ -149,15 +173,9 @@ def test_the_policy_to_stop_says_what_it_found(tmp_path):
     rows = statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")
     write_jsonl(path, rows)
     write_jsonl(source, rows)
-    entry = {
-        "source": {"path": str(source)},
-        "table": {"format": "jsonl"},
-        "columns": {"id": "id", "text": "text", "label": "label", "group": "group"},
-        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
-    }
     options = {
         "statements": str(path),
-        "entry": entry,
+        "entry": ENTRY | {"source": {"path": str(source)}},
         "source": str(source),
         "answers": ["no", "yes"],
         "split": GROUPED,
@@ -169,3 +187,25 @@ def test_the_policy_to_stop_says_what_it_found(tmp_path):
             "d", **options, settings={"policy": "stop", "limits": LIMITS}, destination=str(tmp_path / "stop.csv")
         )
     assert not (tmp_path / "stop.csv").exists()
+
+
+def test_a_dataset_is_audited_without_the_statements_that_are_left_out(tmp_path):
+    rows = statements(210)
+    for name in ("statements", "rows"):
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+    write_too_long(tmp_path / "table.csv", [TooLong(row["id"], "tiny", "clean", 9, 8) for row in rows[200:]])
+    audit_dataset(
+        "d",
+        statements=str(tmp_path / "statements.jsonl"),
+        entry=ENTRY | {"source": {"path": str(tmp_path / "rows.jsonl")}},
+        source=str(tmp_path / "rows.jsonl"),
+        answers=["no", "yes"],
+        split=GROUPED,
+        settings={"policy": "warn", "limits": LIMITS},
+        too_long=str(tmp_path / "table.csv"),
+        destination=str(tmp_path / "audit.csv"),
+    )
+    table = pd.read_csv(tmp_path / "audit.csv", index_col="check")
+    assert table.loc["larger_class", "finding"] == "classes have 100 and 100 statements"
+    assert table.loc["dropped_too_long", "value"] == pytest.approx(10 / 210)
+    assert table.loc["first_rows", "finding"] == "no cap leaves statements out"

@@ -99,7 +99,7 @@ def notes(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) 
     if unknown:
         yield (
             f"Unknown: {counted(unknown, 'cell')} without prompts and without `size` in the registry of datasets; "
-            "`snakemake --until render_prompts` makes prompts without any model."
+            "`snakemake --until render_prompts` makes prompts without loading any model."
         )
     shapeless = sorted({row.model for row in costs if row.activation_bytes is None and row.cells > row.unknown_cells})
     if shapeless:

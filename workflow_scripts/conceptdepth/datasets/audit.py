@@ -67,6 +67,8 @@ class Data:
     """Statements that ``max_per_class`` cuts off."""
     answers: Sequence[str]
     """What a model would answer for class 0 and for class 1."""
+    dropped: Sequence[Statement] | None = None
+    """Statements with prompts that are too long for a model; None if such prompts are refused."""
 
 
 LIMITED = (
@@ -79,8 +81,9 @@ LIMITED = (
     "bag_of_words",
     "first_rows",
     "answer_in_text",
+    "dropped_too_long",
 )
-"""Checks with a limit."""
+"""Checks with a limit; the last is made only where too long prompts are dropped."""
 
 FACTS = ("groups", "opposites")
 """What is told without judging it."""
@@ -91,7 +94,7 @@ Check = tuple[str, float, str]
 
 def audit_data(data: Data, limits: Mapping[str, float]) -> Iterator[Finding]:
     """Yield what each check finds. ``limits`` are by the names of `LIMITED`."""
-    for checks in (_balance, _repeated, _grouped, _partners, _near_duplicates, _length, _words, _first_rows, _answers):
+    for checks in CHECKS:
         for name, value, said in checks(data):
             limit = limits.get(name, np.nan)
             verdict = "fact" if name in FACTS else "warning" if _beyond(name, value, limit) else "ok"
@@ -224,3 +227,18 @@ def _answers(data: Data) -> Iterator[Check]:
         max(0.0, own - other),
         f"{own:.0%} of texts have the word of their own class in them, {other:.0%} that of the other",
     )
+
+
+def _dropped(data: Data) -> Iterator[Check]:
+    if data.dropped is None:
+        return
+    n, total = len(data.dropped), len(data.dropped) + len(data.texts)
+    ones = sum(statement["label"] for statement in data.dropped)
+    said = f"{n} of {total} statements are left out as too long for a model"
+    yield "dropped_too_long", n / total, said + (f": {n - ones} of class 0 and {ones} of class 1" if n else "")
+
+
+CHECKS = (
+    _balance, _repeated, _grouped, _partners, _near_duplicates, _length, _words, _first_rows, _answers, _dropped,
+)  # fmt: skip
+"""In the order of their rows."""

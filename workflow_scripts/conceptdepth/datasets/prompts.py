@@ -62,3 +62,8 @@ def perturb(text: str, identity: str, *, prepend: Sequence[str] = (), seed: int 
     if not prepend:
         return text
     return random.Random(f"{seed}:{identity}").choice(prepend) + text
+
+
+def asked(prompt: str, cue: str) -> str:
+    """Return a prompt with the cue for an answer on a line of its own."""
+    return f"{prompt}\n{cue}"
