@@ -17,6 +17,15 @@ def save_tiny_model(folder: Path, seed: int = 0, most_tokens: int = 128) -> Path
     return shutil.copytree(_made(seed, most_tokens).name, folder, dirs_exist_ok=True)
 
 
+def save_checkpoint(folder: Path, model: hf.PreTrainedModel) -> Path:
+    """Save a model with the tokenizer of the tiny one to a folder, and return the folder."""
+    save_tiny_model(folder)
+    for left in ("config.json", "generation_config.json", "model.safetensors"):
+        (folder / left).unlink()
+    model.save_pretrained(folder)
+    return folder
+
+
 @cache
 def _made(seed: int, most_tokens: int) -> "TemporaryDirectory[str]":
     """Make such a model once in a process; its folder goes when the process ends."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 import transformers as hf
 from collect_answers import rates
-from conceptdepth.activations.answers import answer_tokens, asked, score, variants
+from conceptdepth.activations.answers import answer_tokens, score, variants
+from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.loading import load_tokenizer
 from test_extraction import ARCHITECTURES, OPT, SMALL, SmallMemory, prompts

@@ -20,7 +20,6 @@ from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import check_weights, model_folder, staged
 from tiny_model import save_tiny_model
-from tokenizers.processors import TemplateProcessing
 
 CPU = torch.device("cpu")
 
@@ -153,21 +152,6 @@ def test_a_model_that_does_not_fit_is_spread_and_computes_the_same(folder, tmp_p
     assert any(parameter.device.type == "meta" for parameter in body.parameters()), "some weights lie on the disk"
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     np.testing.assert_array_equal(residuals(body, tokens), exact)
-
-
-def test_the_last_token_is_the_texts_own(folder):
-    """A tokenizer that ends each prompt with a special token must not have that token probed."""
-    tokenizer = load_tokenizer(folder)
-    tokenizer._tokenizer.post_processor = TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    (ids,) = tokenize(tokenizer, [PROMPTS[0]])
-    assert tokenizer.convert_ids_to_tokens(ids) == ["<s>", *PROMPTS[0].split()]
-
-
-def test_a_prompt_without_tokens_is_an_error(folder):
-    with pytest.raises(UserError, match="'' has no tokens"):
-        tokenize(load_tokenizer(folder), ["the city", ""])
 
 
 def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tmp_path, caplog):

@@ -22,6 +22,7 @@ def cell(tmp_path_factory):
     with new_activations(folder / "cell.h5", sites=["mlp_input"], **size) as file:
         noise = np.random.default_rng(0).normal(size=(2, 80, 4))
         file["embedding"][:] = noise[:1]
+        file.attrs["weights"] = "fp32"
         file["activations/mlp_input"][:] = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
     train_probes(
         str(folder / "cell.h5"),

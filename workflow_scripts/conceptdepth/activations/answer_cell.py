@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from conceptdepth.activations.request import Wanted, WorkRequest
+from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.devices import tokens_of_a_pass
@@ -28,8 +29,8 @@ class AnswerCell(WorkRequest):
         """Write a row for each prompt: log-odds of class 1, probability of any answer, whether one comes first."""
         import pandas as pd
 
-        from conceptdepth.activations.answers import answer_tokens, asked, score
-        from conceptdepth.activations.tested import tested_for
+        from conceptdepth.activations.answers import answer_tokens, score
+        from conceptdepth.activations.tested import self_tested
 
         rows = read_jsonl(self.prompts)
         with model.tokenizing() as tokenizer:
@@ -38,7 +39,7 @@ class AnswerCell(WorkRequest):
                 log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
         tokens = model.tokens([asked(row["prompt"], self.cue) for row in rows])
         batch_tokens = self.batch_tokens or tokens_of_a_pass(model.body)
-        test = tested_for(model, tokens, sites=[], batch_tokens=batch_tokens)
+        test = self_tested(model, tokens, sites=[], batch_tokens=batch_tokens)
         ready = time.perf_counter()
         with model.passes():
             scores = score(

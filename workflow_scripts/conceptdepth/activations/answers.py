@@ -38,11 +38,6 @@ class Scores:
     """Whether the most probable token is one of the answers."""
 
 
-def asked(prompt: str, cue: str) -> str:
-    """Return a prompt with the cue on a line of its own."""
-    return f"{prompt}\n{cue}"
-
-
 def variants(word: str) -> list[str]:
     """Return a word as it is, in lower and upper case and capitalised, each without and with a space before it."""
     forms = (word, word.lower(), word.upper(), word.capitalize())

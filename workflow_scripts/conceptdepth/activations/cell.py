@@ -33,13 +33,13 @@ class Cell(WorkRequest):
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
         from conceptdepth.activations.extraction import extract, shape
-        from conceptdepth.activations.tested import tested_for
+        from conceptdepth.activations.tested import self_tested
 
         rows = read_jsonl(self.prompts)
         tokens = model.tokens([row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
         body, batch_tokens = model.body, self.batch_tokens or tokens_of_a_pass(model.body)
-        test = tested_for(model, tokens, sites=self.sites, batch_tokens=batch_tokens)
+        test = self_tested(model, tokens, sites=self.sites, batch_tokens=batch_tokens)
         n_layers, d_model = shape(body, self.name)
         ready = time.perf_counter()
         with (

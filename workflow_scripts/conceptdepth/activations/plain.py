@@ -1,6 +1,7 @@
 """The plain model: one prompt at a time, as transformers runs it, with the hidden states that it gives out itself."""
 
 import inspect
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
+from conceptdepth.models.limits import long_factors
 from conceptdepth.models.sites import blocks, site_of
 
 if TYPE_CHECKING:
@@ -42,17 +44,18 @@ def one_by_one(
     alone = [_PlainPass(causal, body, prompt, sites, name) for prompt in tokens]
     for one in alone:
         one.check_hidden_states(tolerance)
-    for one, other in _inside(alone):
+    limit = long_factors(body.config.get_text_config()) or 0
+    for one, other in _inside(alone, limit):
         one.check_causal(other, tolerance)
     return {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
 
 
-def _inside(alone: Sequence["_PlainPass"]) -> Iterator[tuple["_PlainPass", "_PlainPass"]]:
-    """Yield the pairs of which one prompt begins the other."""
-    for one in alone:
-        for other in alone:
-            if len(one.prompt) < len(other.prompt) and other.prompt[: len(one.prompt)] == one.prompt:
-                yield one, other
+def _inside(alone: Sequence["_PlainPass"], limit: int) -> Iterator[tuple["_PlainPass", "_PlainPass"]]:
+    """Yield the pairs of which one prompt begins the other, both on one side of a limit that changes all positions."""
+    for one, other in itertools.permutations(alone, 2):
+        begins = len(one.prompt) < len(other.prompt) and other.prompt[: len(one.prompt)] == one.prompt
+        if begins and (len(one.prompt) > limit) == (len(other.prompt) > limit):
+            yield one, other
 
 
 class _PlainPass:

@@ -10,16 +10,19 @@ from conceptdepth.activations.self_test import TEXTS, SelfTest, self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.limits import reading_limits
 from conceptdepth.models.loaded import LoadedModel
+from conceptdepth.models.tokens import check_last_tokens
 
 log = logging.getLogger(__name__)
 
 
-def tested_for(model: LoadedModel, tokens: Sequence[list[int]], *, sites: Sequence[str], batch_tokens: int) -> SelfTest:
+def self_tested(
+    model: LoadedModel, tokens: Sequence[list[int]], *, sites: Sequence[str], batch_tokens: int
+) -> SelfTest:
     """Return the self-test of a loaded model for prompts, which are tested too if they pass a limit of the model.
 
     Raises `UserError` if it fails, or if the model does not have one of the sites.
     """
-    result = model.tested(lambda: _test(model, model.tokens(TEXTS), batch_tokens))
+    result = model.tested(lambda: _test(model, _fixed(model), batch_tokens))
     if "mlp_input" in sites and result.no_mlp_input:
         raise UserError(result.no_mlp_input)
     around = prompts_around(reading_limits(model.body.config.get_text_config()), tokens)
@@ -28,6 +31,13 @@ def tested_for(model: LoadedModel, tokens: Sequence[list[int]], *, sites: Sequen
         with model.passes():
             result = result.joined(_test(model, around, batch_tokens))
     return result
+
+
+def _fixed(model: LoadedModel) -> list[list[int]]:
+    """Return the tokens of the texts that every load is tested on."""
+    tokens = model.tokens(TEXTS)
+    check_last_tokens(model.tokenizer, TEXTS, tokens, model.name)
+    return tokens
 
 
 def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:

@@ -113,6 +113,31 @@ def items(
     return run(quantity or DEFAULT_QUANTITIES, resolution=resolution, draws=draws, as_json=as_json)
 
 
+@app.command(cls=WithSnakemake, options_metavar=ANY)
+def check_model(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            show_default=False, help="A name of the registry, a folder, a GGUF file, or a repository of the hub."
+        ),
+    ],
+    *,
+    quantization: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="Weight format, as in run.quantizations.")
+    ] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> int:
+    """Say whether a model is read right: load it, and test what would be stored against the plain model.
+
+    Prints its layers, sites and tokens. The first thing to type with a new model; it need not be in the registry. Exit
+    code 0: it is supported. 1: it is refused, with the reason.
+    """
+    from conceptdepth.commands.check_model import run
+
+    return run(model, context.args, quantization=quantization, device=device)
+
+
 @app.command(cls=WithSnakemake, options_metavar="[ARGUMENTS OF SNAKEMAKE]")
 def report(context: typer.Context) -> int:
     """Audit everything again and build results/report.html.

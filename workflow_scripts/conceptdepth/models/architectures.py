@@ -33,6 +33,12 @@ LOCAL_BY_PLACE = frozenset(
 """Types whose attention must not be given trees, although short prompts would not show it."""
 
 
+BESIDE_TEXT = {
+    "llama4": ("vision_model.", "multi_modal_projector."),  # Opened as its text tower, and says nothing of the rest.
+}
+"""By type: how the names of weights for images alone begin, where transformers does not say that text needs none."""
+
+
 def why_refused(config: Mapping[str, Any]) -> str | None:
     """Return what stands against a model, by its ``config.json``, as the end of a sentence; None if nothing does."""
     kind = config["model_type"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.ground.errors import UserError, one_of
+from conceptdepth.models.architectures import BESIDE_TEXT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,12 +17,14 @@ NAMED = 3
 """Most names of weights in a message."""
 
 
-def check_keys(told: Mapping[str, Any], name: str) -> None:
+def check_keys(told: Mapping[str, Any], kind: str, name: str) -> None:
     """Raise `UserError` unless checkpoint and model have the same weights, of the same shapes.
 
-    ``told`` is the loading info of ``from_pretrained``, which leaves out tied weights and buffers that are not stored.
+    ``told`` is the loading info of ``from_pretrained``, which leaves out tied weights and buffers that are not stored;
+    ``kind`` is the type of the checkpoint.
     """
-    missing, unexpected = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
+    missing = sorted(told["missing_keys"])
+    unexpected = sorted(key for key in told["unexpected_keys"] if not key.startswith(BESIDE_TEXT.get(kind, ())))
     reshaped = {key: f"{key} {tuple(stored)} for {tuple(own)}" for key, stored, own in told["mismatched_keys"]}
     missing = [key for key in missing if key not in reshaped]
     found = {

@@ -33,6 +33,22 @@ def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> li
     return tokens
 
 
+def check_last_tokens(
+    tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], tokens: Sequence[Sequence[int]], name: str
+) -> None:
+    """Raise `UserError` if the token that would be probed is not the end of its text: one that is put behind it."""
+    for prompt, ids in zip(prompts, tokens):
+        said = tokenizer.decode(ids[-1:]).strip()
+        # An unknown word, or a part of a character, does not say what it stands for.
+        if ids[-1] == tokenizer.unk_token_id or "\ufffd" in said:
+            continue
+        if not said or not prompt.casefold().endswith(said.casefold()):
+            raise UserError(
+                f"models.{name}: the last token of {prompt!r} is {said!r}, which its tokenizer puts there; mark it as "
+                "special in the tokenizer's files, so that it is left out."
+            )
+
+
 def own_rules(folder: Path) -> "Tokenizer | None":
     """Return the tokenizer in a checkpoint's ``tokenizer.json`` as it stands there, None if there is no such file."""
     from tokenizers import Tokenizer

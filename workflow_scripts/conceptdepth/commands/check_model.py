@@ -1,0 +1,160 @@
+"""Load a model and say whether it is read right: what is read where, and how far that is from the plain model."""
+
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from conceptdepth.configuration.origins import layers
+from conceptdepth.ground.errors import UsageError, UserError, one_of
+
+WIDTH = 12
+"""Columns of the names of lines."""
+
+
+def run(model: str, arguments: Sequence[str], *, quantization: str, device: str) -> int:
+    """Check a model in a weight format, in the configuration that these arguments of Snakemake lead to."""
+    from conceptdepth.models.formats import QUANTIZATIONS
+
+    if quantization not in QUANTIZATIONS:
+        raise UsageError(f"--format: {quantization!r} does not exist; allowed are {one_of(QUANTIZATIONS)}.")
+    _quiet()
+    with TemporaryDirectory(prefix="conceptdepth-check-") as scratch:
+        entry, description = _fetched(model, arguments, Path(scratch), quantization)
+        for name, words in _report(_name(model), entry, description, quantization, device):
+            print(f"{name:{WIDTH}}{words}", flush=True)
+    return 0
+
+
+def _quiet() -> None:
+    """Let libraries say nothing but errors: what they warn of is what is checked here."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger().setLevel(logging.ERROR)
+
+
+def _fetched(model: str, arguments: Sequence[str], scratch: Path, quantization: str) -> tuple[Mapping[str, Any], Path]:
+    """Return the entry of a model, and where its ``model.json`` is; Snakemake fetches what the registry has."""
+    registry = layers(arguments).config["models"]
+    if model in registry:
+        description = Path(f"results/models/{model}/model.json")
+        command = [sys.executable, "-m", "snakemake", "--quiet", "all", *arguments, "--", str(description)]
+        if subprocess.run(command, check=False).returncode:
+            raise UserError(f"models.{model}: it could not be fetched; what Snakemake says of it stands above.")
+        return registry[model], description
+    from conceptdepth.models.fetch import fetch_model
+
+    entry = {"source": _source(model, registry)}
+    description = scratch / "model.json"
+    fetch_model(_name(model), entry["source"], description, None, formats=[quantization])
+    return entry, description
+
+
+def _name(model: str) -> str:
+    """Return what errors call a model: its name, or the last part of where it is from."""
+    return Path(model).resolve().name
+
+
+def _source(model: str, registry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the source of a model that is not in the registry."""
+    if Path(model).exists():
+        return {"path": model}
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+        return {"hf": model}
+    raise UsageError(
+        f"{model!r} is neither in the registry, which has {one_of(registry)}, nor a folder, nor a repository of the "
+        "hub, owner/name."
+    )
+
+
+def _report(
+    name: str, entry: Mapping[str, Any], description: Path, quantization: str, device: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what is found out about a model, as names and words."""
+    from conceptdepth.activations.self_test import TEXTS
+    from conceptdepth.activations.tested import self_tested
+    from conceptdepth.models.devices import tokens_of_a_pass
+    from conceptdepth.models.loaded import LoadedModels, ModelRequest
+
+    request = ModelRequest(
+        model=str(description),
+        name=name,
+        quantization=quantization,
+        device=device,
+        trust_remote_code=entry.get("trust_remote_code", False),
+        tokenizer=entry.get("tokenizer", "class"),
+    )
+    with LoadedModels().use(request) as model:
+        yield from _of_the_model(model)
+        tokens = model.tokens(TEXTS)
+        yield from _of_the_tokens(model, TEXTS[1], tokens[1])
+        long = _around_limits(model, tokens)
+        test = self_tested(model, [*tokens, *long], sites=[], batch_tokens=tokens_of_a_pass(model.body))
+        yield from _of_the_sites(model, test)
+        yield from _of_the_test(test, [*map(len, tokens), *map(len, long)])
+        yield "verdict", "supported: what is read is what the plain model computes"
+
+
+def _around_limits(model: Any, tokens: Sequence[list[int]]) -> list[list[int]]:
+    """Return prompts as long as each limit beyond which the model reads otherwise, and a token longer."""
+    from conceptdepth.models.limits import most_tokens, reading_limits
+
+    config = model.body.config.get_text_config()
+    most = most_tokens(config) or sys.maxsize
+    filler = max(tokens, key=len)
+    lengths = [limit + more for limit in reading_limits(config) for more in (0, 1)]
+    return [(filler * (length // len(filler) + 1))[:length] for length in lengths if length <= most]
+
+
+def _of_the_test(test: Any, lengths: Sequence[int]) -> Iterator[tuple[str, str]]:
+    largest = ", ".join(
+        f"{site} {found.max():.1g} (layer {found.argmax()})" for site, found in sorted(test.differences.items())
+    )
+    yield "passes", test.layout.name
+    yield "self-test", f"{len(lengths)} prompts of {min(lengths)} to {max(lengths)} tokens; largest difference from the"
+    yield "", f"plain model, relative to the vector: {largest}"
+    yield "", f"({test.tolerance:g} is rounding)"
+
+
+def _of_the_model(model: Any) -> Iterator[tuple[str, str]]:
+    from conceptdepth.models.limits import most_tokens
+    from conceptdepth.models.sites import blocks
+
+    config = model.body.config.get_text_config()
+    listed = blocks(model.body, model.name)
+    path, most = _path(model, listed), most_tokens(config)
+    yield "model", f"{model.name}, {type(model.causal).__name__} ({model.causal.config.model_type})"
+    yield "weights", f"{model.real_format} on {model.causal.device}, {model.causal.num_parameters():,} parameters"
+    yield "layers", f"{len(listed)} of width {config.hidden_size}, {path}.0 to {path}.{len(listed) - 1}"
+    yield "prompts", f"at most {most:,} tokens" if most else "of any length"
+
+
+def _path(model: Any, wanted: Any) -> str:
+    """Return where a module is in the whole model."""
+    return next(path for path, module in model.causal.named_modules() if module is wanted)
+
+
+def _of_the_sites(model: Any, test: Any) -> Iterator[tuple[str, str]]:
+    from conceptdepth.models.sites import SITES, blocks, site_of
+
+    listed = blocks(model.body, model.name)
+    path = _path(model, listed)
+    for site in SITES:
+        if site == "mlp_input" and test.no_mlp_input:
+            yield "site", f"{site}: none; {test.no_mlp_input.partition('because ')[2].partition(';')[0]}"
+        else:
+            at = site_of(listed[0], site)
+            part = f"{path}.N.{at.module}" if at.module else f"{path}.N"
+            yield "site", f"{site}: {'input' if at.is_input else 'output'} of {part}"
+
+
+def _of_the_tokens(model: Any, text: str, tokens: Sequence[int]) -> Iterator[tuple[str, str]]:
+    words = model.tokenizer.convert_ids_to_tokens(tokens)
+    yield "tokens", f"{' | '.join(map(str, words))}  (of {text!r}, by {type(model.tokenizer).__name__})"
+    yield "probed", f"{words[-1]}  (token {len(words)} of {len(words)})"
