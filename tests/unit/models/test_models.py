@@ -9,14 +9,18 @@ import pytest
 import torch
 import transformers as hf
 from conceptdepth.activations.cell import Cell
-from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.extraction import extract, last_states, shape
+from conceptdepth.activations.layouts import Trees
+from conceptdepth.activations.self_test import self_test
 from conceptdepth.activations.store import open_activations
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import RANDOM
 from conceptdepth.models.devices import resolve_device
 from conceptdepth.models.fetch import fetch_model
+from conceptdepth.models.head import Head
 from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.models.loading import load_model, load_tokenizer
+from conceptdepth.models.sites import decoder_of
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import check_weights, model_folder, staged
 from tiny_model import save_tiny_model
@@ -152,6 +156,21 @@ def test_a_model_that_does_not_fit_is_spread_and_computes_the_same(folder, tmp_p
     assert any(parameter.device.type == "meta" for parameter in body.parameters()), "some weights lie on the disk"
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
     np.testing.assert_array_equal(residuals(body, tokens), exact)
+
+
+def test_a_spread_model_is_tested_and_speaks_as_a_whole_one(folder, tmp_path):
+    spread = load_model(
+        folder, quantization="fp32", device=CPU, max_memory={"cpu": "40KB"}, offload_folder=str(tmp_path)
+    )
+    tokens = tokenize(load_tokenizer(folder), PROMPTS)
+    logits = []
+    for model in (spread, load_model(folder, quantization="fp32", device=CPU)):
+        body = decoder_of(model, "tiny")
+        done = self_test(model, body, tokens, quantization="fp32", batch_tokens=64, name="tiny")
+        assert done.layout == Trees()
+        states = torch.from_numpy(last_states(body, tokens, batch_tokens=64, name="tiny"))
+        logits.append(Head(model, body).logits(states))
+    torch.testing.assert_close(*logits)
 
 
 def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tmp_path, caplog):

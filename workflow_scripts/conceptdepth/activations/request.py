@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from conceptdepth.ground.errors import UserError
+from conceptdepth.models.checkpoint import NATIVE
 from conceptdepth.models.devices import device_name
 from conceptdepth.models.loaded import LoadedModel, LoadedModels, ModelRequest
 from conceptdepth.provenance.environment import begin_peak_memory, linear_algebra, peak_memory_mb
@@ -47,6 +49,7 @@ class WorkRequest(ModelRequest, ABC):
         started = time.perf_counter()
         with models.use(self) as model:
             load_seconds = time.perf_counter() - started
+            self._check_passes(model)
             forward_seconds = self.work(model, wanted)
             device, weights = device_name(model.causal.device), model.real_format
         return {
@@ -54,6 +57,14 @@ class WorkRequest(ModelRequest, ABC):
             "measured": {"seconds_load": round(load_seconds, 3), "seconds_forward": round(forward_seconds, 3)},
             "environment": {"device": device, "weights": weights, "blas": linear_algebra()},
         }
+
+    def _check_passes(self, model: LoadedModel) -> None:
+        """Refuse a checkpoint that turns out to be LLM.int8() without the tokens of a pass, on which results depend."""
+        if self.quantization == NATIVE and model.real_format == "int8" and not self.fixed_batch_tokens:
+            raise UserError(
+                f"models.{self.name}: the checkpoint is stored as int8, whose results depend on the tokens of a pass; "
+                "set `activations.fixed_batch_tokens: {native: 256}`."
+            )
 
 
 def common_fields(snakemake: Any, *, fixed: int | None) -> dict[str, Any]:
