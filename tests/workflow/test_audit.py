@@ -113,7 +113,9 @@ def test_a_flipped_byte_in_the_weights_is_found(run):
 
 def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
     text = Path(SCORES).read_text()
-    Path(SCORES).write_text(text.replace("tiny,fp32,coins,clean,mlp_input", "tiny,fp32,coins,clean,mlp_inpux", 1))
+    Path(SCORES).write_text(
+        text.replace("tiny,fp32,coins,clean,fp32,mlp_input", "tiny,fp32,coins,clean,fp32,mlp_inpux", 1)
+    )
     assert found(audit(FIGURE)) == {(CHANGED, SCORES)}
     depths = "results/figures/depths.svg"
     assert audit(depths).verdict == INTACT, "it comes from the predictions, not from their scores"

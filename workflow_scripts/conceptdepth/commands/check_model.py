@@ -45,7 +45,9 @@ def _fetched(model: str, arguments: Sequence[str], scratch: Path, quantization: 
     if model in registry:
         description = Path(f"results/models/{model}/model.json")
         command = [sys.executable, "-m", "snakemake", "--quiet", "all", *arguments, "--", str(description)]
-        if subprocess.run(command, check=False).returncode:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            print(result.stdout + result.stderr, file=sys.stderr)
             raise UserError(f"models.{model}: it could not be fetched; what Snakemake says of it stands above.")
         return registry[model], description
     from conceptdepth.models.fetch import fetch_model

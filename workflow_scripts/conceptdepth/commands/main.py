@@ -128,10 +128,10 @@ def check_model(
     ] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> int:
-    """Say whether a model is read right: load it, and test what would be stored against the plain model.
+    """Load a model and say whether it is read right.
 
-    Prints its layers, sites and tokens. The first thing to type with a new model; it need not be in the registry. Exit
-    code 0: it is supported. 1: it is refused, with the reason.
+    What would be stored is tested against the plain model; layers, sites and tokens are printed. The first thing to type
+    with a new model, which need not be in the registry. Exit code 0: supported. 1: refused, with the reason.
     """
     from conceptdepth.commands.check_model import run
 
@@ -157,7 +157,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     directory: Annotated[Path, typer.Option(help="The folder in which snakemake ran.")] = Path(),
 ) -> int:
-    """Say where outputs come from, and check that nothing has changed.
+    """Say where outputs come from, and check that nothing changed.
 
     Exit code 0: intact. 1: changed since. 2: incomplete.
     """
@@ -195,7 +195,7 @@ def jobs(
         float, typer.Option(min=0, metavar="NUMBER", help="Seconds between two looks at the queue.")
     ] = 30,
 ) -> int:
-    """List the SLURM jobs of this folder; wait for them, cancel them.
+    """List, wait for or cancel the SLURM jobs of this folder.
 
     Those that run, and those that a Snakemake that died has left in the queue.
     """
