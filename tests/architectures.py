@@ -49,6 +49,7 @@ OTHERWISE: Mapping[str, Mapping[str, Any]] = {
     "gemma3_text": {"layer_types": ["sliding_attention", "full_attention"] * 2},
     "gemma4_text": {"vocab_size_per_layer_input": 97, "hidden_size_per_layer_input": 8, "global_head_dim": 8},
     "gpt_neox": {"use_parallel_residual": False},
+    "modernbert-decoder": {"local_attention": 12},
     "llama4_text": {"attention_chunk_size": 8},
 }  # fmt: skip
 """Keys that a type needs otherwise."""
@@ -66,6 +67,16 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"use_sliding_window": True, "max_window_layers": 2, "sliding_window": 6},
     ),
     "starcoder2, no window": ("starcoder2", {"sliding_window": None}),
+    "gemma4, shared keys": (
+        "gemma4_text",
+        {
+            "vocab_size_per_layer_input": 97,
+            "hidden_size_per_layer_input": 8,
+            "global_head_dim": 8,
+            "num_hidden_layers": 6,
+        }
+        | {"num_kv_shared_layers": 3, "layer_types": ["sliding_attention", "sliding_attention", "full_attention"] * 2},
+    ),
 }
 """Types under another flag: name here -> type and keys."""
 
@@ -73,7 +84,7 @@ AS_LLAMA = (
     "arcee aria_text axk1 bailing_hybrid bitnet bloom cwm deepseek_v2 deepseek_v3 deepseek_v32 diffllama doge dots1 ernie4_5 "
     "ernie4_5_moe exaone_moe flint gemma glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa gpt_neox gpt_neox_japanese gpt_oss "
     "granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hunyuan_v1_dense "
-    "hunyuan_v1_moe hy_v3 inkling_text internlm3 iquestcoder jais2 jetmoe laguna llama llama4_text mellum "
+    "hunyuan_v1_moe hy_v3 hyperclovax kolibri1 zaya inkling_text internlm3 iquestcoder jais2 jetmoe laguna llama llama4_text mellum "
     "mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral nanochat "
     "nemotron olmo olmoe persimmon phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next "
     "seed_oss smollm3 solar_open stablelm starcoder2 youtu"
@@ -89,6 +100,7 @@ NORMS = {
     **dict.fromkeys(("bamba", "falcon_h1", "jamba"), "pre_ff_layernorm"),
     **dict.fromkeys(("beam", "gemma2", "gemma3_text", "gemma4_text", "vaultgemma"), "pre_feedforward_layernorm"),
     "gemma4_unified_text": "pre_feedforward_layernorm",
+    "gemma4, shared keys": "pre_feedforward_layernorm",
     **dict.fromkeys(("biogpt", "opt", "xglm"), "final_layer_norm"),
     "opt, post-norm": "self_attn_layer_norm",
     "ctrl": "layernorm2",
@@ -116,7 +128,7 @@ WITHOUT_MLP = ("falcon_mamba", "mamba", "mamba2", "nemotron_h")
 AS_THEY_ARE = {
     "bailing_hybrid", "bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "inkling_text", "jamba", "lfm2", "lfm2_moe",
     "lfm3", "mamba", "mamba2", "minimax", "nemotron_h", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next",
-    "recurrent_gemma", "xlstm",  # Recurrent, in all or some layers.
+    "recurrent_gemma", "xlstm", "zaya",  # Recurrent, in all or some layers.
     "deepseek_v32", "glm_moe_dsa",  # Attention to tokens that an indexer picks.
     "bloom", "falcon, one after the other", "mpt",  # Positions by distance in the pass.
     "gpt_neo",  # Windows by distance in the pass.
@@ -144,7 +156,7 @@ SIGHT = {
 """Sizes of a tower that sees."""
 
 WRAPPERS = (
-    "aya_vision", "cohere2_vision", "gemma3", "idefics3", "internvl", "llava", "llava_next", "llava_onevision",
+    "aya_vision", "cohere2_vision", "gemma3", "gemma4", "idefics3", "internvl", "llava", "llava_next", "llava_onevision",
     "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smolvlm",
 )  # fmt: skip
 """Types of text and images, of which the text tower is read."""
@@ -171,10 +183,11 @@ def wrapped(kind: str) -> hf.PretrainedConfig:
     text = configuration(default.text_config.model_type).to_dict()
     if kind.startswith("qwen"):  # Time, height and width of images.
         text["rope_parameters"] = default.text_config.rope_parameters | {"mrope_section": [2, 1, 1]}
-    sight = default.vision_config.to_dict()
-    return CONFIG_MAPPING[kind](
-        text_config=text, vision_config=sight | {key: SIGHT[key] for key in SIGHT if key in sight}
-    )
+    towers = {}
+    if default.vision_config is not None:
+        sight = default.vision_config.to_dict()
+        towers["vision_config"] = sight | {key: SIGHT[key] for key in SIGHT if key in sight}
+    return CONFIG_MAPPING[kind](text_config=text, **towers)
 
 
 def built(config: hf.PretrainedConfig) -> hf.PreTrainedModel:

@@ -17,6 +17,7 @@ def prompts(common: int = 0) -> list[list[int]]:
     head = np.random.default_rng(1).integers(3, 97, common).tolist()
     stem = draw.integers(3, 97, 12).tolist()
     branches = [stem[:k] + draw.integers(3, 97, n).tolist() for k, n in [(12, 3), (12, 9), (5, 4), (7, 20), (0, 11)]]
+    branches += [draw.integers(3, 97, 15).tolist() for _ in range(2)]  # As long as the first.
     return [head + tail for tail in (*branches, stem, branches[1], branches[3][:-1], [5])]
 
 

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import torch
 import transformers as hf
+from architectures import built, configuration
 from collect_answers import rates
 from conceptdepth.activations.answers import answer_tokens, score, variants
 from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.errors import UserError
+from conceptdepth.models.head import Head
 from conceptdepth.models.loading import load_tokenizer
 from test_extraction import ARCHITECTURES, OPT, SMALL, SmallMemory, prompts
 from tiny_model import save_tiny_model
@@ -58,6 +60,19 @@ def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(model):
     with SmallMemory(model.base_model, 40):
         halved = score(model, prompts(), ANSWERS, batch_tokens=100, name="tiny")
     np.testing.assert_allclose(halved.log_odds, whole.log_odds, atol=TOLERANCE, rtol=0)
+
+
+def test_logits_that_are_not_the_models_are_not_read(monkeypatch):
+    """A head that forgets the model's scale of logits: the log odds would be sixteen times too large."""
+    model = built(configuration("cohere"))
+    model.logit_scale = 1 / 16
+    score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny")
+    right = Head.logits
+    monkeypatch.setattr(Head, "logits", lambda head, states: 16 * right(head, states))
+    with pytest.raises(
+        UserError, match="models.tiny: its answers cannot be read, because logits differ by 15 of their"
+    ):
+        score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny")
 
 
 def test_a_word_has_all_casings_with_and_without_a_space():

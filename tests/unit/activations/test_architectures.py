@@ -158,7 +158,7 @@ def test_mlp_input_without_a_norm_is_the_stream_after_attention(name):
 
 @pytest.mark.parametrize("name", PARALLEL)
 def test_parallel_blocks_have_no_mlp_input(name):
-    said = why_no_mlp_input(decoder_of(model_of(name), name), name)
+    said = why_no_mlp_input(decoder_of(model_of(name), name), [3, 4, 5, 6], name)
     assert said == (
         f"activations.sites: {name} has no mlp_input, because its blocks run attention and MLP side by side; use residual."
     )
@@ -166,7 +166,7 @@ def test_parallel_blocks_have_no_mlp_input(name):
 
 @pytest.mark.parametrize("name", WITHOUT_MLP)
 def test_blocks_without_an_mlp_have_no_mlp_input(name):
-    said = why_no_mlp_input(decoder_of(model_of(name), name), name)
+    said = why_no_mlp_input(decoder_of(model_of(name), name), [3, 4, 5, 6], name)
     assert "has no MLP beside attention (its parts are norm, mixer); use residual." in said
 
 
@@ -180,7 +180,7 @@ def test_what_is_refused_is_refused_by_its_config(kind):
 def test_several_streams_are_seen_in_the_blocks_too(kind):
     """Of an architecture that no table has, the shape of what blocks hand on tells."""
     model = built(configuration(kind))
-    with pytest.raises(UserError, match=r"hand on \(1, \d+, 4, 32\) values for \d+ tokens of width 32"):
+    with pytest.raises(UserError, match=r"hand on \(1, \d+, 4, 32\) values for 1 x \d+ tokens of width 32"):
         self_test(model, decoder_of(model, kind), prompts(), quantization="fp32", batch_tokens=70, name=kind)
 
 

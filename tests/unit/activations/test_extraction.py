@@ -115,7 +115,7 @@ def test_packed_equals_one_by_one(body, common, alone, batch_tokens, monkeypatch
     found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=batch_tokens)
     for site, expected in alone.items():
         np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
-    assert (work.tokens_padded > 0) == (batch_tokens >= 70), "only passes of several rows are padded"
+    assert work.tokens_padded > 0 or batch_tokens < 70, "rows of unlike length stood side by side"
 
 
 def test_residual_equals_output_hidden_states(body):
@@ -187,7 +187,7 @@ class SmallMemory:
 
     def __enter__(self) -> None:
         def run_out(module, arguments, inputs):
-            if inputs["input_ids"].numel() > self.limit:
+            if (arguments[0] if arguments else inputs["input_ids"]).numel() > self.limit:
                 raise torch.OutOfMemoryError
 
         self.handle = self.body.register_forward_pre_hook(run_out, with_kwargs=True)

@@ -3,6 +3,7 @@
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from conceptdepth.activations.cell import Cell
@@ -45,6 +46,18 @@ def test_cells_of_one_model_use_it_at_the_same_time(cell, stub_load):
         assert first.users == 2
     with models.use(cell("fp32")):
         assert stub_load == ["fp32"], "the last one stays"
+
+
+@pytest.mark.parametrize(
+    "more", [{"tokenizer": "file"}, {"name": "other"}, {"trust_remote_code": True}, {"device": "cpu"}]
+)
+def test_a_model_with_other_tokens_or_another_name_is_another(cell, stub_load, more):
+    models = LoadedModels()
+    with models.use(cell("fp32")) as first:
+        pass
+    with models.use(replace(cell("fp32"), **more)) as second:
+        assert second is not first
+    assert stub_load == ["fp32", "fp32"]
 
 
 def test_another_model_waits_until_the_first_is_let_go(cell, stub_load):

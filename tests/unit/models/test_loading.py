@@ -79,6 +79,22 @@ def test_a_weight_that_the_model_does_not_know_is_named(change):
         load(more)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neo", "gptj", "codegen", "gpt_bigcode"])
+def test_masks_that_older_models_kept_among_their_weights_are_no_weights(kind, tmp_path):
+    folder = save_checkpoint(tmp_path / kind, built(configuration(kind)))
+    weights = load_file(folder / "model.safetensors")
+    block = "transformer.h.0.attn.attention" if kind == "gpt_neo" else "transformer.h.0.attn"
+    masks = {
+        f"{block}.{'causal_mask' if kind == 'codegen' else 'bias'}": torch.ones(1, 1, 64, 64, dtype=torch.bool).tril(),
+        f"{block}.masked_bias": torch.tensor(-1e9),
+    }
+    save_file(weights | masks, folder / "model.safetensors", metadata={"format": "pt"})
+    load(folder)
+    save_file(weights | {f"{block}.more.bias": torch.ones(32)}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"has, unknown to the model, {block}.more.bias. The checkpoint is of another"):
+        load(folder)
+
+
 def test_a_weight_of_another_shape_is_named(change):
     reshaped = change(lambda weights: weights.update({"model.norm.weight": torch.ones(63)}))
     with pytest.raises(UserError, match=r"has, of another shape, model.norm.weight \(63,\) for \(64,\)\."):
@@ -217,6 +233,14 @@ def test_experts_that_would_stay_wide_are_not_called_quantized(kind, quantizatio
         match=rf"as {quantization}, \d+% of the blocks' weights stay as they are, .* 0\.mlp\.experts\.\w+ is none",
     ):
         load(folder, quantization)
+
+
+def test_weights_that_the_architecture_keeps_in_32_bits_are_not_wrong(tmp_path):
+    """The routers of this mixture are built in float32, whatever the model is."""
+    model = load(save_checkpoint(tmp_path / "hunyuan", built(configuration("hunyuan_v1_moe"))), "bf16")
+    wide = {path for path, weights in model.named_parameters() if weights.dtype == torch.float32}
+    assert wide
+    assert all(path.endswith("gate.wg.weight") for path in wide)
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "olmo2", "qwen3_next"])

@@ -8,7 +8,7 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.models.loading import load_tokenizer
 from conceptdepth.models.tokens import check_last_tokens, check_rules, own_rules, tokenize
 from tiny_model import save_tiny_model
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 
 PROMPTS = ["the city of oslo is in norway .", "the coin is heads up ."]
@@ -40,8 +40,19 @@ def test_a_token_behind_the_text_that_is_not_marked_as_special_is_found(tiny):
     tokenizer.add_tokens([AddedToken("<end>", special=False)])
     end = tokenizer.convert_tokens_to_ids("<end>")
     tokens = [[*ids, end] for ids in tokenize(tokenizer, PROMPTS)]
-    with pytest.raises(UserError, match=r"the last token of 'the city of oslo is in norway \.' is '<end>', which its"):
+    with pytest.raises(UserError, match=r"the last token of 'the city of oslo is in norway \.' is '<end>', which is"):
         check_last_tokens(tokenizer, PROMPTS, tokens, "tiny")
+
+
+def test_the_end_of_a_word_in_pieces_is_the_end_of_the_text():
+    """WordPiece, as some Chinese GPT-2 models have it."""
+    pieces = models.WordPiece({"[UNK]": 0, "os": 1, "##lo": 2}, unk_token="[UNK]")
+    made = Tokenizer(pieces)
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.decoder = decoders.WordPiece()
+    tokenizer = hf.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]")
+    check_last_tokens(tokenizer, ["Oslo"], tokenize(tokenizer, ["Oslo"]), "tiny")
 
 
 @pytest.fixture

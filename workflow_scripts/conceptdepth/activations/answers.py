@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from conceptdepth.activations.extraction import last_states
 from conceptdepth.activations.layouts import Layout
+from conceptdepth.activations.plain import run_plain
+from conceptdepth.activations.self_test import tolerance_of
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.head import Head
@@ -95,8 +97,29 @@ def score(
     body = decoder_of(model, name)
     found = last_states(body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted)
     head, states = Head(model, body), torch.from_numpy(found).to(input_device(model))
+    _check_head(head, model, states, tokens, tolerance_of(body), name)
     parts = [_scores(head.logits(some), answers) for some in states.split(PROMPTS_AT_A_TIME)]
     return Scores(*(np.concatenate(column) for column in zip(*parts)))
+
+
+def _check_head(
+    head: Head,
+    model: "PreTrainedModel",
+    states: torch.Tensor,
+    tokens: Sequence[list[int]],
+    tolerance: float,
+    name: str,
+) -> None:
+    """Raise `UserError` unless the logits of the shortest prompt are those of the whole model, but for rounding."""
+    shortest = min(range(len(tokens)), key=lambda index: len(tokens[index]))
+    found = head.logits(states[[shortest]])[0]
+    expected = run_plain(model, tokens[shortest]).logits[0, -1].float()
+    difference = float((found - expected).norm() / expected.norm())
+    if not difference <= tolerance:
+        raise UserError(
+            f"models.{name}: its answers cannot be read, because logits differ by {difference:.2g} of their length "
+            f"from those of the whole model, where rounding explains {tolerance:g}."
+        )
 
 
 def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray]:

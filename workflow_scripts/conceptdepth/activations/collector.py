@@ -13,12 +13,24 @@ from conceptdepth.activations.packing import Batch
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.hooks import Hooks, Keep
-from conceptdepth.models.sites import blocks, site_of
+from conceptdepth.models.sites import blocks, listen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Vectors = NDArray[np.float32]
+
+
+def one_a_token(states: torch.Tensor, rows: int, width: int, body: "PreTrainedModel", name: str) -> torch.Tensor:
+    """Return states of a pass as (rows x width, d_model). Raises `UserError` if there is not one vector a token."""
+    d_model = body.config.get_text_config().hidden_size
+    # OPT lays its rows end to end before the MLP.
+    if tuple(states.shape) not in ((rows, width, d_model), (rows * width, d_model)):
+        raise UserError(
+            f"models.{name}: the architecture {body.config.model_type!r} is not supported, because its blocks hand on "
+            f"{tuple(states.shape)} values for {rows} x {width} tokens of width {d_model}."
+        )
+    return states.reshape(-1, d_model)
 
 
 def check_every_block(found: Mapping[str, Sequence[Any]], blocks: Sized, name: str) -> None:
@@ -37,11 +49,10 @@ class Collector:
     def __init__(self, body: "PreTrainedModel", sites: Sequence[str], name: str) -> None:
         self._body, self._name = body, name
         self._blocks = blocks(body, name)
-        self._width = body.config.get_text_config().hidden_size
         self._sites = sites
         self._hooks = Hooks()
         self._last_tokens = torch.empty(0, dtype=torch.long)
-        self._tokens = 0
+        self._size = (0, 0)
         self._found: dict[str, list[torch.Tensor]] = {}
 
     def __enter__(self) -> "Collector":
@@ -51,7 +62,7 @@ class Collector:
         for layer, block in enumerate(self._blocks):
             for site in inside:
                 ends = layer == len(self._blocks) - 1 and site == last
-                self._listen(block, site, self._keeper(site, ends=ends))
+                listen(self._hooks, block, site, self._keeper(site, ends=ends))
         if EMBEDDING in self._sites:
             self._hooks.before(self._blocks[0], self._keeper(EMBEDDING, ends=False))
         return self
@@ -59,19 +70,9 @@ class Collector:
     def __exit__(self, *_: object) -> None:
         self._hooks.__exit__()
 
-    def _listen(self, block: torch.nn.Module, site: str, keep: Keep) -> None:
-        at = site_of(block, site)
-        listen = self._hooks.before if at.is_input else self._hooks.after
-        listen(block.get_submodule(at.module), keep)
-
     def _keeper(self, site: str, *, ends: bool) -> Keep:
         def keep(states: torch.Tensor) -> None:
-            if states.numel() != self._tokens * self._width:
-                raise UserError(
-                    f"models.{self._name}: the architecture {self._body.config.model_type!r} is not supported, because "
-                    f"its blocks hand on {tuple(states.shape)} values for {self._tokens} tokens of width {self._width}."
-                )
-            vectors = states.reshape(-1, self._width)
+            vectors = one_a_token(states, *self._size, self._body, self._name)
             self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
             if ends:
                 raise Finished
@@ -81,7 +82,7 @@ class Collector:
     def run(self, batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
         """Return the vectors of a batch's last tokens for each site, (n_layers, n_prompts, d_model)."""
         self._last_tokens = torch.from_numpy(batch.last)
-        self._tokens = len(batch.rows) * batch.width
+        self._size = (len(batch.rows), batch.width)
         self._found = {site: [] for site in self._sites}
         forward(self._body, batch, cache)
         check_every_block(self._found, self._blocks, self._name)

@@ -40,6 +40,8 @@ class Trees:
     name = "prefix trees"
     with_prefix: bool = True
     """Whether the prefix that all prompts share gets a pass of its own."""
+    row_tokens: int | None = None
+    """Tokens of a row; None is `conceptdepth.activations.packing.ROW_TOKENS`."""
 
     def split(self, prompts: Sequence[Tokens]) -> tuple[Tokens, list[Tokens]]:
         """See `Layout`."""
@@ -47,7 +49,8 @@ class Trees:
 
     def passes(self, prompts: Sequence[Tokens], *, offset: int, capacity: int) -> Iterator[Batch]:
         """See `Layout`."""
-        yield from batches(pack(prompts, min(ROW_TOKENS, capacity)), offset=offset, capacity=capacity)
+        rows = pack(prompts, min(self.row_tokens or ROW_TOKENS, capacity))
+        yield from batches(rows, offset=offset, capacity=capacity)
 
 
 @dataclass(frozen=True)
@@ -89,5 +92,6 @@ def parts(layout: Layout, body: "PreTrainedModel", tokens: Sequence[Tokens]) -> 
     limit = long_factors(body.config.get_text_config())
     if limit is None or lengths.max() <= limit or not isinstance(layout, Trees):
         return [(layout, np.arange(len(tokens)))]
-    sides = [(layout, np.flatnonzero(lengths <= limit)), (Trees(with_prefix=False), np.flatnonzero(lengths > limit))]
+    short, long = np.flatnonzero(lengths <= limit), np.flatnonzero(lengths > limit)
+    sides = [(layout, short), (replace(layout, with_prefix=False), long)]
     return [(layout, prompts) for layout, prompts in sides if len(prompts)]

@@ -3,28 +3,28 @@
 import inspect
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.collector import Vectors, check_every_block
+from conceptdepth.activations.collector import Vectors, check_every_block, one_a_token
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
 from conceptdepth.models.limits import long_factors
-from conceptdepth.models.sites import blocks, site_of
+from conceptdepth.models.sites import blocks, listen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 def relative(found: Vectors, expected: Vectors) -> NDArray[np.float64]:
-    """Return the length of each difference over that of the expected vector, shape (n_layers, n_prompts)."""
-    lengths = np.linalg.norm(expected.astype(np.float64), axis=2)
-    differences = np.linalg.norm(found.astype(np.float64) - expected, axis=2)
+    """Return the length of each difference over that of the expected vector, along the last axis."""
+    lengths = np.linalg.norm(expected.astype(np.float64), axis=-1)
+    differences = np.linalg.norm(found.astype(np.float64) - expected, axis=-1)
     return np.divide(differences, lengths, out=np.where(differences > 0, np.inf, 0.0), where=lengths > 0)
 
 
@@ -39,15 +39,31 @@ def one_by_one(
     """Return the vectors at the last token of each prompt, alone, by site, shape (n_layers, n_prompts, d_model).
 
     ``body`` is ``causal`` without its head. Raises `UserError` if the model's hidden states are others by more than
-    the tolerance, relative to their length, or if a model is not causal.
+    the tolerance, relative to their length, if a model is not causal, and if memory runs out.
     """
-    alone = [_PlainPass(causal, body, prompt, sites, name) for prompt in tokens]
+    ends = {len(prompt) - 1 for prompt in tokens}
+    try:
+        alone = [_PlainPass(causal, body, prompt, ends, sites, name) for prompt in tokens]
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"{name}: memory ran out with one prompt of up to {max(map(len, tokens))} tokens through the plain model, "
+            "with which it is compared; lower `max_words`, or use a larger machine."
+        ) from None
     for one in alone:
         one.check_hidden_states(tolerance)
     limit = long_factors(body.config.get_text_config()) or 0
     for one, other in _inside(alone, limit):
         one.check_causal(other, tolerance)
     return {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
+
+
+def run_plain(causal: "PreTrainedModel", prompt: list[int], **options: Any) -> Any:
+    """Return what the whole model gives out for one prompt, its logits of the last token alone if it can."""
+    # Logits of every token would be the most of such a pass.
+    few = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(causal.forward).parameters else {}
+    ids = torch.tensor([prompt], device=input_device(causal))
+    with torch.inference_mode():
+        return causal(input_ids=ids, use_cache=False, **few, **options)
 
 
 def _inside(alone: Sequence["_PlainPass"], limit: int) -> Iterator[tuple["_PlainPass", "_PlainPass"]]:
@@ -59,34 +75,37 @@ def _inside(alone: Sequence["_PlainPass"], limit: int) -> Iterator[tuple["_Plain
 
 
 class _PlainPass:
-    """One prompt through the whole model, as transformers runs it."""
+    """One prompt through the whole model. Vectors are kept at a few places, of which the last is the last token's."""
 
     def __init__(
-        self, causal: "PreTrainedModel", body: "PreTrainedModel", prompt: list[int], sites: Sequence[str], name: str
+        self,
+        causal: "PreTrainedModel",
+        body: "PreTrainedModel",
+        prompt: list[int],
+        ends: set[int],
+        sites: Sequence[str],
+        name: str,
     ) -> None:
-        self.prompt, self._name, self._kind = prompt, name, body.config.model_type
+        self.prompt, self._body, self._name = prompt, body, name
+        self._places = sorted(end for end in ends if end < len(prompt))
         self._found: dict[str, list[Vectors]] = {site: [] for site in sites}
-        # Logits of every token would be the most of such a pass.
-        few = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(causal.forward).parameters else {}
-        with Hooks() as hooks, torch.inference_mode():
-            self._listen(hooks, body)
-            ids = torch.tensor([prompt], device=input_device(body))
-            states = causal(input_ids=ids, output_hidden_states=True, use_cache=False, **few).hidden_states
-        check_every_block(self._found, blocks(body, name), name)
-        self._hidden = None if states is None else [_numbers(layer, self.prompt) for layer in states]
-
-    def _listen(self, hooks: Hooks, body: "PreTrainedModel") -> None:
-        of = blocks(body, self._name)
-        if EMBEDDING in self._found:
-            hooks.before(of[0], self._keeper(EMBEDDING))
-        for block in of:
-            for site in self._found.keys() - {EMBEDDING}:
-                at = site_of(block, site)
-                listen = hooks.before if at.is_input else hooks.after
-                listen(block.get_submodule(at.module), self._keeper(site))
+        listed = blocks(body, name)
+        with Hooks() as hooks:
+            if EMBEDDING in sites:
+                hooks.before(listed[0], self._keeper(EMBEDDING))
+            for block, site in itertools.product(listed, set(sites) - {EMBEDDING}):
+                listen(hooks, block, site, self._keeper(site))
+            states = run_plain(causal, prompt, output_hidden_states=True).hidden_states
+        check_every_block(self._found, listed, name)
+        self._hidden = [self._vectors(layer) for layer in states or ()]
 
     def _keeper(self, site: str) -> Keep:
-        return lambda states: self._found[site].append(_numbers(states, self.prompt))
+        return lambda states: self._found[site].append(self._vectors(states))
+
+    def _vectors(self, states: torch.Tensor) -> Vectors:
+        """Return the states at the places that are kept, (n_places, d_model)."""
+        vectors = one_a_token(states, 1, len(self.prompt), self._body, self._name)
+        return vectors[self._places].float().cpu().numpy()
 
     def last(self, site: str) -> Vectors:
         """Return the vectors of the last token, (n_layers, d_model)."""
@@ -97,27 +116,21 @@ class _PlainPass:
 
         Most models name the input of the first block first, Mamba and RWKV its output. The last one may be normalised.
         """
-        outputs = np.stack(self._found["residual"])[:-1]
+        outputs = self._found["residual"][:-1]
         for first in (1, 0):
-            named = (self._hidden or [])[first : first + len(outputs)]
-            if len(named) == len(outputs) and (relative(outputs, np.array(named)) <= tolerance).all():
+            named = self._hidden[first : first + len(outputs)]
+            pairs = zip(outputs, named)
+            if len(named) == len(outputs) and all((relative(*pair) <= tolerance).all() for pair in pairs):
                 return
-        raise UserError(
-            f"models.{self._name}: the architecture {self._kind!r} is not supported, because the outputs of its blocks "
-            "are not what transformers gives as its hidden states."
-        )
+        raise self._refused("the outputs of its blocks are not what transformers gives as its hidden states")
 
     def check_causal(self, longer: "_PlainPass", tolerance: float) -> None:
         """Raise `UserError` if this prompt's tokens get other vectors when another prompt goes on behind them."""
-        place = len(self.prompt) - 1
-        mine, other = (np.stack(found)[:, [place]] for found in (self._found["residual"], longer._found["residual"]))
-        if (relative(other, mine) > tolerance).any():
-            raise UserError(
-                f"models.{self._name}: the architecture {self._kind!r} is not supported, because it is not causal: "
-                "what comes after a token changes its vectors."
-            )
+        place = longer._places.index(len(self.prompt) - 1)
+        pairs = zip(longer._found["residual"], self._found["residual"])
+        if any(relative(other[place], mine[-1]) > tolerance for other, mine in pairs):
+            raise self._refused("it is not causal: what comes after a token changes its vectors")
 
-
-def _numbers(states: torch.Tensor, prompt: list[int]) -> Vectors:
-    """Return states as an array of shape (n_tokens, d_model)."""
-    return states.reshape(len(prompt), -1).float().cpu().numpy()
+    def _refused(self, reason: str) -> UserError:
+        kind = self._body.config.model_type
+        return UserError(f"models.{self._name}: the architecture {kind!r} is not supported, because {reason}.")

@@ -1,4 +1,4 @@
-"""When a model is tested: once a load on a few fixed texts, and in each cell whose prompts go beyond a limit.
+"""When a model is tested: once a load on a few fixed texts, and in each cell with long prompts on some of these.
 
 The texts are fixed, because the file of a cell has the result and must not depend on which cell came first.
 """
@@ -6,7 +6,8 @@ The texts are fixed, because the file of a cell has the result and must not depe
 import logging
 from collections.abc import Sequence
 
-from conceptdepth.activations.self_test import TEXTS, SelfTest, self_test
+from conceptdepth.activations.packing import ROW_TOKENS
+from conceptdepth.activations.self_test import SelfTest, self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.limits import reading_limits
 from conceptdepth.models.loaded import LoadedModel
@@ -14,30 +15,42 @@ from conceptdepth.models.tokens import check_last_tokens
 
 log = logging.getLogger(__name__)
 
+TEXTS = (
+    "Oslo",
+    "Oslo is a city in Norway.",
+    "Oslo is a city in Peru.",
+    "Oslo is a city in Norway, and Lima is one in Peru.",
+    "Is the coin still heads up?",
+)
+"""What is tested on: short, longer, one inside another, some that share a prefix, one that shares nothing."""
+
 
 def self_tested(
     model: LoadedModel, tokens: Sequence[list[int]], *, sites: Sequence[str], batch_tokens: int
 ) -> SelfTest:
-    """Return the self-test of a loaded model for prompts, which are tested too if they pass a limit of the model.
+    """Return the self-test of a loaded model for prompts, of which long ones are tested too.
 
     Raises `UserError` if it fails, or if the model does not have one of the sites.
     """
-    result = model.tested(lambda: _test(model, _fixed(model), batch_tokens))
+    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens))
     if "mlp_input" in sites and result.no_mlp_input:
         raise UserError(result.no_mlp_input)
-    around = prompts_around(reading_limits(model.body.config.get_text_config()), tokens)
-    if around:
-        log.info("prompts go beyond a limit of the model's attention; testing %d of them", len(around))
+    long = long_prompts(reading_limits(model.body.config.get_text_config()), tokens)
+    if long:
+        log.info("there are long prompts; testing %d of them", len(long))
         with model.passes():
-            result = result.joined(_test(model, around, batch_tokens))
+            result = result.joined(_test(model, long, batch_tokens))
     return result
 
 
-def _fixed(model: LoadedModel) -> list[list[int]]:
-    """Return the tokens of the texts that every load is tested on."""
+def fixed_prompts(model: LoadedModel) -> list[list[int]]:
+    """Return the tokens of `TEXTS`, and of the first that shares nothing once more, cut to the length of another."""
     tokens = model.tokens(TEXTS)
     check_last_tokens(model.tokenizer, TEXTS, tokens, model.name)
-    return tokens
+    # Whole prompts share a pass only with others of the same length.
+    one, other = tokens[-2:]
+    length = min(len(one), len(other))
+    return [list(prompt) for prompt in dict.fromkeys(map(tuple, [*tokens, one[:length], other[:length]]))]
 
 
 def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:
@@ -51,12 +64,17 @@ def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) ->
     )
 
 
-def prompts_around(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[list[int]]:
-    """Return for each limit that a prompt passes the longest prompt before it and the shortest beyond it."""
+def long_prompts(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[list[int]]:
+    """Return prompts next to each limit that one passes, and the longest if it is longer than a row.
+
+    A forgotten window shows most in the longest prompt, and a limit that no rule knows nowhere else.
+    """
     by_length = sorted(tokens, key=len)
     chosen: list[list[int]] = []
     for limit in limits:
         beyond = [prompt for prompt in by_length if len(prompt) > limit]
         if beyond:
-            chosen += [*by_length[: len(by_length) - len(beyond)][-1:], beyond[0]]
+            chosen += [*by_length[: len(by_length) - len(beyond)][-1:], beyond[0], by_length[-1]]
+    if len(by_length[-1]) > ROW_TOKENS:
+        chosen.append(by_length[-1])
     return [list(prompt) for prompt in dict.fromkeys(map(tuple, chosen))]

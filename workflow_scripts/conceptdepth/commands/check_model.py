@@ -79,8 +79,7 @@ def _report(
     name: str, entry: Mapping[str, Any], description: Path, quantization: str, device: str
 ) -> Iterator[tuple[str, str]]:
     """Yield what is found out about a model, as names and words."""
-    from conceptdepth.activations.self_test import TEXTS
-    from conceptdepth.activations.tested import self_tested
+    from conceptdepth.activations.tested import TEXTS, fixed_prompts, self_tested
     from conceptdepth.models.devices import tokens_of_a_pass
     from conceptdepth.models.loaded import LoadedModels, ModelRequest
 
@@ -94,7 +93,7 @@ def _report(
     )
     with LoadedModels().use(request) as model:
         yield from _of_the_model(model)
-        tokens = model.tokens(TEXTS)
+        tokens = fixed_prompts(model)
         yield from _of_the_tokens(model, TEXTS[1], tokens[1])
         long = _around_limits(model, tokens)
         test = self_tested(model, [*tokens, *long], sites=[], batch_tokens=tokens_of_a_pass(model.body))

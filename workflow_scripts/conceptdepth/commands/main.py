@@ -130,8 +130,8 @@ def check_model(
 ) -> int:
     """Load a model and say whether it is read right.
 
-    What would be stored is tested against the plain model; layers, sites and tokens are printed. The first thing to type
-    with a new model, which need not be in the registry. Exit code 0: supported. 1: refused, with the reason.
+    What would be stored is tested against the plain model; layers, sites and tokens are printed. The first thing to
+    type with a new model, which need not be in the registry. Exit code 0: supported. 1: refused, with the reason.
     """
     from conceptdepth.commands.check_model import run
 

@@ -81,16 +81,33 @@ def real_format(model: "PreTrainedModel", quantization: str, stored: str | None)
     """Return the weight format that a model really has: of ``native`` and of random weights, what that is here."""
     if quantization not in (NATIVE, RANDOM):
         return quantization
-    dtype = SHORT.get(_commonest(model), _commonest(model))
-    return stored or dtype if quantization == NATIVE else dtype
+    return stored or _commonest(model) if quantization == NATIVE else _commonest(model)
 
 
 def _commonest(model: "PreTrainedModel") -> str:
-    """Return the dtype of most of a model's numbers."""
+    """Return what the dtype of most of a model's numbers is called."""
     numbers = Counter[str]()
     for weights in model.parameters():
-        numbers[_dtype(weights)] += weights.numel()
+        numbers[_short(weights)] += weights.numel()
     return numbers.most_common(1)[0][0]
+
+
+def _kept_wide(model: "PreTrainedModel") -> set[str]:
+    """Return the weights that an architecture keeps in float32 when all else has 16 bits: routers, for example."""
+    import torch
+
+    with torch.device("meta"):
+        built = type(model)._from_config(model.config, dtype=torch.bfloat16)
+    strict = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    return {
+        path
+        for path, weights in built.named_parameters()
+        if weights.dtype == torch.float32 or any(module in path for module in strict)
+    }
+
+
+def _short(weights: "torch.Tensor") -> str:
+    return SHORT.get(_dtype(weights), _dtype(weights))
 
 
 def _dtype(weights: "torch.Tensor") -> str:
@@ -98,11 +115,12 @@ def _dtype(weights: "torch.Tensor") -> str:
 
 
 def _check_dtypes(model: "PreTrainedModel", quantization: str, name: str) -> None:
-    """Check that all weights have the dtype, but for modules that their authors keep in float32."""
-    kept = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
-    for path, weights in model.named_parameters():
-        found = SHORT.get(_dtype(weights), _dtype(weights))
-        if found != quantization and not (found == "fp32" and any(module in path for module in kept)):
+    """Check that all weights have the dtype, but for those that the architecture itself keeps in float32."""
+    wrong = {path: weights for path, weights in model.named_parameters() if _short(weights) != quantization}
+    kept = _kept_wide(model) if wrong else set()
+    for path, weights in wrong.items():
+        found = _short(weights)
+        if found != "fp32" or path not in kept:
             raise UserError(
                 f"models.{name}: asked for as {quantization}, {path} is {found} after loading; use the weight format "
                 f"`{NATIVE}` or another checkpoint."

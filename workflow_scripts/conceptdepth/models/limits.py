@@ -40,7 +40,7 @@ def turns_by_length(config: "PretrainedConfig") -> bool:
 
 def reading_limits(config: "PretrainedConfig") -> list[int]:
     """Return the numbers of tokens beyond which a model reads otherwise, in ascending order."""
-    names = ("sliding_window", "attention_chunk_size", "floor_scale")
+    names = ("sliding_window", "attention_chunk_size", "floor_scale", "keep_window_size")
     found = (*(getattr(config, name, None) for name in names), long_factors(config))
     return sorted({limit for limit in found if limit})
 

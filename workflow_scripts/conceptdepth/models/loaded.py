@@ -120,9 +120,12 @@ class LoadedModel:
         try:
             with torch.inference_mode():
                 self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
-        except (RuntimeError, ImportError, NotImplementedError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
-            raise UserError(f"models.{self.name}: it cannot run here as {self.real_format}: {reason}.") from None
+        except (RuntimeError, ImportError, TypeError, ValueError, LookupError, AttributeError) as error:
+            log.debug("the first pass failed", exc_info=True)
+            first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(
+                f"models.{self.name}: as {self.real_format} it cannot run a text here ({first.rstrip('.')})."
+            ) from None
 
     @contextmanager
     def tokenizing(self) -> Iterator["PreTrainedTokenizerBase"]:
@@ -179,7 +182,8 @@ class LoadedModels:
         """Give the model that is requested, loaded, for as long as the block lasts."""
         # The description's text is part of the key: the model may have been fetched anew.
         description, memory = Path(request.model).read_text("utf-8"), json.dumps(request.max_memory)
-        key = (description, request.quantization, request.device, memory, str(request.trust_remote_code))
+        own = (request.name, request.tokenizer, str(request.trust_remote_code))
+        key = (description, request.quantization, request.device, memory, *own)
         with self._changed:
             self._changed.wait_for(lambda: key == self._key or not self._model.users)
             if key != self._key:

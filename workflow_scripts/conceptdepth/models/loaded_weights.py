@@ -4,7 +4,9 @@ transformers fills what a checkpoint lacks with random numbers and goes on.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.ground.errors import UserError, one_of
@@ -17,14 +19,21 @@ NAMED = 3
 """Most names of weights in a message."""
 
 
-def check_keys(told: Mapping[str, Any], kind: str, name: str) -> None:
+MASK = re.compile(r"\.(bias|masked_bias|causal_mask)$")
+"""How names of causal masks end, in GPT-2 and its kin; those of real biases, too."""
+
+
+def check_keys(told: Mapping[str, Any], folder: Path, kind: str, name: str) -> None:
     """Raise `UserError` unless checkpoint and model have the same weights, of the same shapes.
 
-    ``told`` is the loading info of ``from_pretrained``, which leaves out tied weights and buffers that are not stored;
-    ``kind`` is the type of the checkpoint.
+    ``told`` is the loading info of ``from_pretrained``, which leaves out tied weights; ``kind`` is the type of the
+    checkpoint in ``folder``.
     """
     missing = sorted(told["missing_keys"])
-    unexpected = sorted(key for key in told["unexpected_keys"] if not key.startswith(BESIDE_TEXT.get(kind, ())))
+    beside = BESIDE_TEXT.get(kind, ())
+    unexpected = sorted(
+        key for key in told["unexpected_keys"] if not key.startswith(beside) and not _is_mask(key, folder)
+    )
     reshaped = {key: f"{key} {tuple(stored)} for {tuple(own)}" for key, stored, own in told["mismatched_keys"]}
     missing = [key for key in missing if key not in reshaped]
     found = {
@@ -41,6 +50,20 @@ def check_keys(told: Mapping[str, Any], kind: str, name: str) -> None:
         )
 
 
+def _is_mask(key: str, folder: Path) -> bool:
+    """Tell whether a stored tensor is the causal mask, or its number, that older models kept among their weights."""
+    from safetensors import safe_open
+
+    if not MASK.search(key):
+        return False
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as stored:
+            if key in stored.keys():  # noqa: SIM118  # It is no mapping.
+                shape = stored.get_slice(key).get_shape()
+                return shape == [] or (len(shape) == 4 and shape[:2] == [1, 1] and shape[2] == shape[3])
+    return False
+
+
 def _some(keys: list[str]) -> str:
     more = f" and {len(keys) - NAMED} more" if keys[NAMED:] else ""
     return f"{one_of(keys[:NAMED])}{more}"
@@ -55,7 +78,9 @@ def _advice(missing: Iterable[str], unexpected: Iterable[str]) -> str:
         if all(key.removeprefix(prefix) in missing for key in unexpected):
             return f"Every name begins with {prefix!r}: save the model inside the wrapper."
         prefix = prefix[: prefix[:-1].rfind(".") + 1]
-    return "What is missing would be random numbers; name a complete checkpoint of this architecture."
+    if missing:
+        return "What is missing would be random numbers; name a complete checkpoint of this architecture."
+    return "The checkpoint is of another architecture, or holds more than the model."
 
 
 def check_numbers(model: "PreTrainedModel", name: str) -> None:

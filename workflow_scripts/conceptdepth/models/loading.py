@@ -76,7 +76,7 @@ def load_model(
         )
     except (ValueError, ImportError, RuntimeError) as error:
         raise _not_loaded(error, name, quantization, stored) from None
-    check_keys(told, config.get("model_type", ""), name)
+    check_keys(told, folder, config.get("model_type", ""), name)
     check_numbers(model, name)
     check_format(model, quantization, stored, name)
     return model.eval()

@@ -12,14 +12,18 @@ and 3 and of OLMo 2 normalises the *output of attention*), so that norms are not
 before the MLP, what goes into it is ``mlp_input``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conceptdepth.ground.errors import UserError
+from conceptdepth.models.devices import input_device
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
+
+    from conceptdepth.models.hooks import Hooks, Keep
 
 SITES = ("mlp_input", "residual")
 """Sites that a configuration may name."""
@@ -43,7 +47,10 @@ def decoder_of(causal: "PreTrainedModel", name: str) -> "PreTrainedModel":
     """
     from transformers import PreTrainedModel
 
-    embedding = causal.get_input_embeddings()
+    try:
+        embedding = causal.get_input_embeddings()
+    except NotImplementedError:
+        raise _not_found(causal, name) from None
     modules = dict(causal.named_modules())
     for path in sorted(modules, key=len, reverse=True):  # The innermost that has both.
         module = modules[path]
@@ -113,12 +120,18 @@ def site_of(block: "nn.Module", site: str) -> Place:
     return Place("", is_input=False) if site == "residual" else Place(str(mlp_of(block)), is_input=True)
 
 
-def why_no_mlp_input(decoder: "PreTrainedModel", name: str) -> str | None:
+def listen(hooks: "Hooks", block: "nn.Module", site: str, keep: "Keep") -> None:
+    """Call ``keep`` with the states at a site of a block, whenever it runs."""
+    at = site_of(block, site)
+    (hooks.before if at.is_input else hooks.after)(block.get_submodule(at.module), keep)
+
+
+def why_no_mlp_input(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> str | None:
     """Return why a model has no ``mlp_input``, in a sentence for a person; None if it has one.
 
     Whether attention comes before the MLP is asked of the model itself: with another first token, what the first
     block's MLP gets at the second one must be another vector, since nothing but attention (or what stands in its
-    place) tells a token of those before it.
+    place) tells a token of those before it. ``tokens`` are a few ids of different words.
     """
     for number, block in enumerate(blocks(decoder, name)):
         if mlp_of(block) is None:
@@ -127,7 +140,7 @@ def why_no_mlp_input(decoder: "PreTrainedModel", name: str) -> str | None:
                 f"activations.sites: {name} has no mlp_input, because its block {number} has no MLP beside attention "
                 f"(its parts are {parts}); use residual."
             )
-    if _is_parallel(decoder, name):
+    if _is_parallel(decoder, tokens, name):
         return (
             f"activations.sites: {name} has no mlp_input, because its blocks run attention and MLP side by side; "
             "use residual."
@@ -135,18 +148,14 @@ def why_no_mlp_input(decoder: "PreTrainedModel", name: str) -> str | None:
     return None
 
 
-def _is_parallel(decoder: "PreTrainedModel", name: str) -> bool:
+def _is_parallel(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> bool:
     import torch
 
-    from conceptdepth.models.devices import input_device
     from conceptdepth.models.hooks import Hooks
 
     block, seen = blocks(decoder, name)[0], list[torch.Tensor]()
     with Hooks() as hooks, torch.inference_mode():
-        hooks.before(
-            block.get_submodule(str(mlp_of(block))),
-            lambda states: seen.append(states.reshape(-1, states.shape[-1])[-1].cpu()),
-        )
-        for first in (3, 4):
-            decoder(input_ids=torch.tensor([[first, 5]], device=input_device(decoder)), use_cache=False)
-    return torch.equal(*seen)
+        listen(hooks, block, "mlp_input", lambda states: seen.append(states.reshape(-1, states.shape[-1])[-1].cpu()))
+        for first in tokens:
+            decoder(input_ids=torch.tensor([[first, tokens[-1]]], device=input_device(decoder)), use_cache=False)
+    return all(torch.equal(seen[0], vector) for vector in seen)

@@ -38,14 +38,14 @@ def check_last_tokens(
 ) -> None:
     """Raise `UserError` if the token that would be probed is not the end of its text: one that is put behind it."""
     for prompt, ids in zip(prompts, tokens):
-        said = tokenizer.decode(ids[-1:]).strip()
+        said = tokenizer.decode(ids[-1:]).strip().removeprefix("##")  # WordPiece marks what goes on with a word.
         # An unknown word, or a part of a character, does not say what it stands for.
         if ids[-1] == tokenizer.unk_token_id or "\ufffd" in said:
             continue
         if not said or not prompt.casefold().endswith(said.casefold()):
             raise UserError(
-                f"models.{name}: the last token of {prompt!r} is {said!r}, which its tokenizer puts there; mark it as "
-                "special in the tokenizer's files, so that it is left out."
+                f"models.{name}: the last token of {prompt!r} is {said!r}, which is not the end of the text; if the "
+                "tokenizer puts it there, mark it as special in its files, so that it is left out."
             )
 
 
