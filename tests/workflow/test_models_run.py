@@ -104,20 +104,22 @@ def test_check_model_prints_what_is_read_where_and_a_verdict(project):
         "site residual: output of model.layers.N",
         "probed . (token 7 of 7)",
         "passes prefix trees",
-        "self-test 4 prompts of 1 to 14 tokens; largest difference from the plain model",
+        "self-test 5 prompts of 1 to 14 tokens; largest difference from the plain model",
         "verdict supported: what is read is what the plain model computes",
     ):
         assert words in said
 
 
-def test_check_model_takes_names_of_the_registry_and_keeps_what_it_fetched(project, tmp_path):
-    copied = project.copy(tmp_path / "project")
-    result = copied.conceptdepth(
-        "check-model", "hybrid", "--format", "bf16", "--configfile", "overlay.yaml", "--cores", "1"
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "passes      prompts of equal length" in result.stdout
-    assert (copied.folder / "results/models/hybrid/model.json").exists()
+def test_check_model_takes_names_of_the_registry_and_what_a_run_has_fetched(project, ran, tmp_path):
+    for where in (project, ran):
+        result = where.conceptdepth("check-model", "hybrid", "--format", "bf16", "--configfile", "overlay.yaml")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "passes      prompts of equal length" in result.stdout
+    copied = ran.copy(tmp_path / "project")
+    with (copied.folder / "data/hybrid/model.safetensors").open("ab") as stream:
+        stream.write(b" ")
+    result = copied.conceptdepth("check-model", "hybrid", "--configfile", "overlay.yaml")
+    assert "model.safetensors is not what was fetched; delete results/models/hybrid/model.json" in result.stderr
 
 
 @pytest.mark.parametrize(

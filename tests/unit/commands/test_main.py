@@ -214,3 +214,9 @@ def test_rules_find_the_library_beside_them_where_another_is_installed(tmp_path)
     code = f"import sys; sys.path.extend([{str(tmp_path)!r}]); import conceptdepth; print(conceptdepth.__file__)"
     found = python("-c", code, folder=tmp_path.parent).stdout.strip()
     assert Path(found) == tmp_path / "conceptdepth/__init__.py"
+
+
+@pytest.mark.parametrize("words", [["config"], ["why"], ["costs"], ["check-model", "owner/name"]])
+def test_a_folder_without_the_workflow_is_told_from_one(typed, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert typed(*words) == (2, "", "Error: there is no Snakefile here; type it in the folder of the workflow.\n")

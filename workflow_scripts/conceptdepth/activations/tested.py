@@ -44,13 +44,14 @@ def self_tested(
 
 
 def fixed_prompts(model: LoadedModel) -> list[list[int]]:
-    """Return the tokens of `TEXTS`, and of the first that shares nothing once more, cut to the length of another."""
+    """Return the tokens of `TEXTS`, of which two are as long: with this tokenizer, or because one is cut."""
     tokens = model.tokens(TEXTS)
     check_last_tokens(model.tokenizer, TEXTS, tokens, model.name)
     # Whole prompts share a pass only with others of the same length.
-    one, other = tokens[-2:]
-    length = min(len(one), len(other))
-    return [list(prompt) for prompt in dict.fromkeys(map(tuple, [*tokens, one[:length], other[:length]]))]
+    if len({len(prompt) for prompt in tokens}) == len(tokens):
+        shorter, longer = sorted(tokens[-2:], key=len)
+        tokens.append(longer[: len(shorter)])
+    return tokens
 
 
 def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:

@@ -1,8 +1,8 @@
 """Load a model and say whether it is read right: what is read where, and how far that is from the plain model."""
 
+import json
 import logging
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from conceptdepth.configuration.origins import layers
-from conceptdepth.ground.errors import UsageError, UserError, one_of
+from conceptdepth.ground.errors import UsageError, one_of
 
 WIDTH = 12
 """Columns of the names of lines."""
@@ -40,21 +40,24 @@ def _quiet() -> None:
 
 
 def _fetched(model: str, arguments: Sequence[str], scratch: Path, quantization: str) -> tuple[Mapping[str, Any], Path]:
-    """Return the entry of a model, and where its ``model.json`` is; Snakemake fetches what the registry has."""
-    registry = layers(arguments).config["models"]
-    if model in registry:
-        description = Path(f"results/models/{model}/model.json")
-        command = [sys.executable, "-m", "snakemake", "--quiet", "all", *arguments, "--", str(description)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            print(result.stdout + result.stderr, file=sys.stderr)
-            raise UserError(f"models.{model}: it could not be fetched; what Snakemake says of it stands above.")
-        return registry[model], description
+    """Return the entry of a model, and where its ``model.json`` is: that of a run, or one of its own."""
     from conceptdepth.models.fetch import fetch_model
 
-    entry = {"source": _source(model, registry)}
+    config = layers(arguments).config
+    entry = config["models"].get(model) or {"source": _source(model, config["models"])}
+    made = Path(f"results/models/{model}/model.json")
+    if made.is_file() and entry["source"].items() <= json.loads(made.read_text(encoding="utf-8"))["source"].items():
+        return entry, made
     description = scratch / "model.json"
-    fetch_model(_name(model), entry["source"], description, None, formats=[quantization])
+    trusted = entry.get("trust_remote_code", False)
+    fetch_model(
+        _name(model),
+        entry["source"],
+        description,
+        config["source_mirror"],
+        formats=[quantization],
+        trust_remote_code=trusted,
+    )
     return entry, description
 
 

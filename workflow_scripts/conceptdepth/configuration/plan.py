@@ -12,6 +12,7 @@ from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import RuleException, WorkflowError
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, ExecutionSettings, OutputSettings, ResourceSettings
+from snakemake_interface_common.exceptions import ApiError
 
 from conceptdepth.ground.errors import UsageError, UserError
 
@@ -80,12 +81,15 @@ def _opened(api: SnakemakeApi, arguments: Sequence[str]) -> tuple[WorkflowApi, a
         if not stop.code:  # As after --help.
             raise
         raise UsageError(said.getvalue().strip().rpartition("error: ")[2]) from None
-    workflow = api.workflow(
-        resource_settings=ResourceSettings(cores=options.cores or 1),
-        config_settings=ConfigSettings(config=config, configfiles=options.configfile),
-        snakefile=options.snakefile,
-        workdir=options.directory,
-    )
+    try:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=options.cores or 1),
+            config_settings=ConfigSettings(config=config, configfiles=options.configfile),
+            snakefile=options.snakefile,
+            workdir=options.directory,
+        )
+    except ApiError:
+        raise UsageError("there is no Snakefile here; type it in the folder of the workflow.") from None
     return workflow, options
 
 

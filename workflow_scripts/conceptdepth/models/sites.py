@@ -13,6 +13,7 @@ before the MLP, what goes into it is ``mlp_input``.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,14 +149,24 @@ def why_no_mlp_input(decoder: "PreTrainedModel", tokens: Sequence[int], name: st
     return None
 
 
+class _Seen(Exception):
+    """Ends a pass whose first block has shown what is asked."""
+
+
 def _is_parallel(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> bool:
     import torch
 
     from conceptdepth.models.hooks import Hooks
 
     block, seen = blocks(decoder, name)[0], list[torch.Tensor]()
+
+    def keep(states: torch.Tensor) -> None:
+        seen.append(states.reshape(-1, states.shape[-1])[-1].cpu())
+        raise _Seen
+
     with Hooks() as hooks, torch.inference_mode():
-        listen(hooks, block, "mlp_input", lambda states: seen.append(states.reshape(-1, states.shape[-1])[-1].cpu()))
+        listen(hooks, block, "mlp_input", keep)
         for first in tokens:
-            decoder(input_ids=torch.tensor([[first, tokens[-1]]], device=input_device(decoder)), use_cache=False)
+            with suppress(_Seen):
+                decoder(input_ids=torch.tensor([[first, tokens[-1]]], device=input_device(decoder)), use_cache=False)
     return all(torch.equal(seen[0], vector) for vector in seen)
