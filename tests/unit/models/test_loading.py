@@ -10,9 +10,11 @@ import torch
 import transformers as hf
 from architectures import WRAPPERS, built, configuration, model_of, wrapped
 from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.layouts import Trees
+from conceptdepth.activations.self_test import self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import RANDOM
-from conceptdepth.models.checkpoint import stored_format
+from conceptdepth.models.checkpoint import check_folder, stored_format
 from conceptdepth.models.formats import real_format
 from conceptdepth.models.loading import load_model
 from conceptdepth.models.sites import decoder_of
@@ -254,3 +256,40 @@ def test_random_weights_need_the_shapes_of_a_quantized_checkpoint_alone(stored):
     model = load(stored[1], RANDOM)
     assert {weights.dtype for weights in model.parameters()} == {torch.float32}
     assert real_format(model, RANDOM, stored[0]) == "fp32"
+
+
+CONFIGURATION = """
+from transformers import LlamaConfig
+
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+"""
+
+MODELING = """
+from transformers import LlamaForCausalLM
+from .configuration_own import OwnConfig
+
+class OwnForCausalLM(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+
+
+def test_a_model_with_code_of_its_own_runs_if_that_is_trusted(folder, monkeypatch, tmp_path):
+    """And is tested as any other: its layers are found by structure, its vectors held against its own plain passes."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    expected = residual(load(folder))
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "configuration_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": own}))
+    (folder / "configuration_own.py").write_text(CONFIGURATION)
+    (folder / "modeling_own.py").write_text(MODELING)
+    check_folder("tiny", folder, formats=["fp32"], trust_remote_code=True)
+    with pytest.raises(UserError, match="models.tiny: the model needs code of its own"):
+        check_folder("tiny", folder, formats=["fp32"], trust_remote_code=False)
+    model = load(folder, trust_remote_code=True)
+    assert type(model).__name__ == "OwnForCausalLM"
+    np.testing.assert_array_equal(residual(model), expected)
+    done = self_test(
+        model, decoder_of(model, "tiny"), [[3, 4, 5], [3, 4]], quantization="fp32", batch_tokens=9, name="tiny"
+    )
+    assert done.layout == Trees()
