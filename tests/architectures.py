@@ -13,6 +13,7 @@ import torch
 import transformers as hf
 from conceptdepth.models.architectures import speaks_through_wrapper
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 SIZES = {
     "vocab_size": 97, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
@@ -135,18 +136,6 @@ AS_THEY_ARE = {
 }  # fmt: skip
 """Types that get no prefix trees."""
 
-REFUSED = {
-    **dict.fromkeys(
-        ("deepseek_v4", "gemma3n", "gemma3n_text", "hy_v4", "longcat_flash", "qwen4_exp"), "residual streams"
-    ),
-    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), "no causal language model"),
-    "bart": "no causal language model",
-    "t5": "no causal language model of transformers",
-    "vit": "no causal language model of transformers",
-    "shazam": "not known to transformers",
-}
-"""By type: what is said against it, before weights come."""
-
 SIGHT = {
     "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
     "patch_size": 14, "depth": 1, "embed_dim": 16, "num_heads": 2, "out_hidden_size": 32, "num_position_embeddings": 16,
@@ -190,9 +179,9 @@ def wrapped(kind: str) -> hf.PretrainedConfig:
     return CONFIG_MAPPING[kind](text_config=text, **towers)
 
 
-def built(config: hf.PretrainedConfig) -> hf.PreTrainedModel:
+def built(config: hf.PretrainedConfig, seed: int = 0) -> hf.PreTrainedModel:
     """Return a model with random weights: larger ones than a training begins with, which would hide attention errors."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     images = speaks_through_wrapper(config.model_type)
     model = (hf.AutoModelForImageTextToText if images else hf.AutoModelForCausalLM).from_config(config)
     for weights in model.parameters():
@@ -205,3 +194,12 @@ def built(config: hf.PretrainedConfig) -> hf.PreTrainedModel:
 def model_of(name: str) -> hf.PreTrainedModel:
     """Return a small model of a type, of one of `VARIANTS` or of `WRAPPERS`."""
     return built(wrapped(name) if name in WRAPPERS else configuration(name))
+
+
+def encoders_with_decoders() -> list[str]:
+    """Return the types with a causal class that are an encoder with a decoder unless their config says otherwise."""
+    return [
+        kind
+        for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        if getattr(CONFIG_MAPPING[kind], "is_encoder_decoder", False) is True
+    ]

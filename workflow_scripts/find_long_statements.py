@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptdepth.datasets.prompts import asked, instructed, render
 from conceptdepth.datasets.too_long import Row, TooLong, check_classes, described, write_too_long
+from conceptdepth.ground.errors import explained
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.loading import load_tokenizer
@@ -79,11 +80,13 @@ def readers_of(models: Sequence[str], settings: Mapping[str, Mapping[str, Any]])
     for path in models:
         name, folder = Path(path).parent.name, model_folder(path)
         own_code = settings[name].get("trust_remote_code", False)
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=own_code, local_files_only=True)
+        with explained(f"models.{name}: its configuration or tokenizer cannot be opened"):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=own_code, local_files_only=True)
+            rules = settings[name].get("tokenizer", "class")
+            tokenizer = load_tokenizer(folder, rules=rules, trust_remote_code=own_code)
         allowed = most_tokens(config.get_text_config())
         if allowed is not None:
-            rules = settings[name].get("tokenizer", "class")
-            yield Reader(name, load_tokenizer(folder, rules=rules, trust_remote_code=own_code), allowed)
+            yield Reader(name, tokenizer, allowed)
 
 
 if __name__ == "__main__":

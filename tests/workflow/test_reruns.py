@@ -134,6 +134,7 @@ MODULES = {
     "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "models/__init__": AFTER["fetch_model"],
     **dict.fromkeys(modules("models", "architectures", "checkpoint", "fetch", "hub"), AFTER["fetch_model"]),
+    "models/tokenizer_files": AFTER["fetch_model"],
     **dict.fromkeys(modules("models", "devices", "formats", "hooks", "limits", "loaded", "loading"), FROM_EXTRACTION),
     **dict.fromkeys(modules("models", "loaded_weights", "sites", "tokens"), FROM_EXTRACTION),
     "models/head": [],  # Answers have to be asked for.

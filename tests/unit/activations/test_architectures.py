@@ -4,6 +4,8 @@ The output names each by its class, as in ``norm before the MLP: olmoe``. The re
 itself, one prompt at a time and padded, and the norm that its source has before the MLP.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,12 @@ from architectures import (
     NORMS,
     PARALLEL,
     POST_NORMS,
-    REFUSED,
+    VARIANTS,
     WITHOUT_MLP,
     WRAPPERS,
     built,
     configuration,
+    encoders_with_decoders,
     model_of,
 )
 from conceptdepth.activations.extraction import extract, last_states, shape
@@ -26,10 +29,13 @@ from conceptdepth.activations.layouts import EqualLengths, Trees, layout_of
 from conceptdepth.activations.self_test import self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
-from conceptdepth.models.architectures import why_refused
+from conceptdepth.models.architectures import READ_BOTH_WAYS, SEVERAL_STREAMS, why_refused
 from conceptdepth.models.head import Head
 from conceptdepth.models.sites import blocks, decoder_of, why_no_mlp_input
 from plain_passes import one_by_one, plain_forward, prompts
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+ROOT = Path(__file__).parents[3]
 
 TOLERANCE = 1e-5
 """Relative to the length of a vector, in float32: another order of additions gives up to 4e-6."""
@@ -170,10 +176,39 @@ def test_blocks_without_an_mlp_have_no_mlp_input(name):
     assert "has no MLP beside attention (its parts are norm, mixer); use residual." in said
 
 
+STREAMS = "keeps several residual streams, of which none is what `residual` means"
+NOT_CAUSAL = "is no causal language model: its layers see what comes after a token, or another text"
+REFUSED = {
+    **dict.fromkeys(sorted(SEVERAL_STREAMS), STREAMS),
+    **dict.fromkeys([*sorted(READ_BOTH_WAYS), *encoders_with_decoders()], NOT_CAUSAL),
+    **dict.fromkeys(("vit", "clip", "timesformer"), "is no causal language model of transformers"),
+    "shazam": f"is not known to transformers {hf.__version__}",
+}
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_refused_is_refused_by_its_config(kind):
-    encoders = {"is_encoder_decoder": True} if kind == "bart" else {}
-    assert REFUSED[kind] in why_refused({"model_type": kind, **encoders})
+    config = {"model_type": kind, "is_encoder_decoder": kind in encoders_with_decoders()}
+    assert why_refused(config) == REFUSED[kind]
+
+
+def test_what_is_refused_by_name_is_not_refused_where_it_reads_one_way():
+    assert why_refused({"model_type": "bert", "is_decoder": True}) is None
+
+
+def test_documents_say_how_many_architectures_are_tested_and_refused():
+    tested = {VARIANTS.get(name, (name, {}))[0] for names in CLASSES.values() for name in names}
+    refused = [kind for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if kind in REFUSED]
+    counts = (len(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), len(tested), len(WRAPPERS), len(refused))
+    words = {
+        "README.md": "transformers 5.23 has {} causal types; {} of them, and {} wrappers of text and images",
+        "docs/models.md": "small random models of {1} types of transformers 5.23 and {2} wrappers of text and images",
+        "CHANGELOG.md": "{1} types of transformers and {2} wrappers of text and images",
+    }
+    for path, said in words.items():
+        assert said.format(*counts) in " ".join((ROOT / path).read_text().split()), path
+    assert f"{len(refused)} are refused by their name or config" in " ".join((ROOT / "README.md").read_text().split())
+    assert hf.__version__.startswith("5.23.")
 
 
 @pytest.mark.parametrize("kind", ["deepseek_v4", "hy_v4"])

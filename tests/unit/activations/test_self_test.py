@@ -3,6 +3,7 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.forward import PrefixLayer
 from conceptdepth.activations.layouts import EqualLengths, Trees, parts
 from conceptdepth.activations.packing import Row, common_prefix, everywhere
+from conceptdepth.activations.plain import relative
 from conceptdepth.activations.self_test import SHARED, self_test
 from conceptdepth.activations.tested import TEXTS, long_prompts, self_tested
 from conceptdepth.ground.errors import UserError
@@ -92,8 +94,16 @@ def test_facts_are_the_largest_difference_of_each_layer():
     assert facts["tolerance"] == 1e-4
     assert list(facts["largest_difference"]) == ["residual"]
     np.testing.assert_allclose(facts["largest_difference"]["residual"], done.differences["residual"], rtol=0.05)
-    joined = done.joined(of_kind("llama", prompts(17)))
-    assert all((joined.differences[site] >= done.differences[site]).all() for site in done.differences)
+
+
+def test_two_tests_are_joined_to_the_larger_differences_and_the_layout_that_both_pass():
+    one, other = of_kind("llama"), of_kind("llama", prompts(17))
+    joined = one.joined(other)
+    assert joined.layout == Trees()
+    for site, found in joined.differences.items():
+        np.testing.assert_array_equal(found, np.maximum(one.differences[site], other.differences[site]))
+    whole = replace(other, layout=EqualLengths())
+    assert one.joined(whole).layout == whole.joined(one).layout == EqualLengths()
 
 
 LIMIT = 24
@@ -309,6 +319,44 @@ def test_a_model_of_one_layer_is_tested_too():
     model = built(config)
     done = self_test(model, decoder_of(model, "tiny"), prompts(3), quantization="fp32", batch_tokens=70, name="tiny")
     assert done.differences["residual"].shape == (1,)
+    assert done.differences["residual"] < 1e-5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_no_agreement(bad):
+    fine, spoiled = np.ones((2, 3), np.float32), np.array([[1, 1, 1], [1, bad, 1]], np.float32)
+    assert relative(fine, fine).tolist() == [0, 0]
+    for found, expected in ((fine, spoiled), (spoiled, fine), (spoiled, spoiled)):
+        assert relative(found, expected).tolist() == [0, np.inf]
+    assert relative(np.zeros(3, np.float32), np.zeros(3, np.float32)) == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_model_whose_values_overflow_is_refused_for_that(bad):
+    model = built(configuration("llama"))
+    model.model.layers[2].mlp.down_proj.weight.data[5, 7] = bad
+    with pytest.raises(
+        UserError, match=r"tiny: a text of \d+ tokens gives values that are no finite numbers, in the plain"
+    ):
+        self_test(model, decoder_of(model, "tiny"), prompts(), quantization="fp32", batch_tokens=70, name="tiny")
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "phimoe", "granitemoe", "qwen3_moe"])
+def test_a_router_on_the_edge_is_no_fault_of_the_layout(kind):
+    """In 16 bits a token may go to another expert when its pass has another shape."""
+    for seed in range(4):
+        model = built(configuration(kind), seed=seed).to(torch.bfloat16)
+        done = self_test(
+            model, decoder_of(model, "tiny"), prompts(3), quantization="bf16", batch_tokens=70, name="tiny"
+        )
+        assert done.layout == Trees()
+
+
+def test_faults_of_layouts_are_seen_in_16_bits_too(monkeypatch):
+    monkeypatch.setattr(Row, "ancestors", lambda row: np.tri(len(row.tokens), dtype=bool))
+    model = built(configuration("llama")).to(torch.bfloat16)
+    done = self_test(model, decoder_of(model, "tiny"), prompts(), quantization="bf16", batch_tokens=70, name="tiny")
+    assert done.layout == EqualLengths()
 
 
 def test_attention_before_the_mlp_is_seen_though_some_embeddings_are_equal():

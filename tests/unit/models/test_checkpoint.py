@@ -102,7 +102,7 @@ def test_quantization_that_only_a_file_beside_the_config_tells_of_is_found():
         ),
         (
             without("tokenizer.json", more=["tokenizer_config.json", "original/tokenizer.model"]),
-            r"there is no file of a tokenizer \(tokenizer\.json, tokenizer\.model, vocab\.json or the like\); "
+            r"there is no file of a tokenizer \(tokenizer\.json, vocab\.json with merges\.txt, or vocab\.txt\); "
             r"save the model's tokenizer beside it with `save_pretrained`\.",
         ),
         (
@@ -117,9 +117,25 @@ def test_names_of_files_that_are_refused(files, sentence):
         check(files=files)
 
 
-@pytest.mark.parametrize("tokenizer", ["tokenizer.model", "spiece.model", "vocab.json", "tekken.json", "qwen.tiktoken"])
-def test_every_kind_of_tokenizer_is_known(tokenizer):
-    check(files=without("tokenizer.json", more=[tokenizer]))
+@pytest.mark.parametrize("tokenizer", [["vocab.json", "merges.txt"], ["vocab.txt"]])
+def test_tokenizers_that_transformers_opens_are_enough(tokenizer):
+    check(files=without("tokenizer.json", more=tokenizer))
+
+
+OTHERS = {"tokenizer.model": "sentencepiece", "tekken.json": "mistral_common", "qwen.tiktoken": "tiktoken"}
+
+
+@pytest.mark.parametrize(("tokenizer", "package"), OTHERS.items())
+def test_a_tokenizer_whose_package_is_not_installed_is_refused_before_weights_come(tokenizer, package, monkeypatch):
+    files = without("tokenizer.json", more=[tokenizer])
+    monkeypatch.setattr("conceptdepth.models.tokenizer_files.find_spec", lambda name: None)
+    said = (
+        f"its tokenizer is {tokenizer} alone, which takes the package {package}, and that is not installed; install it"
+    )
+    with pytest.raises(UserError, match=said):
+        check(files=files)
+    monkeypatch.setattr("conceptdepth.models.tokenizer_files.find_spec", lambda name: name == package)
+    check(files=files)
 
 
 def test_parts_that_the_index_names_are_all_there():

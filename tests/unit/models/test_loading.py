@@ -15,7 +15,9 @@ from conceptdepth.activations.self_test import self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import RANDOM
 from conceptdepth.models.checkpoint import check_folder, stored_format
+from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.formats import real_format
+from conceptdepth.models.loaded import LoadedModel, ModelRequest
 from conceptdepth.models.loading import load_model
 from conceptdepth.models.sites import decoder_of
 from plain_passes import prompts
@@ -198,13 +200,14 @@ def test_native_is_the_dtype_of_the_file(plain, tmp_path, dtype, named):
     assert real_format(model, "native", None) == named
 
 
-def test_a_format_that_this_device_cannot_run_is_refused(plain, tmp_path):
-    """On a processor transformers widens fp8 with a warning."""
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "gpt_neo"])
+def test_a_format_that_this_device_cannot_run_is_refused(kind, tmp_path):
+    """On a processor transformers widens fp8 with a warning. Masks and places of images are no narrow weights."""
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU, which may run fp8")
-    folder, narrow = save_checkpoint(tmp_path / "fp8", built(_wide())), {}
+    folder, narrow = save_checkpoint(tmp_path / "fp8", model_of(kind)), {}
     for key, value in load_file(folder / "model.safetensors").items():
-        if "proj" in key:
+        if "proj" in key and value.ndim == 2 and "vision" not in key and "multi_modal" not in key:
             scale = value.abs().max() / 448
             narrow |= {key: (value / scale).to(torch.float8_e4m3fn), f"{key}_scale_inv": scale.reshape(1, 1).float()}
         else:
@@ -293,3 +296,52 @@ def test_a_model_with_code_of_its_own_runs_if_that_is_trusted(folder, monkeypatc
         model, decoder_of(model, "tiny"), [[3, 4, 5], [3, 4]], quantization="fp32", batch_tokens=9, name="tiny"
     )
     assert done.layout == Trees()
+
+
+@pytest.fixture
+def opened(folder, tmp_path):
+    """A function that opens the model as a job does, with options of a request."""
+
+    def open_it(**options):
+        fetch_model("tiny", {"path": str(folder)}, tmp_path / "model.json", None)
+        request = {"model": str(tmp_path / "model.json"), "name": "tiny", "quantization": "fp32", "device": "cpu"}
+        LoadedModel().load(ModelRequest(**request | options))
+
+    return open_it
+
+
+def test_files_that_cannot_be_opened_are_told_in_words(folder, opened):
+    opened()
+    weights = (folder / "model.safetensors").read_bytes()
+    for content in (weights[: len(weights) // 2], b"version https://git-lfs.github.com/spec/v1\n"):
+        (folder / "model.safetensors").write_bytes(content)
+        with pytest.raises(UserError, match=r"models.tiny: the checkpoint cannot be opened \(.+\)\.$"):
+            opened()
+
+
+def test_a_value_that_a_configuration_cannot_have_is_told_in_words(folder, opened):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": "three"}))
+    with pytest.raises(
+        UserError, match=r"models.tiny: (the checkpoint|its tokenizer) cannot be opened \(.*num_hidden_layers"
+    ):
+        opened()
+
+
+def test_a_tokenizer_that_cannot_be_opened_is_told_in_words(folder, opened):
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"models.tiny: its tokenizer cannot be opened \(.+\)\.$"):
+        opened()
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("a")
+    with pytest.raises(UserError, match=r"there is no tokenizer.json to go by; leave out `tokenizer: file`"):
+        opened(tokenizer="file")
+
+
+def test_a_model_that_failed_to_run_is_not_kept(folder, opened, monkeypatch):
+    def fail(model):
+        raise RuntimeError("no kernel\nfor this")
+
+    monkeypatch.setattr(LoadedModel, "_first_pass", fail)
+    with pytest.raises(UserError, match=r"models.tiny: as fp32 it cannot run a text here \(no kernel\)\.$"):
+        opened()

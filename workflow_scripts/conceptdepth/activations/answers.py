@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from conceptdepth.activations.extraction import last_states
 from conceptdepth.activations.layouts import Layout
-from conceptdepth.activations.plain import run_plain
+from conceptdepth.activations.plain import relative, run_plain
 from conceptdepth.activations.self_test import tolerance_of
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.devices import input_device
@@ -95,6 +95,8 @@ def score(
     `conceptdepth.activations.extraction.extract`.
     """
     body = decoder_of(model, name)
+    if body is model:
+        raise UserError(f"models.{name}: its answers cannot be read, because it has no part without its head.")
     found = last_states(body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted)
     head, states = Head(model, body), torch.from_numpy(found).to(input_device(model))
     _check_head(head, model, states, tokens, tolerance_of(body), name)
@@ -110,11 +112,12 @@ def _check_head(
     tolerance: float,
     name: str,
 ) -> None:
-    """Raise `UserError` unless the logits of the shortest prompt are those of the whole model, but for rounding."""
-    shortest = min(range(len(tokens)), key=lambda index: len(tokens[index]))
-    found = head.logits(states[[shortest]])[0]
-    expected = run_plain(model, tokens[shortest]).logits[0, -1].float()
-    difference = float((found - expected).norm() / expected.norm())
+    """Raise `UserError` unless logits of the shortest and longest prompt are the whole model's, but for rounding."""
+    by_length = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+    ends = [by_length[0], by_length[-1]]
+    found = head.logits(states[ends]).cpu().numpy()
+    expected = [run_plain(model, tokens[index]).logits[0, -1].float().cpu().numpy() for index in ends]
+    difference = relative(found, np.array(expected)).max()
     if not difference <= tolerance:
         raise UserError(
             f"models.{name}: its answers cannot be read, because logits differ by {difference:.2g} of their length "

@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
-from conceptdepth.models.limits import long_factors
 from conceptdepth.models.sites import blocks, listen
 
 if TYPE_CHECKING:
@@ -22,10 +21,14 @@ if TYPE_CHECKING:
 
 
 def relative(found: Vectors, expected: Vectors) -> NDArray[np.float64]:
-    """Return the length of each difference over that of the expected vector, along the last axis."""
+    """Return the length of each difference over that of the expected vector, along the last axis.
+
+    It is infinite where one of them is no finite number.
+    """
     lengths = np.linalg.norm(expected.astype(np.float64), axis=-1)
     differences = np.linalg.norm(found.astype(np.float64) - expected, axis=-1)
-    return np.divide(differences, lengths, out=np.where(differences > 0, np.inf, 0.0), where=lengths > 0)
+    shares = np.divide(differences, lengths, out=np.where(differences > 0, np.inf, 0.0), where=lengths > 0)
+    return np.where(np.isfinite(lengths) & np.isfinite(differences), shares, np.inf)
 
 
 def one_by_one(
@@ -35,15 +38,15 @@ def one_by_one(
     sites: Sequence[str],
     tolerance: float,
     name: str,
-) -> dict[str, Vectors]:
-    """Return the vectors at the last token of each prompt, alone, by site, shape (n_layers, n_prompts, d_model).
+) -> list["PlainPass"]:
+    """Return a pass of each prompt alone. ``body`` is ``causal`` without its head.
 
-    ``body`` is ``causal`` without its head. Raises `UserError` if the model's hidden states are others by more than
-    the tolerance, relative to their length, if a model is not causal, and if memory runs out.
+    Raises `UserError` if the model's hidden states are others than the outputs of its blocks by more than the
+    tolerance, relative to their length, if values are not finite, and if memory runs out.
     """
     ends = {len(prompt) - 1 for prompt in tokens}
     try:
-        alone = [_PlainPass(causal, body, prompt, ends, sites, name) for prompt in tokens]
+        alone = [PlainPass(causal, body, prompt, ends, sites, name) for prompt in tokens]
     except torch.OutOfMemoryError:
         raise UserError(
             f"{name}: memory ran out with one prompt of up to {max(map(len, tokens))} tokens through the plain model, "
@@ -51,10 +54,23 @@ def one_by_one(
         ) from None
     for one in alone:
         one.check_hidden_states(tolerance)
-    limit = long_factors(body.config.get_text_config()) or 0
-    for one, other in _inside(alone, limit):
-        one.check_causal(other, tolerance)
-    return {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
+    return alone
+
+
+def looking_ahead(alone: Sequence["PlainPass"], limit: int) -> NDArray[np.float64]:
+    """Return how much prompts change what their own beginnings gave alone: 0 in a causal model, but for rounding.
+
+    A row for each pair of which one prompt begins the other, shape (n_pairs, n_layers). Beyond the limit a model turns
+    all positions of a prompt otherwise, so that both lie on one side of it; 0 is no limit.
+    """
+    changes = [
+        [relative(other[longer.place_of(one)], mine[-1]) for other, mine in zip(longer.residual, one.residual)]
+        for one, longer in itertools.permutations(alone, 2)
+        if len(one.prompt) < len(longer.prompt)
+        and longer.prompt[: len(one.prompt)] == one.prompt
+        and (len(one.prompt) > limit) == (len(longer.prompt) > limit)
+    ]
+    return np.array(changes)
 
 
 def run_plain(causal: "PreTrainedModel", prompt: list[int], **options: Any) -> Any:
@@ -66,15 +82,7 @@ def run_plain(causal: "PreTrainedModel", prompt: list[int], **options: Any) -> A
         return causal(input_ids=ids, use_cache=False, **few, **options)
 
 
-def _inside(alone: Sequence["_PlainPass"], limit: int) -> Iterator[tuple["_PlainPass", "_PlainPass"]]:
-    """Yield the pairs of which one prompt begins the other, both on one side of a limit that changes all positions."""
-    for one, other in itertools.permutations(alone, 2):
-        begins = len(one.prompt) < len(other.prompt) and other.prompt[: len(one.prompt)] == one.prompt
-        if begins and (len(one.prompt) > limit) == (len(other.prompt) > limit):
-            yield one, other
-
-
-class _PlainPass:
+class PlainPass:
     """One prompt through the whole model. Vectors are kept at a few places, of which the last is the last token's."""
 
     def __init__(
@@ -105,7 +113,22 @@ class _PlainPass:
     def _vectors(self, states: torch.Tensor) -> Vectors:
         """Return the states at the places that are kept, (n_places, d_model)."""
         vectors = one_a_token(states, 1, len(self.prompt), self._body, self._name)
-        return vectors[self._places].float().cpu().numpy()
+        kept = vectors[self._places].float().cpu().numpy()
+        if not np.isfinite(kept).all():
+            raise UserError(
+                f"models.{self._name}: a text of {len(self.prompt)} tokens gives values that are no finite numbers, in "
+                "the plain model already; use a wider weight format."
+            )
+        return kept
+
+    @property
+    def residual(self) -> list[Vectors]:
+        """Outputs of the blocks at the places that are kept, each (n_places, d_model)."""
+        return self._found["residual"]
+
+    def place_of(self, shorter: "PlainPass") -> int:
+        """Return the number of the place at which a shorter prompt ends."""
+        return self._places.index(len(shorter.prompt) - 1)
 
     def last(self, site: str) -> Vectors:
         """Return the vectors of the last token, (n_layers, d_model)."""
@@ -122,15 +145,12 @@ class _PlainPass:
             pairs = zip(outputs, named)
             if len(named) == len(outputs) and all((relative(*pair) <= tolerance).all() for pair in pairs):
                 return
-        raise self._refused("the outputs of its blocks are not what transformers gives as its hidden states")
+        raise refused(
+            self._body, self._name, "the outputs of its blocks are not what transformers gives as its hidden states"
+        )
 
-    def check_causal(self, longer: "_PlainPass", tolerance: float) -> None:
-        """Raise `UserError` if this prompt's tokens get other vectors when another prompt goes on behind them."""
-        place = longer._places.index(len(self.prompt) - 1)
-        pairs = zip(longer._found["residual"], self._found["residual"])
-        if any(relative(other[place], mine[-1]) > tolerance for other, mine in pairs):
-            raise self._refused("it is not causal: what comes after a token changes its vectors")
 
-    def _refused(self, reason: str) -> UserError:
-        kind = self._body.config.model_type
-        return UserError(f"models.{self._name}: the architecture {kind!r} is not supported, because {reason}.")
+def refused(body: "PreTrainedModel", name: str, reason: str) -> UserError:
+    """Return the error for an architecture that cannot be read right."""
+    kind = body.config.model_type
+    return UserError(f"models.{name}: the architecture {kind!r} is not supported, because {reason}.")

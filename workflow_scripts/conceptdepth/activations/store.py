@@ -10,7 +10,8 @@ Layout, version 2::
     /group                UTF-8 strings (n_statements,)
     /n_tokens             int32   (n_statements,), tokens of each prompt
     attributes            format = "conceptdepth-activations", format_version = 2, and facts about the
-                          extraction (model, revision, quantization, library versions, seconds, ...)
+                          extraction (model, quantization, weights: the format that the model really had, sites:
+                          where each is read, self_test, library versions, ...)
 
 float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual stream passes 30,000.
 A file under its final name is complete: it is written under another name, checked and then renamed.

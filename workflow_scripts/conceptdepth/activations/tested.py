@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from conceptdepth.activations.packing import ROW_TOKENS
 from conceptdepth.activations.self_test import SelfTest, self_test
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.limits import reading_limits
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.tokens import check_last_tokens
@@ -55,14 +55,15 @@ def fixed_prompts(model: LoadedModel) -> list[list[int]]:
 
 
 def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:
-    return self_test(
-        model.causal,
-        model.body,
-        tokens,
-        quantization=model.quantization,
-        batch_tokens=batch_tokens,
-        name=model.name,
-    )
+    with explained(f"models.{model.name}: its self-test cannot be run"):
+        return self_test(
+            model.causal,
+            model.body,
+            tokens,
+            quantization=model.quantization,
+            batch_tokens=batch_tokens,
+            name=model.name,
+        )
 
 
 def long_prompts(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[list[int]]:

@@ -12,22 +12,36 @@ from typing import Any
 from conceptdepth.configuration.origins import layers
 from conceptdepth.ground.errors import UsageError, one_of
 
+DEVICES = ("auto", "cpu", "cuda")
+
 WIDTH = 12
 """Columns of the names of lines."""
 
 
-def run(model: str, arguments: Sequence[str], *, quantization: str, device: str) -> int:
+def run(model: str, arguments: Sequence[str], *, quantization: str, device: str | None) -> int:
     """Check a model in a weight format, in the configuration that these arguments of Snakemake lead to."""
     from conceptdepth.models.formats import QUANTIZATIONS
 
-    if quantization not in QUANTIZATIONS:
-        raise UsageError(f"--format: {quantization!r} does not exist; allowed are {one_of(QUANTIZATIONS)}.")
+    for option, value, allowed in (("--format", quantization, QUANTIZATIONS), ("--device", device, DEVICES)):
+        if value is not None and value not in allowed:
+            raise UsageError(f"{option}: {value!r} does not exist; allowed are {one_of(allowed)}.")
     _quiet()
+    config = layers(arguments).config
     with TemporaryDirectory(prefix="conceptdepth-check-") as scratch:
-        entry, description = _fetched(model, arguments, Path(scratch), quantization)
-        for name, words in _report(_name(model), entry, description, quantization, device):
+        entry, description = _fetched(model, config, Path(scratch), quantization)
+        for name, words in _report(_name(model), entry, description, quantization, _how(config, device)):
             print(f"{name:{WIDTH}}{words}", flush=True)
     return 0
+
+
+def _how(config: Mapping[str, Any], device: str | None) -> dict[str, Any]:
+    """Return how a job of this configuration would load a model."""
+    execution = config["execution"]
+    return {
+        "device": device or execution["device"],
+        "max_memory": execution.get("max_memory"),
+        "scratch": execution["scratch"],
+    }
 
 
 def _quiet() -> None:
@@ -39,17 +53,16 @@ def _quiet() -> None:
     logging.getLogger().setLevel(logging.ERROR)
 
 
-def _fetched(model: str, arguments: Sequence[str], scratch: Path, quantization: str) -> tuple[Mapping[str, Any], Path]:
+def _fetched(model: str, config: Mapping[str, Any], scratch: Path, quantization: str) -> tuple[Mapping[str, Any], Path]:
     """Return the entry of a model, and where its ``model.json`` is: that of a run, or one of its own."""
     from conceptdepth.models.fetch import fetch_model
 
-    config = layers(arguments).config
     entry = config["models"].get(model) or {"source": _source(model, config["models"])}
+    trusted = entry.get("trust_remote_code", False)
     made = Path(f"results/models/{model}/model.json")
-    if made.is_file() and entry["source"].items() <= json.loads(made.read_text(encoding="utf-8"))["source"].items():
+    if made.is_file() and not trusted and _is_of(made, entry["source"]):  # Code may not have come then.
         return entry, made
     description = scratch / "model.json"
-    trusted = entry.get("trust_remote_code", False)
     fetch_model(
         _name(model),
         entry["source"],
@@ -59,6 +72,11 @@ def _fetched(model: str, arguments: Sequence[str], scratch: Path, quantization: 
         trust_remote_code=trusted,
     )
     return entry, description
+
+
+def _is_of(description: Path, source: Mapping[str, Any]) -> bool:
+    """Tell whether a ``model.json`` is of a source, whose digest it may have beside it."""
+    return source.items() <= json.loads(description.read_text(encoding="utf-8"))["source"].items()
 
 
 def _name(model: str) -> str:
@@ -79,7 +97,7 @@ def _source(model: str, registry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _report(
-    name: str, entry: Mapping[str, Any], description: Path, quantization: str, device: str
+    name: str, entry: Mapping[str, Any], description: Path, quantization: str, how: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Yield what is found out about a model, as names and words."""
     from conceptdepth.activations.tested import TEXTS, fixed_prompts, self_tested
@@ -90,7 +108,7 @@ def _report(
         model=str(description),
         name=name,
         quantization=quantization,
-        device=device,
+        **how,
         trust_remote_code=entry.get("trust_remote_code", False),
         tokenizer=entry.get("tokenizer", "class"),
     )

@@ -126,7 +126,9 @@ def check_model(
     quantization: Annotated[
         str, typer.Option("--format", metavar="NAME", help="Weight format, as in run.quantizations.")
     ] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(show_default="execution.device", metavar="NAME", help="auto, cpu or cuda.")
+    ] = None,
 ) -> int:
     """Load a model and say whether it is read right.
 

@@ -1,5 +1,11 @@
 """Errors that a person reads, and the signal that ends work early."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
 
 class UserError(Exception):
     """Something a user can put right, told in one sentence: what is wrong, where, and what is allowed."""
@@ -21,3 +27,16 @@ def one_of(names: object) -> str:
 
 class NotWanted(Exception):
     """Ends work whose result is no longer wanted."""
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn whatever a library raises about a user's files into a `UserError`: ``what``, and its first line."""
+    try:
+        yield
+    except (UserError, NotWanted):
+        raise
+    except Exception as error:
+        log.debug("%s", what, exc_info=True)
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{what} ({first.rstrip('.')}).") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conceptdepth.ground.errors import UserError, one_of
+from conceptdepth.models.tokenizer_files import check_tokenizer
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -26,9 +27,6 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 FETCHED = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """How files end that are fetched besides weights: configuration and tokenizer."""
-
-TOKENIZERS = {"tokenizer.json", "vocab.json", "vocab.txt", "tekken.json"}
-"""Names of files that hold a tokenizer; so do all that end in ``.model`` and ``.tiktoken``."""
 
 STORED_BESIDE = {"quantize_config.json": "gptq", "quant_config.json": "awq", "hf_quant_config.json": "modelopt"}
 """Files in which older tools say that they quantized a checkpoint, and often nowhere else."""
@@ -88,11 +86,7 @@ def check_names(name: str, files: Sequence[str]) -> None:
         )
     if not weights:
         raise UserError(f"{where}: {_no_weights(files)}")
-    if not any(_is_tokenizer(file) for file in files):
-        raise UserError(
-            f"{where}: there is no file of a tokenizer (tokenizer.json, tokenizer.model, vocab.json or the like); "
-            "save the model's tokenizer beside it with `save_pretrained`."
-        )
+    check_tokenizer(where, files)
 
 
 def _no_weights(files: Iterable[str]) -> str:
@@ -108,10 +102,6 @@ def _no_weights(files: Iterable[str]) -> str:
 def _is_weights(file: str) -> bool:
     """Tell whether a file may be weights of the model: not a second copy in another layout, not an adapter."""
     return file.endswith(".safetensors") and "/" not in file and not file.startswith(("consolidated", "adapter"))
-
-
-def _is_tokenizer(file: str) -> bool:
-    return file in TOKENIZERS or (file.endswith((".model", ".tiktoken")) and "/" not in file)
 
 
 def _check_code(name: str, config: Mapping[str, Any], files: Sequence[str], *, trust_remote_code: bool) -> None:

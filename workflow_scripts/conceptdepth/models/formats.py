@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.names import RANDOM
 from conceptdepth.models.checkpoint import NATIVE
+from conceptdepth.models.sites import blocks, decoder_of
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ def check_format(model: "PreTrainedModel", quantization: str, stored: str | None
         _check_layers(model, quantization, name)
     elif quantization in ("fp32", "bf16"):
         _check_dtypes(model, quantization, name)
-    elif quantization == NATIVE and stored is not None and not _narrow(model):
+    elif quantization == NATIVE and stored is not None and not _is_narrow(model, name):
         raise UserError(
             f"models.{name}: the checkpoint is stored as {stored}, which the installed libraries cannot run on this "
             "device; they would widen its weights, and the cell would not be what its name says. Use a device that "
@@ -129,8 +130,6 @@ def _check_dtypes(model: "PreTrainedModel", quantization: str, name: str) -> Non
 
 def _check_layers(model: "PreTrainedModel", quantization: str, name: str) -> None:
     """Check that the blocks' matrices are in quantized layers of the format's class."""
-    from conceptdepth.models.sites import blocks, decoder_of
-
     quantized, wide = 0, dict[str, int]()
     for number, block in enumerate(blocks(decoder_of(model, name), name)):
         for path, module in block.named_modules():
@@ -154,9 +153,13 @@ def _matrices(module: "torch.nn.Module") -> Iterator[tuple[str, int]]:
             yield key, weights.numel()
 
 
-def _narrow(model: "PreTrainedModel") -> bool:
-    """Tell whether a model has weights of less than 16 bits."""
-    tensors = (*model.parameters(), *model.buffers())
-    return any(
-        tensor.element_size() < 2 or _dtype(tensor) in ("int32", "int64") and tensor.ndim > 1 for tensor in tensors
-    )
+def _is_narrow(model: "PreTrainedModel", name: str) -> bool:
+    """Tell whether most bytes of a model's blocks are weights of less than 16 bits, or packed into integers."""
+    listed = blocks(decoder_of(model, name), name)
+    tensors = [tensor for block in listed for tensor in (*block.parameters(), *block.buffers())]
+    sizes = {True: 0, False: 0}
+    for tensor in tensors:
+        narrow = tensor.element_size() == 1 or not tensor.is_floating_point()
+        if _dtype(tensor) != "bool":  # A mask.
+            sizes[narrow] += tensor.numel() * tensor.element_size()
+    return sizes[True] > sizes[False]

@@ -21,7 +21,7 @@ class Head:
     def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel") -> None:
         path = next(path for path, module in causal.named_modules() if module is body)
         self._given = _Given()
-        self._model = _with_given_states(causal, path.split("."), self._given)
+        self._model = _with_given_states(causal, path.split(".") if path else [], self._given)
         self._weights = causal.get_output_embeddings().weight
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:

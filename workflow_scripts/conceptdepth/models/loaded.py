@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.checkpoint import CONFIG, stored_format
 from conceptdepth.models.devices import input_device, one_device, resolve_device
 from conceptdepth.models.formats import real_format
@@ -89,11 +89,26 @@ class LoadedModel:
             if request.max_memory:
                 self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.
-            self.name = request.name
+            self.name, self.quantization = request.name, request.quantization
+            self._open_tokenizer(folder, request)
+            try:
+                self._open_model(folder, request)
+            except UserError:
+                self.__dict__.pop("causal", None)  # Whoever asks again loads it again.
+                raise
+            self.is_loaded = True
+            seconds = time.perf_counter() - started
+            log.info("loaded %s as %s on %s in %.1f s", request.name, request.quantization, self.causal.device, seconds)
+
+    def _open_tokenizer(self, folder: Path, request: ModelRequest) -> None:
+        with explained(f"models.{request.name}: its tokenizer cannot be opened"):
             self.tokenizer = load_tokenizer(
                 folder, rules=request.tokenizer, trust_remote_code=request.trust_remote_code
             )
             self._own_rules = own_rules(folder)
+
+    def _open_model(self, folder: Path, request: ModelRequest) -> None:
+        with explained(f"models.{request.name}: the checkpoint cannot be opened"):
             self.causal = load_model(
                 folder,
                 name=request.name,
@@ -104,28 +119,17 @@ class LoadedModel:
                 trust_remote_code=request.trust_remote_code,
             )
             self.body = decoder_of(self.causal, request.name)
-            self.quantization = request.quantization
-            self.real_format = real_format(
-                self.causal, request.quantization, stored_format(json.loads((folder / CONFIG).read_text("utf-8")))
-            )
+            stored = stored_format(json.loads((folder / CONFIG).read_text("utf-8")))
+            self.real_format = real_format(self.causal, request.quantization, stored)
+        with explained(f"models.{request.name}: as {self.real_format} it cannot run a text here"):
             self._first_pass()
-            self.is_loaded = True
-            seconds = time.perf_counter() - started
-            log.info("loaded %s as %s on %s in %.1f s", request.name, request.quantization, self.causal.device, seconds)
 
     def _first_pass(self) -> None:
         """Run one token: bitsandbytes finishes its layers in their first pass, which must not be two at once."""
         import torch
 
-        try:
-            with torch.inference_mode():
-                self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
-        except (RuntimeError, ImportError, TypeError, ValueError, LookupError, AttributeError) as error:
-            log.debug("the first pass failed", exc_info=True)
-            first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(
-                f"models.{self.name}: as {self.real_format} it cannot run a text here ({first.rstrip('.')})."
-            ) from None
+        with torch.inference_mode():
+            self.causal(torch.zeros((1, 1), dtype=torch.long, device=input_device(self.causal)), use_cache=False)
 
     @contextmanager
     def tokenizing(self) -> Iterator["PreTrainedTokenizerBase"]:

@@ -12,6 +12,7 @@ from conceptdepth.models.architectures import speaks_through_wrapper
 from conceptdepth.models.checkpoint import CONFIG, NATIVE, stored_format
 from conceptdepth.models.formats import check_format, keyword_arguments
 from conceptdepth.models.loaded_weights import check_keys, check_numbers
+from conceptdepth.models.tokens import TOKENIZER
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,8 @@ def load_tokenizer(folder: Path, *, rules: str = "class", trust_remote_code: boo
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    if rules == "file" and not (folder / TOKENIZER).is_file():
+        raise UserError(f"there is no {TOKENIZER} to go by; leave out `tokenizer: file`")
     if rules == "file":
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
