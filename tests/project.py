@@ -1,5 +1,6 @@
 """A copy of the workflow with two tiny models and two tiny datasets, for real snakemake runs."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -65,6 +66,12 @@ OVERLAY = {
     "probes": {"seeds": [1, 2]},
 }
 
+
+CELLS = [
+    f"{model}/{quantization}/{dataset}.{perturbation}"
+    for model, quantization, dataset, perturbation in itertools.product(*OVERLAY["run"].values())
+]
+"""The cells of a run with this overlay, as their files are named."""
 
 OPTIONS = ("--cores", "2", "--configfile", "overlay.yaml")
 

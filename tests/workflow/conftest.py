@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from project import OVERLAY, Project, make_project
+from project import CELLS, OVERLAY, Project, make_project
 
 
 @pytest.fixture
@@ -26,14 +26,16 @@ def finished(tmp_path_factory):
     with FileLock(shared / "finished.lock"):
         if not made.exists():
             project = make_project(shared / f"finished{worker}")
-            # In two steps: all cells of a model are ready before the first is extracted, however busy the machine is.
+            # In three steps, however busy the machine is: all cells of a model are ready before the first is extracted, and
+            # no other job stands between two of them for the minute after which a worker leaves.
             ready = [f"results/models/{model}/model.json" for model in OVERLAY["run"]["models"]]
             texts = [
                 f"results/prompts/{d}.{p}.jsonl"
                 for d in OVERLAY["run"]["datasets"]
                 for p in OVERLAY["run"]["perturbations"]
             ]
-            for targets in ([*ready, *texts], []):
+            cells = [f"results/activations/{cell}.h5" for cell in CELLS]
+            for targets in ([*ready, *texts], cells, []):
                 result = project.snakemake(*targets)
                 assert result.returncode == 0, result.stderr
             made.write_text(json.dumps([str(project.folder), str(project.hub), content(project)]))

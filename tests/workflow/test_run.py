@@ -8,15 +8,7 @@ import h5py
 import pandas as pd
 import pytest
 from conceptdepth.ground.names import SCORED
-from project import OVERLAY, REVISION
-
-CELLS = [
-    f"{m}/{q}/{d}.{p}"
-    for m in ("tiny", "cached")
-    for q in ("fp32", "int8")
-    for d in ("coins", "claims")
-    for p in ("clean", "noise")
-]
+from project import CELLS, OVERLAY, REVISION
 
 
 def jobs(text: str) -> dict[str, int]:

@@ -25,9 +25,10 @@ def relative(found: Vectors, expected: Vectors) -> NDArray[np.float64]:
 
     It is infinite where one of them is no finite number.
     """
-    lengths = np.linalg.norm(expected.astype(np.float64), axis=-1)
-    differences = np.linalg.norm(found.astype(np.float64) - expected, axis=-1)
-    shares = np.divide(differences, lengths, out=np.where(differences > 0, np.inf, 0.0), where=lengths > 0)
+    with np.errstate(invalid="ignore"):
+        lengths = np.linalg.norm(expected.astype(np.float64), axis=-1)
+        differences = np.linalg.norm(found.astype(np.float64) - expected, axis=-1)
+        shares = np.divide(differences, lengths, out=np.where(differences > 0, np.inf, 0.0), where=lengths > 0)
     return np.where(np.isfinite(lengths) & np.isfinite(differences), shares, np.inf)
 
 
