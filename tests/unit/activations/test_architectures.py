@@ -35,6 +35,8 @@ from conceptdepth.models.sites import blocks, decoder_of, why_no_mlp_input
 from plain_passes import one_by_one, plain_forward, prompts
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[3]
 
 TOLERANCE = 1e-5
@@ -45,15 +47,6 @@ NAMES = [
     for kind, names in {**CLASSES, "wrapper": WRAPPERS}.items()
     for name in names
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are slower on more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=NAMES)

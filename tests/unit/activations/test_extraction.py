@@ -21,6 +21,8 @@ from conceptdepth.models.sites import blocks, decoder_of
 from conceptdepth.provenance.environment import begin_peak_memory, peak_memory_mb
 from plain_passes import one_by_one, prompts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TOLERANCE = 2e-5
 """Absolute, in float32, for activations of order one: another order of additions gives up to 5e-6."""
 
@@ -65,15 +67,6 @@ ARCHITECTURES = {
     "opt": lambda: hf.OPTConfig(**OPT),
     "opt_post_norm": lambda: hf.OPTConfig(**OPT, do_layer_norm_before=False),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are slower on more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

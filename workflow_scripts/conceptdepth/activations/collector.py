@@ -13,7 +13,7 @@ from conceptdepth.activations.packing import Batch
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.hooks import Hooks, Keep
-from conceptdepth.models.sites import blocks, listen
+from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,10 +26,9 @@ def one_a_token(states: torch.Tensor, rows: int, width: int, body: "PreTrainedMo
     d_model = body.config.get_text_config().hidden_size
     # OPT lays its rows end to end before the MLP.
     if tuple(states.shape) not in ((rows, width, d_model), (rows * width, d_model)):
-        raise UserError(
-            f"models.{name}: the architecture {body.config.model_type!r} is not supported, because its blocks hand on "
-            f"{tuple(states.shape)} values for {rows} x {width} tokens of width {d_model}."
-        )
+        shape = tuple(states.shape)
+        said = f"its blocks hand on {shape} values for {rows} x {width} tokens of width {d_model}"
+        raise not_supported(body, name, said)
     return states.reshape(-1, d_model)
 
 

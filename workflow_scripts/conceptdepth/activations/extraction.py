@@ -83,9 +83,9 @@ def extract(
     ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
     ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``layout`` how
     prompts share passes (None: as the architecture allows), ``name`` is the model's name for errors; ``wanted`` is
-    asked before each pass whether to go on. Raises `NotWanted` if not,
-    and `UserError` for a prompt that is too long for the model, a site that it does not have, values that are not
-    finite, and too little memory for one prompt.
+    asked before each pass whether to go on. Raises `NotWanted` if not, and `UserError` for a prompt that is too long
+    for the model, blocks that do not hand on one vector a token, values that are not finite, and too little memory for
+    one prompt.
     """
     _check_lengths(body, tokens, name)
     with Collector(body, list(into), name) as collector:

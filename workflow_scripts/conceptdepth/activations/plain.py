@@ -14,7 +14,7 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
-from conceptdepth.models.sites import blocks, listen
+from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -146,12 +146,6 @@ class PlainPass:
             pairs = zip(outputs, named)
             if len(named) == len(outputs) and all((relative(*pair) <= tolerance).all() for pair in pairs):
                 return
-        raise refused(
+        raise not_supported(
             self._body, self._name, "the outputs of its blocks are not what transformers gives as its hidden states"
         )
-
-
-def refused(body: "PreTrainedModel", name: str, reason: str) -> UserError:
-    """Return the error for an architecture that cannot be read right."""
-    kind = body.config.model_type
-    return UserError(f"models.{name}: the architecture {kind!r} is not supported, because {reason}.")

@@ -18,12 +18,12 @@ from conceptdepth.activations.collector import Vectors
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.layouts import EqualLengths, Layout, Trees, layout_of
 from conceptdepth.activations.packing import common_prefix
-from conceptdepth.activations.plain import PlainPass, looking_ahead, one_by_one, refused, relative
+from conceptdepth.activations.plain import PlainPass, looking_ahead, one_by_one, relative
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.formats import LAYERS
 from conceptdepth.models.limits import long_factors
-from conceptdepth.models.sites import why_no_mlp_input
+from conceptdepth.models.sites import not_supported, why_no_mlp_input
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -115,7 +115,7 @@ def _counted(differences: NDArray[np.float64], tolerance: float, axis: int) -> N
 def _check_causal(alone: Sequence[PlainPass], body: "PreTrainedModel", tolerance: float, name: str) -> None:
     changes = looking_ahead(alone, long_factors(body.config.get_text_config()) or 0)
     if len(changes) and not (_counted(changes, tolerance, axis=0) <= tolerance).all():
-        raise refused(body, name, "it is not causal: what comes after a token changes its vectors")
+        raise not_supported(body, name, "it is not causal: what comes after a token changes its vectors")
 
 
 def tolerance_of(body: "PreTrainedModel") -> float:

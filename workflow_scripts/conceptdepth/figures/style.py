@@ -41,7 +41,7 @@ WORDS = {
     "bf16": "bfloat16",
     "int8": "8-bit integer",
     "nf4": "4-bit NormalFloat",
-    "native": "as published",
+    "native": "as stored",
     "random": "random weights",
     "rerun": "first format, run again",
     "mlp_input": "MLP input",

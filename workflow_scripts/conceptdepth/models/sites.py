@@ -89,11 +89,13 @@ def _contains(module: "nn.Module", wanted: "nn.Module") -> bool:
 
 
 def _not_found(model: "PreTrainedModel", name: str) -> UserError:
+    return not_supported(model, name, "it has no one list of blocks that its tokens run through")
+
+
+def not_supported(model: "PreTrainedModel", name: str, reason: str) -> UserError:
+    """Return the error for an architecture that cannot be read right."""
     kind = model.config.model_type
-    return UserError(
-        f"models.{name}: the architecture {kind!r} is not supported, because it has no one list of blocks that its "
-        "tokens run through."
-    )
+    return UserError(f"models.{name}: the architecture {kind!r} is not supported, because {reason}.")
 
 
 def mlp_of(block: "nn.Module") -> str | None:
