@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from conceptdepth.activations.request import Wanted, WorkRequest
-from conceptdepth.activations.store import destinations, new_activations
+from conceptdepth.activations.store import new_activations
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.devices import tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel
@@ -51,7 +51,7 @@ class Cell(WorkRequest):
             work = extract(
                 body,
                 tokens,
-                into=destinations(file),
+                into=file.into,
                 batch_tokens=batch_tokens,
                 layout=test.layout,
                 fixed=self.fixed_batch_tokens,
@@ -76,8 +76,8 @@ class Cell(WorkRequest):
                 "versions": json.dumps({library: version(library) for library in LIBRARIES}),
             })  # fmt: skip
         log.info(
-            "%d prompts: %d tokens, of which %d computed and %d padded, in %d passes of at most %d, in %.1f s",
-            *(len(rows), sum(n_tokens), work.tokens_computed, work.tokens_padded, work.passes, work.batch_tokens),
+            "%d prompts: %d tokens, of which %d computed, in %d passes of at most %d, in %.1f s",
+            *(len(rows), sum(n_tokens), work.tokens_computed, work.passes, work.batch_tokens),
             seconds,
         )
         return seconds

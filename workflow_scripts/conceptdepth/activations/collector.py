@@ -1,15 +1,14 @@
-"""Hooks that keep the vectors of the prompts' last tokens at the sites of every layer, and nothing else."""
+"""Hooks that hand on the vectors of the prompts' last tokens at the sites of every layer, and nothing else."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from transformers.cache_utils import Cache
 
+from conceptdepth.activations.attention import Kept
 from conceptdepth.activations.forward import Finished, forward
-from conceptdepth.activations.packing import Batch
+from conceptdepth.activations.leaving import Leaving
+from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.hooks import Hooks, Keep
@@ -17,8 +16,6 @@ from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Vectors = NDArray[np.float32]
 
 
 def one_a_token(states: torch.Tensor, rows: int, width: int, body: "PreTrainedModel", name: str) -> torch.Tensor:
@@ -45,14 +42,17 @@ def check_every_block(found: Mapping[str, Sequence[Any]], blocks: Sized, name: s
 class Collector:
     """Hooks at the sites, for as long as the context lasts, and for the thread that made them."""
 
-    def __init__(self, body: "PreTrainedModel", sites: Sequence[str], name: str) -> None:
+    def __init__(self, body: "PreTrainedModel", sites: Sequence[str], leaving: Leaving, name: str) -> None:
         self._body, self._name = body, name
         self._blocks = blocks(body, name)
         self._sites = sites
+        self._leaving = leaving
         self._hooks = Hooks()
-        self._last_tokens = torch.empty(0, dtype=torch.long)
-        self._size = (0, 0)
-        self._found: dict[str, list[torch.Tensor]] = {}
+        self._batch: Pass
+        self._last: dict[torch.device, torch.Tensor] = {}
+        """Places of the last tokens, on the devices of the blocks."""
+        self._found: dict[str, list[int]] = {}
+        """Layers that have run in this pass."""
 
     def __enter__(self) -> "Collector":
         inside = [site for site in self._sites if site != EMBEDDING]
@@ -61,29 +61,33 @@ class Collector:
         for layer, block in enumerate(self._blocks):
             for site in inside:
                 ends = layer == len(self._blocks) - 1 and site == last
-                listen(self._hooks, block, site, self._keeper(site, ends=ends))
+                listen(self._hooks, block, site, self._keeper(site, layer, ends=ends))
         if EMBEDDING in self._sites:
-            self._hooks.before(self._blocks[0], self._keeper(EMBEDDING, ends=False))
+            self._hooks.before(self._blocks[0], self._keeper(EMBEDDING, 0, ends=False))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hooks.__exit__()
 
-    def _keeper(self, site: str, *, ends: bool) -> Keep:
+    def _keeper(self, site: str, layer: int, *, ends: bool) -> Keep:
         def keep(states: torch.Tensor) -> None:
-            vectors = one_a_token(states, *self._size, self._body, self._name)
-            self._found[site].append(vectors[self._last_tokens.to(vectors.device)])
+            rows, width = self._batch.tokens.shape
+            vectors = one_a_token(states, rows, width, self._body, self._name)
+            self._found[site].append(layer)
+            self._leaving.take(site, layer, vectors[self._last_on(vectors.device)], self._batch.prompts)
             if ends:
                 raise Finished
 
         return keep
 
-    def run(self, batch: Batch, cache: Cache | None) -> dict[str, Vectors]:
-        """Return the vectors of a batch's last tokens for each site, (n_layers, n_prompts, d_model)."""
-        self._last_tokens = torch.from_numpy(batch.last)
-        self._size = (len(batch.rows), batch.width)
+    def _last_on(self, device: torch.device) -> torch.Tensor:
+        if device not in self._last:
+            self._last[device] = torch.from_numpy(self._batch.last).to(device)
+        return self._last[device]
+
+    def run(self, batch: Pass, kept: Kept | None) -> None:
+        """Hand on the vectors of a pass's last tokens, at each site of each layer."""
+        self._batch, self._last = batch, {}
         self._found = {site: [] for site in self._sites}
-        forward(self._body, batch, cache)
+        forward(self._body, batch, kept)
         check_every_block(self._found, self._blocks, self._name)
-        # Only here, since each copy from a GPU waits for it.
-        return {site: torch.stack([v.float().cpu() for v in found]).numpy() for site, found in self._found.items()}

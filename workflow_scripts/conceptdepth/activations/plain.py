@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.collector import Vectors, check_every_block, one_a_token
+from conceptdepth.activations.collector import check_every_block, one_a_token
+from conceptdepth.activations.leaving import Vectors
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device

@@ -6,7 +6,7 @@ passes, and refused with a number if it does not. It also chooses between layout
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.collector import Vectors
 from conceptdepth.activations.extraction import extract, shape
-from conceptdepth.activations.layouts import EqualLengths, Layout, Trees, layout_of
-from conceptdepth.activations.packing import common_prefix
+from conceptdepth.activations.layouts import EqualLengths, Layout, layouts_of
+from conceptdepth.activations.leaving import Vectors
 from conceptdepth.activations.plain import PlainPass, looking_ahead, one_by_one, relative
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
@@ -38,9 +37,6 @@ another shape round otherwise in 16 bits, and LLM.int8() chooses outlier feature
 that stands on the edge may then choose another expert for a token, so that of less than 32 bits the median of the
 prompts counts, which no fault of a layout leaves as it is.
 """
-
-SHARED = 3
-"""Tokens that prompts must share to be tested as prompts with a common prefix."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ def self_test(
     tolerance = tolerance_of(body)
     alone = one_by_one(causal, body, tokens, sites, tolerance, name)
     expected = {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
-    for layout in dict.fromkeys((layout_of(body), EqualLengths())):
+    for layout in layouts_of(body):
         differences = _differences(body, tokens, expected, layout, batch_tokens, name)
         if differences is None:
             continue
@@ -145,27 +141,14 @@ def _differences(
     None if the model does not take the layout.
     """
     largest = {site: np.zeros(vectors.shape[:2]) for site, vectors in expected.items()}
-    for way, prompts in _ways(layout, tokens):
-        found = _extracted(body, [tokens[index] for index in prompts], list(expected), way, batch_tokens, name)
+    # As many as go, and one after another, each on the path that those before it have left.
+    for capacity in dict.fromkeys((batch_tokens, min(batch_tokens, max(map(len, tokens))))):
+        found = _extracted(body, tokens, list(expected), layout, capacity, name)
         if found is None:
             return None
         for site, vectors in expected.items():
-            of_way = relative(found[site], vectors[:, prompts])
-            largest[site][:, prompts] = np.maximum(largest[site][:, prompts], of_way)
+            largest[site] = np.maximum(largest[site], relative(found[site], vectors))
     return largest
-
-
-def _ways(layout: Layout, tokens: Sequence[list[int]]) -> Iterator[tuple[Layout, list[int]]]:
-    """Yield the ways in which a cell may lay prompts out, and which of these prompts go so.
-
-    All of them; and, as trees, those that share a prefix, which gets a pass of its own, in more rows than one.
-    """
-    yield layout, list(range(len(tokens)))
-    longest = max(tokens, key=len)
-    sharing = [index for index, prompt in enumerate(tokens) if common_prefix(prompt, longest) >= SHARED]
-    if isinstance(layout, Trees) and len(sharing) > 1:
-        _, rest = layout.split([tokens[index] for index in sharing])
-        yield Trees(row_tokens=max(map(len, rest))), sharing
 
 
 def _extracted(

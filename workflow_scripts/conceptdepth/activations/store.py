@@ -17,11 +17,13 @@ float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual str
 A file under its final name is complete: it is written under another name, checked and then renamed.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -44,6 +46,38 @@ class Labels:
     groups: NDArray[np.object_]
 
 
+class Region:
+    """A dataset of a file that is being written, into which threads put vectors side by side."""
+
+    def __init__(self, stream: BinaryIO, dataset: h5py.Dataset) -> None:
+        self._stream, self._start = stream, dataset.id.get_offset()
+        self._there = np.zeros(dataset.shape[:2], dtype=bool)
+        self._row_bytes = dataset.shape[2] * dataset.dtype.itemsize
+
+    def __setitem__(self, where: tuple[int, NDArray[np.int64]], values: NDArray[np.float32]) -> None:
+        """Put the vectors of some prompts, whose indices ascend, into a layer."""
+        layer, prompts = where
+        neighbours = np.flatnonzero(np.diff(prompts) != 1) + 1
+        for first, after in pairwise((0, *neighbours, len(prompts))):
+            row = layer * self._there.shape[1] + int(prompts[first])
+            _write(self._stream.fileno(), values[first:after], self._start + row * self._row_bytes)
+        self._there[layer, prompts] = True
+
+    def lacking(self) -> NDArray[np.int64]:
+        """Return the layers that lack a vector."""
+        return np.flatnonzero(~self._there.all(axis=1))
+
+
+@dataclass(frozen=True)
+class NewActivations:
+    """An activation file that is being written."""
+
+    attrs: h5py.AttributeManager
+    """Facts about the extraction."""
+    into: Mapping[str, Region]
+    """Where the vectors of each site and of the embedding go."""
+
+
 @contextmanager
 def new_activations(
     path: str | Path,
@@ -53,25 +87,42 @@ def new_activations(
     d_model: int,
     prompts: Sequence[Mapping[str, Any]],
     n_tokens: Sequence[int],
-) -> Iterator[h5py.File]:
+) -> Iterator[NewActivations]:
     """Give the file of a cell with the labels of its prompts, to put vectors and attributes into.
 
     It gets its name when the block has succeeded and every vector is there; raises `ValueError` if one is not.
     """
     text = h5py.string_dtype()
     size = (n_layers, len(prompts), d_model)
-    with complete_file(path) as part:
-        with h5py.File(part, "w") as file:
-            for site in sites:
-                file.create_dataset(f"activations/{site}", size, dtype="f4", fillvalue=np.nan)
-            file.create_dataset(EMBEDDING, (1, *size[1:]), dtype="f4", fillvalue=np.nan)
-            file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
-            file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
-            file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
-            file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
-            file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
-            yield file
-        _check(part)
+    with complete_file(path) as part, h5py.File(part, "w") as file:
+        sized = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}
+        datasets = {name: _allocated(file, name, size) for name, size in sized.items()}
+        file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
+        file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
+        file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
+        file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
+        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
+        with open(part, "r+b", buffering=0) as stream:
+            into = {name.removeprefix("activations/"): Region(stream, dataset) for name, dataset in datasets.items()}
+            yield NewActivations(file.attrs, into)
+        for site, region in into.items():
+            if len(region.lacking()):
+                raise ValueError(f"layer {region.lacking()[0]} of {site} lacks vectors")
+
+
+def _allocated(file: h5py.File, name: str, size: tuple[int, ...]) -> h5py.Dataset:
+    """Return a new dataset in one piece, whose place in the file is fixed and filled with nothing."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return file.create_dataset(name, size, dtype="<f4", dcpl=properties)
+
+
+def _write(file: int, values: NDArray[np.float32], place: int) -> None:
+    left = memoryview(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1))  # type: ignore[arg-type]
+    while left:  # A call writes less than 2 GiB.
+        written = os.pwrite(file, left, place)
+        left, place = left[written:], place + written
 
 
 def open_activations(path: str | Path) -> h5py.File:
@@ -89,17 +140,3 @@ def open_activations(path: str | Path) -> h5py.File:
 def read_labels(file: h5py.File) -> Labels:
     """Return the ids, labels and groups of the statements."""
     return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
-
-
-def destinations(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return where vectors of each site and of the embedding go, by name."""
-    return {**file["activations"], EMBEDDING: file[EMBEDDING]}
-
-
-def _check(path: Path) -> None:
-    """Read the file back before it gets its name: a vector that was not written is not a number."""
-    with open_activations(path) as file:
-        for site, values in destinations(file).items():
-            for layer, vectors in enumerate(values):
-                if np.isnan(vectors[:, 0]).any():
-                    raise ValueError(f"layer {layer} of {site} lacks vectors")

@@ -6,7 +6,6 @@ The texts are fixed, because the file of a cell has the result and must not depe
 import logging
 from collections.abc import Sequence
 
-from conceptdepth.activations.packing import ROW_TOKENS
 from conceptdepth.activations.self_test import SelfTest, self_test
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.limits import reading_limits
@@ -23,6 +22,10 @@ TEXTS = (
     "Is the coin still heads up?",
 )
 """What is tested on: short, longer, one inside another, some that share a prefix, one that shares nothing."""
+
+
+LONG = 128
+"""Tokens beyond which the longest prompt of a cell is tested, too."""
 
 
 def self_tested(
@@ -67,7 +70,7 @@ def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) ->
 
 
 def long_prompts(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[list[int]]:
-    """Return prompts next to each limit that one passes, and the longest if it is longer than a row.
+    """Return prompts next to each limit that one passes, and the longest if it is long.
 
     A forgotten window shows most in the longest prompt, and a limit that no rule knows nowhere else.
     """
@@ -77,6 +80,6 @@ def long_prompts(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[lis
         beyond = [prompt for prompt in by_length if len(prompt) > limit]
         if beyond:
             chosen += [*by_length[: len(by_length) - len(beyond)][-1:], beyond[0], by_length[-1]]
-    if len(by_length[-1]) > ROW_TOKENS:
+    if len(by_length[-1]) > LONG:
         chosen.append(by_length[-1])
     return [list(prompt) for prompt in dict.fromkeys(map(tuple, chosen))]

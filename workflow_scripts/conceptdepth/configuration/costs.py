@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conceptdepth.activations.packing import ROW_TOKENS, pack, split_prefix
+from conceptdepth.activations.trees import distinct_tokens
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.settings import memory_mb, weight_format
 from conceptdepth.datasets.prompts import fill
@@ -108,10 +108,8 @@ def estimated_tokens(texts: Texts, characters_per_token: float) -> Tokens:
 
 
 def counted_tokens(prompts: Sequence[list[int]]) -> Tokens:
-    """Return the tokens of tokenised prompts, packed as extraction packs them."""
-    prefix, rest = split_prefix(prompts)
-    computed = len(prefix) + sum(len(row.tokens) for row in pack(rest, ROW_TOKENS))
-    return Tokens(sum(map(len, prompts)), computed, exact=True)
+    """Return the tokens of tokenised prompts, of which extraction computes the distinct ones."""
+    return Tokens(sum(map(len, prompts)), distinct_tokens(prompts), exact=True)
 
 
 def cost(
