@@ -12,9 +12,11 @@ row is written to OUT/rows.csv and OUT/table.md as soon as it is measured.
 import argparse
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -75,13 +77,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--int8-tokens", type=int, nargs="+", default=[256, 4096, 16384], help="tokens of its passes")
     parser.add_argument("--miniature", action="store_true", help="a tiny model and prompts that are made up")
     parser.add_argument("--out", type=Path, default=OUT)
-    memory = Path("/dev/shm")
-    parser.add_argument("--scratch", type=Path, default=memory if memory.is_dir() else None, help="for what is written")
+    parser.add_argument("--scratch", type=Path, default=memory(), help="folder for activation files")
     parser.add_argument("--write-prompts", action="store_true", help="write the prompts' file and end")
     parser.add_argument("--prompts", type=Path, default=OUT / "prompts.json")
     parser.add_argument("--tokenizer", type=Path, default=ROOT / "results/models/smollm2-135m/weights")
     parser.add_argument("--sources", type=Path, default=ROOT.parent / "shared/sources")
     return parser.parse_args(arguments)
+
+
+def memory() -> Path | None:
+    """Return a folder in memory with room for activation files; None: where temporary files lie."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > 8 * 2**30 else None
 
 
 def chosen(kind: str, names: Sequence[str], only: Sequence[str]) -> list[str]:
@@ -119,6 +126,7 @@ def measure_shape(
                 to_bfloat16(model)
             if format_ in ("int8", "nf4"):
                 quantize(model, linear, format_)
+            torch.cuda.empty_cache()  # Of the format before.
             say(f"{shape}: is {format_}")
             speed = speeds[torch.float32 if format_ == "fp32" else torch.bfloat16]
             for workload in [name for key, name in jobs if key == format_]:
@@ -156,7 +164,8 @@ def attempt(names: dict[str, str], model, job: Job, exact: Vectors, rounds: int)
     """Return what a tool took, None if it failed: the others are still to be measured."""
     try:
         done, first, peak = timed(names["tool"], model, job, rounds)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
+        traceback.print_exc()
         say(f"{' '.join(names.values())} FAILED: {type(error).__name__}: {error}")
         return None
     scale = len(job.tokens) / done.prompts

@@ -67,7 +67,7 @@ def to_bfloat16(model: LlamaForCausalLM) -> None:
 def quantize(model: LlamaForCausalLM, linear: dict[str, torch.nn.Linear], quantization: str) -> None:
     """Put layers of bitsandbytes in the place of a bfloat16 model's linear ones, as transformers does in loading."""
     for path, layer in linear.items():
-        model.set_submodule(path, quantized(layer, quantization))
+        model.set_submodule(path, quantized(layer, quantization).eval())
 
 
 def quantized(layer: torch.nn.Linear, quantization: str) -> torch.nn.Module:
