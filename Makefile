@@ -5,6 +5,7 @@
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
 # make items    test statements that a depth takes      make clean    remove .venv and results
 # make audit-statistics   how often intervals and tests are wrong, on generated experiments (about half an hour)
+# make bench-gpu          the same at the shapes of two models, in four weight formats, on a GPU if there is one
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,7 +15,7 @@ SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
 LINTS = lint-types lint-python lint-rules lint-imports lint-workflow
 
-.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench lint $(LINTS) clean
+.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench bench-gpu lint $(LINTS) clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -72,6 +73,10 @@ test-slurm: .venv/installed-test
 # Needs the model and prompts of `make run`; the other tools get environments under .venv/bench.
 bench: .venv/installed
 	PYTHONPATH=workflow_scripts $(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+# Needs the tokenizer of `make run` and ../shared/sources, or ARGS="--prompts FILE"; ARGS="--miniature" needs neither.
+bench-gpu: .venv/installed
+	PYTHONPATH=workflow_scripts $(BIN)/python tests/benchmarks/gpu.py $(ARGS)
 
 lint: .venv/installed-test
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTS)
