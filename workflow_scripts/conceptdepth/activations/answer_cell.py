@@ -8,7 +8,6 @@ from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.jsonl import read_jsonl
-from conceptdepth.models.devices import tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ class AnswerCell(WorkRequest):
         import pandas as pd
 
         from conceptdepth.activations.answers import answer_tokens, score
-        from conceptdepth.activations.tested import self_tested
 
         rows = read_jsonl(self.prompts)
         with model.tokenizing() as tokenizer:
@@ -38,15 +36,14 @@ class AnswerCell(WorkRequest):
             for word, ids in zip(self.words, said):
                 log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
         tokens = model.tokens([asked(row["prompt"], self.cue) for row in rows])
-        batch_tokens = self.batch_tokens or tokens_of_a_pass(model.body)
-        test = self_tested(model, tokens, sites=[], batch_tokens=batch_tokens)
+        test = self.tested(model, tokens, [])
         ready = time.perf_counter()
         with model.passes():
             scores = score(
                 model.causal,
                 tokens,
                 said,
-                batch_tokens=batch_tokens,
+                batch_tokens=self.tokens_of_a_pass(model),
                 layout=test.layout,
                 fixed=self.fixed_batch_tokens,
                 name=self.name,

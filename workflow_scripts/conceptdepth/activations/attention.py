@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from conceptdepth.activations.gathering import Batch, OnDevice, on_device
+from conceptdepth.activations.gathering import Batch, OnDevice
 from conceptdepth.activations.trees import Sight, Tree
 
 try:
@@ -34,8 +34,17 @@ HARMLESS = frozenset(
 Attention = Callable[..., tuple[torch.Tensor, Any]]
 """An attention function of transformers: module, query, key, value (1, n_heads, n_tokens, d_head), mask; and more."""
 
-Kept = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values of earlier passes on the path to the next one, in the order in which attention is computed."""
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values, each (1, n_heads, n_tokens, d_head) unless something else is said."""
+
+
+class Kept(list[Pair]):
+    """Keys and values of earlier passes on the path to the next one, in the order in which attention is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels = set[str]()
+        """What has computed attention."""
 
 
 class FlatAttention:
@@ -47,7 +56,7 @@ class FlatAttention:
         self._sights = list(sights.values())
         self._call = 0
         self._on: dict[torch.device, OnDevice] = {}
-        self._additive: dict[tuple[Sight, torch.dtype, torch.device], list[torch.Tensor]] = {}
+        self._additive: dict[tuple[Sight, torch.dtype, OnDevice], list[torch.Tensor]] = {}
         # No mask has this type: what a model does with a mask before attention would change it, and be seen.
         self.masks = {
             kind: torch.empty((1, 1, 1, number), dtype=torch.int8) for number, kind in enumerate(sights, start=1)
@@ -77,35 +86,26 @@ class FlatAttention:
         mask = attention_mask
         if mask is None or mask.dtype != torch.int8 or mask.shape[:3] != (1, 1, 1):
             raise ValueError("the model makes masks of its own of those that it is given")
-        sight, on = self._sights[mask.shape[3] - 1], self._on_device(query.device)
-        key, value = self._with_kept(key, value, on)
-        if own is sdpa_attention_forward and flash_serves(query, key, value, sight, named):
-            return self._flash(query, key, value, sight, named.get("scaling"), on), None
-        return self._in_batches(partial(own, module, **named), query, key, value, sight, on), None
-
-    def _with_kept(self, key: torch.Tensor, value: torch.Tensor, on: OnDevice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return keys and values with those kept of earlier passes before them, and keep those for the next one."""
-        if self._tree.kept:
-            key, value = (torch.cat(pair, dim=2) for pair in zip(self._before[self._call], (key, value)))
-        if len(self._tree.keep):
-            self._kept.append((key.index_select(2, on.keep), value.index_select(2, on.keep)))
+        sight, on, states = self._sights[mask.shape[3] - 1], self._on_device(query.device), (key, value)
+        before = self._before[self._call] if self._tree.kept else None
         self._call += 1
-        return key, value
+        if len(self._tree.keep):
+            self._kept.append(_for_the_next(states, before, on))
+        if own is sdpa_attention_forward and flash_serves(query, key, value, sight, named):
+            self._kept.kernels.add("flash, variable lengths")
+            return self._flash(query, _along_paths(states, before, on), sight, named.get("scaling"), on), None
+        self._kept.kernels.add(own.__name__)
+        if before is not None:
+            states = (torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2))
+        return self._in_batches(partial(own, module, **named), query, states, sight, on), None
 
     def _flash(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        sight: Sight,
-        scaling: float | None,
-        on: OnDevice,
+        self, query: torch.Tensor, along_paths: Pair, sight: Sight, scaling: float | None, on: OnDevice
     ) -> torch.Tensor:
-        keys, values = (states[0].transpose(0, 1).index_select(0, on.paths) for states in (key, value))
+        """Return attention; keys and values stand along the paths, (sum of path lengths, n_heads, d_head)."""
         found = varlen_attn(
-            query[0].transpose(0, 1).contiguous(),
-            keys,
-            values,
+            query[0].transpose(0, 1),
+            *along_paths,
             on.run_ends,
             on.path_ends,
             int((self._tree.ends - self._tree.starts).max()),
@@ -117,24 +117,19 @@ class FlatAttention:
         return found[None]  # type: ignore[call-overload,no-any-return]  # A tensor, as nothing else is asked for.
 
     def _in_batches(
-        self,
-        own: Attention,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        sight: Sight,
-        on: OnDevice,
+        self, own: Attention, query: torch.Tensor, states: Pair, sight: Sight, on: OnDevice
     ) -> torch.Tensor:
+        """Return attention; keys and values have the kept ones before them, (1, n_heads, kept + n_tokens, d_head)."""
         found = []
         for batch, mask in zip(on.batches, self._masks(sight, query.dtype, on)):
-            rows = _rows(query, batch.queries), _rows(key, batch.keys), _rows(value, batch.keys)
-            attended, _ = own(*rows, mask)
+            keys, values = (_rows(those, batch.keys) for those in states)
+            attended, _ = own(_rows(query, batch.queries), keys, values, mask)
             found.append(attended.flatten(0, 1)[batch.owned])
         return torch.cat(found).index_select(0, on.back)[None]
 
     def _masks(self, sight: Sight, dtype: torch.dtype, on: OnDevice) -> list[torch.Tensor]:
         """Return an additive mask for each batch, (n_runs, 1, longest run, longest path)."""
-        which = (sight, dtype, on.paths.device)
+        which = (sight, dtype, on)
         if which not in self._additive:
             self._additive[which] = [
                 _additive(sight.reaches(batch.positions[:, :, None], _to(batch)), dtype) for batch in on.batches
@@ -143,7 +138,7 @@ class FlatAttention:
 
     def _on_device(self, device: torch.device) -> OnDevice:
         if device not in self._on:
-            self._on[device] = on_device(self._tree, device)
+            self._on[device] = OnDevice(self._tree, device)
         return self._on[device]
 
 
@@ -170,6 +165,28 @@ def flash_serves(
         and not named.get("dropout")
         and named.get("is_causal") is not False
     )
+
+
+def _for_the_next(states: Pair, before: Pair | None, on: OnDevice) -> Pair:
+    """Return keys and values on the path to the next pass: the first ones of those kept already, then new ones."""
+    number, places = on.keep
+    keys, values = (those.index_select(2, places) for those in states)
+    if before is None:
+        return keys, values
+    return torch.cat([before[0][:, :, :number], keys], dim=2), torch.cat([before[1][:, :, :number], values], dim=2)
+
+
+def _along_paths(states: Pair, before: Pair | None, on: OnDevice) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return keys and values along the paths, each (sum of path lengths, n_heads, d_head)."""
+    found = []
+    for those, kept in zip(states, before or (None, None)):
+        # Without the kept ones before them, whose concatenation would copy all: rows in one piece are gathered fast.
+        along = those[0].transpose(0, 1).contiguous().index_select(0, on.paths)
+        if kept is not None:
+            where, which = on.kept
+            along.index_copy_(0, where, kept[0].transpose(0, 1).index_select(0, which))
+        found.append(along)
+    return found[0], found[1]
 
 
 def _rows(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -218,4 +235,4 @@ def _interface(self: AttentionInterface, name: str, default: Attention) -> Atten
     return own if _thread.flat is None else _served(own)
 
 
-AttentionInterface.get_interface = _interface
+AttentionInterface.get_interface = torch.compiler.disable(_interface)

@@ -10,7 +10,6 @@ from pathlib import Path
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import new_activations
 from conceptdepth.ground.jsonl import read_jsonl
-from conceptdepth.models.devices import tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.sites import blocks, site_of
 from conceptdepth.provenance.record import PREFIX
@@ -33,13 +32,11 @@ class Cell(WorkRequest):
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
         from conceptdepth.activations.extraction import extract, shape
-        from conceptdepth.activations.tested import self_tested
 
         rows = read_jsonl(self.prompts)
         tokens = model.tokens([row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
-        body, batch_tokens = model.body, self.batch_tokens or tokens_of_a_pass(model.body)
-        test = self_tested(model, tokens, sites=self.sites, batch_tokens=batch_tokens)
+        body, test = model.body, self.tested(model, tokens, self.sites)
         n_layers, d_model = shape(body, self.name)
         ready = time.perf_counter()
         with (
@@ -52,7 +49,7 @@ class Cell(WorkRequest):
                 body,
                 tokens,
                 into=file.into,
-                batch_tokens=batch_tokens,
+                batch_tokens=self.tokens_of_a_pass(model),
                 layout=test.layout,
                 fixed=self.fixed_batch_tokens,
                 name=self.name,

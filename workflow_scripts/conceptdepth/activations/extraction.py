@@ -7,9 +7,10 @@ not grow with the number of prompts.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from conceptdepth.activations.layouts import Layout, layouts_of, parts
 from conceptdepth.activations.leaving import Destination, Leaving, Vectors
 from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import NotWanted, UserError
+from conceptdepth.models.fused import fused
 from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.sites import blocks
 
@@ -45,6 +47,14 @@ class Work:
     """Tokens that went through the model: fewer than the prompts have, as they share beginnings."""
     passes: int = 0
     """Forward passes."""
+    kernels: str = ""
+    """What has computed attention, where that was chosen here."""
+
+    def add(self, batch: Pass, kernels: Iterable[str]) -> None:
+        """Count a pass."""
+        self.tokens_computed += batch.tokens.size
+        self.passes += 1
+        self.kernels = ", ".join(sorted(kernels))
 
 
 def shape(body: "PreTrainedModel", name: str) -> tuple[int, int]:
@@ -72,19 +82,9 @@ def extract(
     for the model, blocks that do not hand on one vector a token, values that are not finite, and too little memory for
     one prompt.
     """
-    _check_lengths(body, tokens, name)
+    passes = _Passes(body, tokens, batch_tokens, fixed, layout, name, wanted)
     with Leaving(into, name) as leaving, Collector(body, list(into), leaving, name) as collector:
-        return _in_passes(
-            collector.run,
-            tokens,
-            leaving,
-            body=body,
-            layout=layout,
-            batch_tokens=batch_tokens,
-            fixed=fixed,
-            name=name,
-            wanted=wanted,
-        )
+        return passes.through(collector.run, leaving)
 
 
 def last_states(
@@ -101,7 +101,7 @@ def last_states(
 
     That is the last layer's output after the final norm. Arguments and errors are those of `extract`.
     """
-    _check_lengths(body, tokens, name)
+    passes = _Passes(body, tokens, batch_tokens, fixed, layout, name, wanted)
     found = np.empty((1, len(tokens), body.get_input_embeddings().embedding_dim), np.float32)
     with Leaving({OUTPUT: found}, name) as leaving:
 
@@ -110,17 +110,7 @@ def last_states(
             last = torch.from_numpy(batch.last).to(states.device)
             leaving.take(OUTPUT, 0, states.reshape(-1, states.shape[-1])[last], batch.prompts)
 
-        _in_passes(
-            run,
-            tokens,
-            leaving,
-            body=body,
-            layout=layout,
-            batch_tokens=batch_tokens,
-            fixed=fixed,
-            name=name,
-            wanted=wanted,
-        )
+        passes.through(run, leaving)
     return found[0]
 
 
@@ -128,43 +118,48 @@ Run = Callable[[Pass, Kept | None], None]
 """Runs a pass, after those whose keys and values are kept, and lets the vectors of its prompts leave."""
 
 
-def _in_passes(
-    run: Run,
-    tokens: Sequence[list[int]],
-    leaving: Leaving,
-    *,
-    body: "PreTrainedModel",
-    layout: Layout | None,
-    batch_tokens: int,
-    fixed: bool,
-    name: str,
-    wanted: Callable[[], bool],
-) -> Work:
-    """Run all prompts pass by pass; see `extract`."""
-    work = Work(batch_tokens)
-    with (
-        torch.inference_mode(),
-        tqdm(total=len(tokens), unit="prompt", desc="extracting", mininterval=5, delay=5) as bar,
-    ):
-        for part, prompts in parts(layout or layouts_of(body)[0], body, tokens):
-            while len(prompts):
-                kept: Kept | None = [] if part.keeping else None
-                done: list[NDArray[np.int64]] = []
-                for batch in part.passes([tokens[index] for index in prompts], work.batch_tokens):
-                    if not wanted():
-                        raise NotWanted
-                    try:
-                        run(replace(batch, prompts=prompts[batch.prompts]), kept)
-                    except torch.OutOfMemoryError:
-                        work.batch_tokens = _fewer(batch, work.batch_tokens, fixed, name)
-                        break
-                    work.tokens_computed += batch.tokens.size
-                    work.passes += 1
-                    done.append(batch.prompts)
-                    bar.update(len(batch.prompts))
-                leaving.wait()
-                prompts = np.delete(prompts, np.concatenate(done) if done else [])
-    return work
+@dataclass
+class _Passes:
+    """All passes of a cell; see `extract`."""
+
+    body: "PreTrainedModel"
+    tokens: Sequence[list[int]]
+    batch_tokens: int
+    fixed: bool
+    layout: Layout | None
+    name: str
+    wanted: Callable[[], bool]
+
+    def through(self, run: Run, leaving: Leaving) -> Work:
+        """Run them, smaller ones once memory runs out."""
+        _check_lengths(self.body, self.tokens, self.name)
+        work, bar = Work(self.batch_tokens), tqdm(total=len(self.tokens), unit="prompt", mininterval=5, delay=5)
+        with torch.inference_mode(), bar:
+            for part, prompts in parts(self.layout or layouts_of(self.body)[0], self.body, self.tokens):
+                with fused(self.body, self.name) if part.compiled else nullcontext():
+                    while len(prompts):
+                        prompts = self._while_memory_lasts(run, part, prompts, work, bar)
+                        leaving.wait()
+        return work
+
+    def _while_memory_lasts(
+        self, run: Run, part: Layout, prompts: NDArray[np.int64], work: Work, bar: "tqdm[Any]"
+    ) -> NDArray[np.int64]:
+        """Return the prompts that are left."""
+        kept = Kept() if part.keeping else None
+        left = np.ones(len(prompts), dtype=bool)
+        for batch in part.passes([self.tokens[index] for index in prompts], work.batch_tokens):
+            if not self.wanted():
+                raise NotWanted
+            try:
+                run(replace(batch, prompts=prompts[batch.prompts]), kept)
+            except torch.OutOfMemoryError:
+                work.batch_tokens = _fewer(batch, work.batch_tokens, self.fixed, self.name)
+                break
+            left[batch.prompts] = False
+            work.add(batch, () if kept is None else kept.kernels)
+            bar.update(len(batch.prompts))
+        return prompts[left]
 
 
 def _fewer(batch: Pass, batch_tokens: int, fixed: bool, name: str) -> int:

@@ -1,6 +1,7 @@
 """What attention gathers in a flat pass: the index tensors of its runs and their paths, on a device."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -28,44 +29,61 @@ class Batch:
     """Which places of the flattened queries are not padding, (n_tokens of all runs,)."""
 
 
-@dataclass(frozen=True)
 class OnDevice:
-    """The index tensors of a tree on a device."""
+    """The index tensors of a tree on a device, each made when it is first wanted."""
 
-    paths: torch.Tensor
-    keep: torch.Tensor
-    run_ends: torch.Tensor
-    """Cumulative lengths of the runs, from 0, int32."""
-    path_ends: torch.Tensor
-    """Cumulative lengths of their paths, from 0, int32."""
-    batches: list[Batch]
-    back: torch.Tensor
-    """Where each token of the pass stands in the results of all batches, one after another."""
+    def __init__(self, tree: Tree, device: torch.device) -> None:
+        self._tree, self._device = tree, device
+        self._runs = tree.ends - tree.starts
 
+    def _put(self, values: NDArray[Any], dtype: torch.dtype = torch.int64) -> torch.Tensor:
+        return torch.from_numpy(values).to(self._device, dtype)
 
-def on_device(tree: Tree, device: torch.device) -> OnDevice:
-    """Return the index tensors of a tree."""
+    @cached_property
+    def keep(self) -> tuple[int, torch.Tensor]:
+        """What the next pass needs: how many of the tokens that are kept already, and which tokens of this pass."""
+        before = int((self._tree.keep < self._tree.kept).sum())
+        return before, self._put(self._tree.keep[before:] - self._tree.kept)
 
-    def put(values: NDArray[Any], dtype: torch.dtype = torch.int64) -> torch.Tensor:
-        return torch.from_numpy(values).to(device, dtype)
+    @cached_property
+    def paths(self) -> torch.Tensor:
+        """The tokens of this pass on the paths, any where one is kept of an earlier pass, (sum of path lengths,)."""
+        return self._put(np.maximum(self._tree.paths - self._tree.kept, 0))
 
-    runs = tree.ends - tree.starts
-    firsts, paths = np.cumsum(runs) - runs, tree.each_path()
-    batches, places = list[Batch](), list[NDArray[np.int64]]()
-    for some in _alike(tree):
-        queries = _padded([np.arange(firsts[run], firsts[run] + runs[run]) for run in some])
-        positions = _padded([np.arange(tree.starts[run], tree.ends[run]) for run in some])
-        owned = np.flatnonzero(np.arange(queries.shape[1]) < runs[some][:, None])
-        places.append(queries.flatten()[owned])
-        batches.append(Batch(put(queries), put(_padded([paths[run] for run in some])), put(positions), put(owned)))
-    return OnDevice(
-        paths=put(tree.paths),
-        keep=put(tree.keep),
-        run_ends=put(np.cumsum([0, *runs]), torch.int32),
-        path_ends=put(np.cumsum([0, *tree.ends]), torch.int32),
-        batches=batches,
-        back=put(np.argsort(np.concatenate(places))),
-    )
+    @cached_property
+    def kept(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where on the paths a token is kept of an earlier pass, and which one that is."""
+        where = np.flatnonzero(self._tree.paths < self._tree.kept)
+        return self._put(where), self._put(self._tree.paths[where])
+
+    @cached_property
+    def run_ends(self) -> torch.Tensor:
+        """Cumulative lengths of the runs, from 0, int32."""
+        return self._put(np.cumsum([0, *self._runs]), torch.int32)
+
+    @cached_property
+    def path_ends(self) -> torch.Tensor:
+        """Cumulative lengths of their paths, from 0, int32."""
+        return self._put(np.cumsum([0, *self._tree.ends]), torch.int32)
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """The runs as batches."""
+        paths, firsts = self._tree.each_path(), np.cumsum(self._runs) - self._runs
+        return [
+            Batch(
+                queries=self._put(_padded([np.arange(firsts[run], firsts[run] + self._runs[run]) for run in some])),
+                keys=self._put(_padded([paths[run] for run in some])),
+                positions=self._put(_padded([np.arange(self._tree.starts[run], self._tree.ends[run]) for run in some])),
+                owned=self._put(np.flatnonzero(np.arange(self._runs[some].max()) < self._runs[some][:, None])),
+            )
+            for some in _alike(self._tree)
+        ]
+
+    @cached_property
+    def back(self) -> torch.Tensor:
+        """Where each token of the pass stands in the results of all batches, one after another."""
+        return torch.cat([batch.queries.flatten()[batch.owned] for batch in self.batches]).argsort()
 
 
 def _alike(tree: Tree) -> list[NDArray[np.int64]]:

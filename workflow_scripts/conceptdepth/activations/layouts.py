@@ -26,10 +26,17 @@ MASKED_TOKENS = 1024
 class Layout(Protocol):
     """A way to lay prompts out."""
 
-    name: str
-    """What logs and records call it."""
-    keeping: bool
-    """Whether passes need keys and values of those before them."""
+    @property
+    def name(self) -> str:
+        """What logs and records call it."""
+
+    @property
+    def keeping(self) -> bool:
+        """Whether passes need keys and values of those before them."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the blocks run compiled (`conceptdepth.models.fused`)."""
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """Yield passes of at most ``capacity`` tokens, or of one prompt."""
@@ -39,8 +46,13 @@ class Layout(Protocol):
 class Trees:
     """Flat passes (`conceptdepth.activations.trees`), whose attention gathers each run's path."""
 
-    name = "prefix trees"
     keeping = True
+    compiled: bool = False
+
+    @property
+    def name(self) -> str:
+        """See `Layout`."""
+        return "prefix trees, compiled" if self.compiled else "prefix trees"
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """See `Layout`."""
@@ -52,7 +64,7 @@ class MaskedTrees:
     """Flat passes with a mask of all pairs of tokens, for models with an attention of their own."""
 
     name = "prefix trees with masks"
-    keeping = False
+    keeping = compiled = False
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """See `Layout`."""
@@ -64,7 +76,7 @@ class EqualLengths:
     """Whole prompts beside others of the same length: no mask and no padding, so that no model can see a neighbour."""
 
     name = "prompts of equal length"
-    keeping = False
+    keeping = compiled = False
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """See `Layout`."""

@@ -2,15 +2,18 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.checkpoint import NATIVE
-from conceptdepth.models.devices import device_name
+from conceptdepth.models.devices import device_name, tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel, LoadedModels, ModelRequest
 from conceptdepth.provenance.environment import begin_peak_memory, linear_algebra, peak_memory_mb
+
+if TYPE_CHECKING:
+    from conceptdepth.activations.self_test import SelfTest
 
 Wanted = Callable[[], bool]
 """Tells whether somebody still waits for the work."""
@@ -31,6 +34,8 @@ class WorkRequest(ModelRequest, ABC):
     """Most tokens of one forward pass; None finds out what fits."""
     fixed_batch_tokens: bool
     """Whether results depend on the tokens of a pass."""
+    compile: bool | None = None
+    """Whether the model's blocks run compiled; None finds out whether that pays."""
     threads: int
     """Threads on the CPU."""
     destination: str
@@ -58,6 +63,24 @@ class WorkRequest(ModelRequest, ABC):
             "environment": {"device": device, "weights": weights, "blas": linear_algebra()},
         }
 
+    def tested(self, model: LoadedModel, tokens: Sequence[list[int]], sites: Sequence[str]) -> "SelfTest":
+        """Return the self-test of the model for prompts, which says how they are laid out in passes."""
+        from conceptdepth.activations.layouts import EqualLengths
+        from conceptdepth.activations.tested import compiled, self_tested
+        from conceptdepth.activations.trees import distinct_tokens
+        from conceptdepth.models.fused import pays
+
+        batch_tokens = self.tokens_of_a_pass(model)
+        result = self_tested(model, tokens, sites=sites, batch_tokens=batch_tokens)
+        if self.batch_tokens == 1:  # Nothing shares a pass: whole prompts, as the released code runs them.
+            return replace(result, layout=EqualLengths())
+        wanted = pays(model.body, distinct_tokens(tokens)) if self.compile is None else self.compile
+        return compiled(model, result, tokens, batch_tokens) if wanted else result
+
+    def tokens_of_a_pass(self, model: LoadedModel) -> int:
+        """Return the most tokens of a forward pass."""
+        return self.batch_tokens or tokens_of_a_pass(model.body)
+
     def _check_passes(self, model: LoadedModel) -> None:
         """Refuse a checkpoint that turns out to be LLM.int8() without the tokens of a pass, on which results depend."""
         if self.quantization == NATIVE and model.real_format == "int8" and not self.fixed_batch_tokens:
@@ -79,6 +102,7 @@ def common_fields(snakemake: Any, *, fixed: int | None) -> dict[str, Any]:
         "prompts": snakemake.input.prompts,
         "batch_tokens": fixed or (None if execution["batch_tokens"] == "auto" else execution["batch_tokens"]),
         "fixed_batch_tokens": fixed is not None,
+        "compile": None if execution["compile"] == "auto" else execution["compile"],
         "device": execution["device"],
         "max_memory": execution.get("max_memory"),
         "scratch": execution["scratch"],

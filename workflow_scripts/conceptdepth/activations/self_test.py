@@ -71,19 +71,21 @@ def self_test(
     *,
     quantization: str,
     batch_tokens: int,
+    layouts: Sequence[Layout] | None = None,
     name: str,
 ) -> SelfTest:
     """Extract prompts as a cell does, and compare with one prompt at a time through the whole plain model.
 
     ``body`` is ``causal`` without its head, ``quantization`` its weight format, ``tokens`` are prompts, of which some
-    should share a beginning. Raises `UserError` if no layout of passes gives the vectors of the plain model.
+    should share a beginning, ``layouts`` are tried in turn (None: those that the architecture allows). Raises
+    `UserError` if no layout of passes gives the vectors of the plain model.
     """
     no_mlp_input = why_no_mlp_input(body, _different(tokens), name)
     sites = [EMBEDDING, "residual", *([] if no_mlp_input else ["mlp_input"])]
     tolerance = tolerance_of(body)
     alone = one_by_one(causal, body, tokens, sites, tolerance, name)
     expected = {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
-    for layout in layouts_of(body):
+    for layout in layouts or layouts_of(body):
         differences = _differences(body, tokens, expected, layout, batch_tokens, name)
         if differences is None:
             continue

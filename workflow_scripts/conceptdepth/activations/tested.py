@@ -4,8 +4,11 @@ The texts are fixed, because the file of a cell has the result and must not depe
 """
 
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
+from conceptdepth.activations.layouts import Layout, Trees
 from conceptdepth.activations.self_test import SelfTest, self_test
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.limits import reading_limits
@@ -38,12 +41,26 @@ def self_tested(
     result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens))
     if "mlp_input" in sites and result.no_mlp_input:
         raise UserError(result.no_mlp_input)
-    long = long_prompts(reading_limits(model.body.config.get_text_config()), tokens)
+    long = _long_prompts(model, tokens)
     if long:
         log.info("there are long prompts; testing %d of them", len(long))
         with model.passes():
             result = result.joined(_test(model, long, batch_tokens))
     return result
+
+
+def compiled(model: LoadedModel, result: SelfTest, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:
+    """Return a self-test with blocks that run compiled, or as they are if those are not exact.
+
+    ``result`` is `self_tested` of the same prompts: only flat passes run compiled.
+    """
+    if not isinstance(result.layout, Trees):
+        return result
+    started = time.perf_counter()
+    layouts = (Trees(compiled=True), result.layout)
+    found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, layouts)
+    log.info("compiled and tested in %.1f s", time.perf_counter() - started)
+    return replace(result.joined(found), layout=found.layout)
 
 
 def fixed_prompts(model: LoadedModel) -> list[list[int]]:
@@ -57,7 +74,9 @@ def fixed_prompts(model: LoadedModel) -> list[list[int]]:
     return tokens
 
 
-def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:
+def _test(
+    model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int, layouts: Sequence[Layout] | None = None
+) -> SelfTest:
     with explained(f"models.{model.name}: its self-test cannot be run"):
         return self_test(
             model.causal,
@@ -65,8 +84,13 @@ def _test(model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int) ->
             tokens,
             quantization=model.quantization,
             batch_tokens=batch_tokens,
+            layouts=layouts,
             name=model.name,
         )
+
+
+def _long_prompts(model: LoadedModel, tokens: Sequence[list[int]]) -> list[list[int]]:
+    return long_prompts(reading_limits(model.body.config.get_text_config()), tokens)
 
 
 def long_prompts(limits: Sequence[int], tokens: Sequence[list[int]]) -> list[list[int]]:
