@@ -136,6 +136,12 @@ AS_THEY_ARE = {
 }  # fmt: skip
 """Types that get no prefix trees."""
 
+OWN_ATTENTION = {"codegen", "falcon", "gpt_neox_japanese", "gptj", "xglm"}
+"""Types that do not ask transformers for the function that computes attention: they get prefix trees with masks."""
+
+OWN_MASKS = {"doge"}
+"""Types that ask for it with masks of their own, as their self-test finds out: they get prefix trees with masks, too."""
+
 SIGHT = {
     "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
     "patch_size": 14, "depth": 1, "embed_dim": 16, "num_heads": 2, "out_hidden_size": 32, "num_position_embeddings": 16,

@@ -130,7 +130,7 @@ def concept_depth(folder: str) -> Tool:
         work = extract(body, tokens, into={"mlp_input": vectors}, batch_tokens=tokens_of_a_pass(body), name="bench")
         # The last layer's MLP comes after the last site.
         last_mlp = linear_weights(body.layers[-1].mlp)
-        return Result(vectors, work.tokens_computed + work.tokens_padded, work.tokens_padded, last_mlp)
+        return Result(vectors, work.tokens_computed, 0, last_mlp)
 
     return run
 

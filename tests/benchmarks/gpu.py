@@ -156,6 +156,8 @@ def variants(format_: str, job: Job, options: argparse.Namespace) -> Iterator[tu
     for tool in chosen("tool", list(TOOLS), options.only):
         if tool == "vllm" and (find_spec("vllm") is None or format_ not in ("fp32", "bf16")):
             continue
+        if tool == "ours_compiled" and (format_ != "bf16" or not torch.cuda.is_available()):
+            continue  # What `auto` never compiles.
         sizes = options.int8_tokens if tool == "ours" and format_ == "int8" else [None]
         yield from ((tool, replace(job, pass_tokens=size)) for size in sizes)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from conceptdepth.activations.extraction import extract, shape
-from conceptdepth.activations.store import destinations, new_activations, open_activations
+from conceptdepth.activations.layouts import Layout, Trees
+from conceptdepth.activations.store import new_activations, open_activations
 from conceptdepth.models.devices import tokens_of_a_pass
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM
@@ -120,22 +121,26 @@ def sorted_batches(model: LlamaForCausalLM, job: Job) -> Done:
 
 def ours(model: LlamaForCausalLM, job: Job) -> Done:
     """Run this workflow's extraction, end to end into an activation file."""
+    return _ours(model, job, Trees())
+
+
+def ours_compiled(model: LlamaForCausalLM, job: Job) -> Done:
+    """The same with `execution.compile: true`; PyTorch compiles in the round that warms up."""
+    return _ours(model, job, Trees(compiled=True))
+
+
+def _ours(model: LlamaForCausalLM, job: Job, layout: Layout) -> Done:
     path, rows = job.folder / "bench.h5", [{"id": str(n), "label": 0, "group": ""} for n in range(len(job.tokens))]
     n_layers, d_model = shape(model.model, "bench")
     size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": list(map(len, job.tokens))}
+    most = job.pass_tokens or tokens_of_a_pass(model.model)
     started = time.perf_counter()
     with new_activations(path, sites=[SITE], **size) as file:
-        work = extract(
-            model.model,
-            job.tokens,
-            into=destinations(file),
-            batch_tokens=job.pass_tokens or tokens_of_a_pass(model.model),
-            name="bench",
-        )
+        work = extract(model.model, job.tokens, into=file.into, batch_tokens=most, layout=layout, name="bench")
     seconds = time.perf_counter() - started
     with open_activations(path) as file:
         vectors = file[f"activations/{SITE}"][:, job.sample]
-    return Done(seconds, len(rows), work.tokens_computed, work.tokens_padded, vectors)
+    return Done(seconds, len(rows), work.tokens_computed, 0, vectors)
 
 
 def vllm(model: LlamaForCausalLM, job: Job) -> Done:
@@ -175,4 +180,4 @@ def vllm(model: LlamaForCausalLM, job: Job) -> Done:
     return Done(seconds, len(prompts), sum(len(job.tokens[index]) for index in job.sample), 0, vectors)
 
 
-TOOLS = {tool.__name__: tool for tool in (loop, sorted_batches, vllm, ours)}
+TOOLS = {tool.__name__: tool for tool in (loop, sorted_batches, vllm, ours, ours_compiled)}

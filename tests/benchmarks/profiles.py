@@ -28,15 +28,15 @@ CPU = torch.device("cpu")
 
 
 class Timed:
-    """A destination that counts the processor time of writing."""
+    """A destination that counts the processor time of the threads that write."""
 
     def __init__(self, destination) -> None:
-        self.destination, self.seconds = destination, 0.0
+        self.destination, self.seconds = destination, list[float]()
 
     def __setitem__(self, where, values) -> None:
-        started = time.process_time()
+        started = time.thread_time()
         self.destination[where] = values
-        self.seconds += time.process_time() - started
+        self.seconds.append(time.thread_time() - started)
 
 
 def writing(folder: Path) -> str:
@@ -47,12 +47,13 @@ def writing(folder: Path) -> str:
     size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": list(map(len, tokens))}
     started = time.process_time()
     with new_activations(folder / "cities.h5", sites=["mlp_input"], **size) as file:
-        into = Timed(file["activations/mlp_input"])
-        extract(body, tokens, into={"mlp_input": into}, batch_tokens=512, name="smollm2-135m")
+        into = {site: Timed(region) for site, region in file.into.items()}
+        extract(body, tokens, into=into, batch_tokens=512, name="smollm2-135m")
         extracted = time.process_time()
     seconds = time.process_time() - started
     closing = time.process_time() - extracted
-    return f"writing {into.seconds / seconds:.1%}, closing and checking {closing / seconds:.1%} of {seconds:.1f} s"
+    written = sum(sum(timed.seconds) for timed in into.values())
+    return f"writing {written / seconds:.1%}, closing and checking {closing / seconds:.1%} of {seconds:.1f} s"
 
 
 def probes(folder: Path) -> str:

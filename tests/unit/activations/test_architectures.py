@@ -14,6 +14,8 @@ from architectures import (
     AS_THEY_ARE,
     CLASSES,
     NORMS,
+    OWN_ATTENTION,
+    OWN_MASKS,
     PARALLEL,
     POST_NORMS,
     VARIANTS,
@@ -25,7 +27,7 @@ from architectures import (
     model_of,
 )
 from conceptdepth.activations.extraction import extract, last_states, shape
-from conceptdepth.activations.layouts import EqualLengths, Trees, layout_of
+from conceptdepth.activations.layouts import EqualLengths, Layout, MaskedTrees, Trees, layouts_of
 from conceptdepth.activations.self_test import self_test
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
@@ -59,6 +61,11 @@ def body(name) -> hf.PreTrainedModel:
     return decoder_of(model_of(name), name)
 
 
+def layout_for(body: hf.PreTrainedModel, name: str) -> Layout:
+    """Return the layout that the self-test finds."""
+    return MaskedTrees() if name in OWN_MASKS else layouts_of(body)[0]
+
+
 def sites_of(name: str) -> list[str]:
     return ["residual"] if name in PARALLEL or name in WITHOUT_MLP else ["mlp_input", "residual"]
 
@@ -72,35 +79,39 @@ def assert_close(found, expected):
 def extracted(body, tokens, name, **settings):
     n_layers, d_model = shape(body, name)
     found = {site: np.full((n_layers, len(tokens), d_model), np.nan, np.float32) for site in sites_of(name)}
-    extract(body, tokens, into=found, name=name, **{"batch_tokens": 70} | settings)
+    extract(body, tokens, into=found, name=name, **{"batch_tokens": 70, "layout": layout_for(body, name)} | settings)
     return found
 
 
 @pytest.mark.parametrize("common", [0, 17])
-def test_what_is_read_is_what_each_prompt_gives_alone(body, name, common, monkeypatch):
+def test_what_is_read_is_what_each_prompt_gives_alone(body, name, common):
     """With windows of six tokens, where the type has windows."""
     tokens = prompts(common)
     expected = one_by_one(body, tokens, sites_of(name))
-    assert_close(extracted(body, tokens, name), expected)
-    monkeypatch.setattr("conceptdepth.activations.layouts.ROW_TOKENS", 24)
-    assert_close(extracted(body, tokens, name, batch_tokens=24), expected)
+    for batch_tokens in (24, 70, 1000):
+        assert_close(extracted(body, tokens, name, batch_tokens=batch_tokens), expected)
 
 
 def test_what_is_read_is_what_padded_batches_give(body, name):
     tokens = prompts(3)
     found = extracted(body, tokens, name)
     assert_close(found, plain_forward(body, tokens, "right", sites_of(name)))
-    if isinstance(layout_of(body), Trees):  # What reads from left to right reads the padding, too.
+    if name not in AS_THEY_ARE:  # What reads from left to right reads the padding, too.
         assert_close(found, plain_forward(body, tokens, "left", sites_of(name)))
 
 
 def test_trees_are_given_to_those_that_can_take_them(body, name):
-    assert isinstance(layout_of(body), EqualLengths) == (name in AS_THEY_ARE)
+    if name in AS_THEY_ARE:
+        assert layouts_of(body) == [EqualLengths()]
+    elif name in OWN_ATTENTION:
+        assert layouts_of(body) == [MaskedTrees(), EqualLengths()]
+    else:
+        assert layouts_of(body) == [Trees(), MaskedTrees(), EqualLengths()]
 
 
 def test_the_self_test_passes_and_says_how(body, name):
     done = self_test(model_of(name), body, prompts(3), quantization="fp32", batch_tokens=70, name=name)
-    assert (done.layout.name == "prompts of equal length") == (name in AS_THEY_ARE)
+    assert done.layout == layout_for(body, name)
     assert set(done.differences) == {EMBEDDING, *sites_of(name)}
     assert max(values.max() for values in done.differences.values()) < TOLERANCE
     assert (done.no_mlp_input is None) == ("mlp_input" in sites_of(name))
@@ -110,7 +121,8 @@ def test_logits_of_kept_states_are_those_of_the_model(body, name):
     model, tokens = model_of(name), prompts(3)
     with torch.inference_mode():
         expected = torch.stack([model(torch.tensor([prompt]), use_cache=False).logits[0, -1] for prompt in tokens])
-    found = Head(model, body).logits(torch.from_numpy(last_states(body, tokens, batch_tokens=70, name=name)))
+    states = last_states(body, tokens, batch_tokens=70, layout=layout_for(body, name), name=name)
+    found = Head(model, body).logits(torch.from_numpy(states))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -225,12 +237,26 @@ def test_an_architecture_without_one_list_of_blocks_is_refused(kind):
         decoder_of(built(configuration(kind)), kind)
 
 
-def test_trees_that_the_rules_allow_and_the_model_takes_wrong_are_found_out(caplog):
-    """Moshi makes masks of its own of the one that it is given."""
-    model = built(configuration("moshi"))
-    body = decoder_of(model, "moshi")
-    assert isinstance(layout_of(body), Trees)
+def layout_and_log(kind, caplog):
+    """Return the layout that the self-test finds for a type that is given trees first, and what the log says."""
+    model = built(configuration(kind))
+    body = decoder_of(model, kind)
+    assert layouts_of(body)[0] == Trees()
     with caplog.at_level("INFO"):
-        done = self_test(model, body, prompts(), quantization="fp32", batch_tokens=70, name="moshi")
-    assert done.layout == EqualLengths()
-    assert "moshi, laid out as prefix trees, fails its self-test by" in caplog.text
+        done = self_test(model, body, prompts(), quantization="fp32", batch_tokens=70, name=kind)
+    return done.layout, caplog.text
+
+
+def test_trees_that_the_rules_allow_and_the_model_takes_wrong_are_found_out(caplog):
+    """Moshi takes what it is given, and makes something else of it."""
+    layout, log = layout_and_log("moshi", caplog)
+    assert layout == EqualLengths()
+    assert "moshi, laid out as prefix trees, fails its self-test by" in log
+    assert "moshi, laid out as prefix trees with masks, fails its self-test by" in log
+
+
+@pytest.mark.parametrize("kind", sorted(OWN_MASKS))
+def test_trees_that_a_model_does_not_take_are_given_to_it_with_masks(caplog, kind):
+    layout, log = layout_and_log(kind, caplog)
+    assert layout == MaskedTrees()
+    assert f"{kind} does not take prefix trees (ValueError: the model makes masks of its own" in log

@@ -1,7 +1,7 @@
 """The most common silent errors of this field: padding, positions and the last token.
 
-Every architecture is built small with random weights. Activations of the packed rows must equal those of
-plain Hugging Face forward passes: one prompt at a time, padded on the left and padded on the right.
+Every architecture is built small with random weights. Activations of flat passes must equal those of plain
+Hugging Face forward passes of one prompt at a time.
 """
 
 import os
@@ -14,7 +14,10 @@ import torch
 import transformers as hf
 from conceptdepth.activations.collector import Collector
 from conceptdepth.activations.extraction import Work, extract, shape
-from conceptdepth.activations.store import destinations, new_activations
+from conceptdepth.activations.layouts import MaskedTrees
+from conceptdepth.activations.leaving import Leaving
+from conceptdepth.activations.store import new_activations
+from conceptdepth.activations.trees import distinct_tokens
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.sites import blocks, decoder_of
@@ -102,13 +105,27 @@ def alone(body: hf.PreTrainedModel, common: int) -> dict[str, np.ndarray]:
     return one_by_one(body, prompts(common), sites_of(body))
 
 
-@pytest.mark.parametrize("batch_tokens", [24, 70])
-def test_packed_equals_one_by_one(body, common, alone, batch_tokens, monkeypatch):
-    monkeypatch.setattr("conceptdepth.activations.layouts.ROW_TOKENS", 24)
+def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    for site, vectors in expected.items():
+        np.testing.assert_allclose(found[site], vectors, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 24, 70, 1000])
+def test_packed_equals_one_by_one(body, common, alone, batch_tokens):
     found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=batch_tokens)
-    for site, expected in alone.items():
-        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
-    assert work.tokens_padded > 0 or batch_tokens < 70, "rows of unlike length stood side by side"
+    assert_close(found, alone)
+    assert (work.passes == 1) == (batch_tokens == 1000)
+
+
+@pytest.mark.parametrize("most", [24, 50, 1000])
+def test_packed_with_masks_equals_one_by_one(body, common, alone, most, monkeypatch):
+    """For models with an attention of their own, which any model can do without."""
+    monkeypatch.setattr("conceptdepth.activations.layouts.MASKED_TOKENS", most)
+    settings = {"sites": sites_of(body), "layout": MaskedTrees(), "batch_tokens": 1000}
+    found, work = packed(body, prompts(common), **settings)
+    assert_close(found, alone)
+    assert (work.passes == 1) == (most == 1000)
+    assert work.tokens_computed >= distinct_tokens(prompts(common)), "each pass begins with a whole prompt"
 
 
 def test_residual_equals_output_hidden_states(body):
@@ -133,13 +150,33 @@ def test_the_embedding_is_what_the_first_block_gets(body):
         np.testing.assert_allclose(found[0, number], states[0][0, -1], atol=TOLERANCE, rtol=0)
 
 
-def test_shared_prefixes_are_computed_once(body):
-    _, work = packed(body, prompts(9), batch_tokens=1000)
-    distinct = {tuple(prompt[: k + 1]) for prompt in prompts(9) for k in range(len(prompt))}
-    assert (work.tokens_computed, work.tokens_padded, work.passes) == (len(distinct), 0, 2)
+class Counted:
+    """Counts the tokens of each pass that go through a model."""
+
+    def __init__(self, body: hf.PreTrainedModel) -> None:
+        self.passes: list[int] = []
+        self._handle = body.get_input_embeddings().register_forward_hook(
+            lambda module, arguments, output: self.passes.append(arguments[0].numel())
+        )
+
+    def __enter__(self) -> "Counted":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._handle.remove()
 
 
-def test_the_common_prefix_is_computed_once_however_many_passes_there_are(body):
+@pytest.mark.parametrize("batch_tokens", [1, 24, 70, 1000])
+def test_each_beginning_goes_through_the_model_once_however_many_passes_there_are(body, common, batch_tokens):
+    """And nothing else does: no padding."""
+    distinct = {tuple(prompt[: k + 1]) for prompt in prompts(common) for k in range(len(prompt))}
+    with Counted(body) as through:
+        _, work = packed(body, prompts(common), batch_tokens=batch_tokens)
+    assert sum(through.passes) == work.tokens_computed == len(distinct)
+    assert len(through.passes) == work.passes
+
+
+def test_the_common_prefix_is_computed_once(body):
     _, work = packed(body, prompts(17), batch_tokens=24)
     assert work.passes > 2
     _, alone = packed(body, prompts(0), batch_tokens=24)
@@ -164,12 +201,10 @@ def test_threads_that_share_a_model_each_get_their_own(body):
 
 def test_work_that_nobody_wants_ends_before_the_next_pass(body):
     answers = iter([True, True, False])
-    n_layers, d_model = shape(body, "tiny")
-    array = np.full((n_layers, 5, d_model), np.nan, np.float32)
     tokens = [[token] * 20 for token in range(3, 8)]
-    with pytest.raises(NotWanted):
-        extract(body, tokens, into={"residual": array}, batch_tokens=20, name="tiny", wanted=lambda: next(answers))
-    assert np.isfinite(array).all(axis=(0, 2)).sum() == 2
+    with pytest.raises(NotWanted), Counted(body) as through:
+        packed(body, tokens, batch_tokens=20, wanted=lambda: next(answers))
+    assert through.passes == [20, 20]
 
 
 class SmallMemory:
@@ -180,7 +215,7 @@ class SmallMemory:
 
     def __enter__(self) -> None:
         def run_out(module, arguments, inputs):
-            if (arguments[0] if arguments else inputs["input_ids"]).numel() > self.limit:
+            if self.runs_out((arguments[0] if arguments else inputs["input_ids"]).numel()):
                 raise torch.OutOfMemoryError
 
         self.handle = self.body.register_forward_pre_hook(run_out, with_kwargs=True)
@@ -188,29 +223,54 @@ class SmallMemory:
     def __exit__(self, *_) -> None:
         self.handle.remove()
 
+    def runs_out(self, tokens: int) -> bool:
+        return tokens > self.limit
 
-@pytest.mark.parametrize("limit", [28, 40])
+
+@pytest.mark.parametrize("limit", [46, 60])
 def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(body, alone, common, limit):
     with SmallMemory(body, limit):
         found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=100)
     assert work.batch_tokens < 100
-    for site, expected in alone.items():
-        np.testing.assert_allclose(found[site], expected, atol=TOLERANCE, rtol=0)
+    assert_close(found, alone)
+
+
+def test_after_memory_has_run_out_nothing_is_kept(body, alone, common):
+    """The second pass runs out. Those after it go on from its first prompt, which is computed from its beginning."""
+    with Counted(body) as through:
+        packed(body, prompts(common), batch_tokens=50)
+    first, second, *_ = through.passes
+
+    class SecondRunsOut(SmallMemory):
+        tried = 0
+
+        def runs_out(self, tokens: int) -> bool:  # noqa: ARG002  Whatever the pass has.
+            self.tried += 1
+            return self.tried == 2
+
+    with SecondRunsOut(body, 0), Counted(body) as through:
+        found, work = packed(body, prompts(common), sites=sites_of(body), batch_tokens=50)
+    assert_close(found, alone)
+    assert work.batch_tokens == second // 2
+    assert (through.passes[0], len(through.passes)) == (first, work.passes)
+    assert distinct_tokens(prompts(common)) <= work.tokens_computed == sum(through.passes)
+    assert common == 0 or work.tokens_computed >= distinct_tokens(prompts(common)) + common
 
 
 def test_finished_passes_are_not_run_again_when_memory_runs_out(body):
-    """Row by row; the longest comes first, so that the second runs out."""
-    tokens = [[token] * 20 for token in range(3, 8)] + [[9] * 21]
+    """Prompt by prompt, since no two of them fit."""
+    tokens = [[token] * 20 for token in range(3, 8)]
     with SmallMemory(body, 20), pytest.raises(UserError, match="memory ran out with a single prompt"):
-        packed(body, tokens, batch_tokens=30)
-    _, work = packed(body, tokens[:5], batch_tokens=40)
+        packed(body, [*tokens, [9] * 21], batch_tokens=30)
+    _, work = packed(body, tokens, batch_tokens=40)
     assert (work.passes, work.tokens_computed) == (3, 100)
     with SmallMemory(body, 39):
-        _, work = packed(body, tokens[:5], batch_tokens=40)
+        _, work = packed(body, tokens, batch_tokens=40)
     assert (work.passes, work.tokens_computed, work.batch_tokens) == (5, 100, 20)
 
 
-def test_too_little_memory_for_the_common_prefix_is_an_error(body):
+def test_too_little_memory_for_a_single_prompt_is_an_error(body):
+    """The first one: a run of what all prompts share and its own end."""
     with SmallMemory(body, 16), pytest.raises(UserError, match="memory ran out with a single prompt"):
         packed(body, prompts(17), batch_tokens=100)
 
@@ -238,7 +298,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
         size = {"n_layers": 10, "d_model": 2048, "prompts": rows, "n_tokens": [2] * number}
         begin_peak_memory()
         with new_activations(tmp_path / "file.h5", sites=["residual"], **size) as file:
-            extract(body, tokens, into=destinations(file), batch_tokens=64, name="wide")
+            extract(body, tokens, into=file.into, batch_tokens=64, name="wide")
         return peak_memory_mb()
 
     few, many = peak_mb(300), peak_mb(3000)
@@ -254,7 +314,11 @@ def test_a_pass_of_another_thread_may_meet_a_hook_that_is_half_registered():
     body = hf.LlamaModel(config).eval()
     body.requires_grad_(False)
     tokens = torch.zeros((1, 2), dtype=torch.long)
-    with Collector(body, ["residual", EMBEDDING], "tiny"), ThreadPoolExecutor(1) as other:
+    with (
+        Leaving({}, "tiny") as leaving,
+        Collector(body, ["residual", EMBEDDING], leaving, "tiny"),
+        ThreadPoolExecutor(1) as other,
+    ):
         blocks(body, "tiny")[0]._forward_pre_hooks_with_kwargs.clear()
         found = other.submit(body, tokens).result()
     assert found.last_hidden_state.shape == (1, 2, 8)

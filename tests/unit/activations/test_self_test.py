@@ -10,15 +10,16 @@ import pytest
 import torch
 import transformers as hf
 from architectures import SIZES, built, configuration
-from conceptdepth.activations import tested
-from conceptdepth.activations.collector import Collector
+from conceptdepth.activations import attention, tested
+from conceptdepth.activations.attention import FlatAttention
 from conceptdepth.activations.extraction import extract, shape
-from conceptdepth.activations.forward import PrefixLayer
-from conceptdepth.activations.layouts import EqualLengths, Trees, parts
-from conceptdepth.activations.packing import Row, common_prefix, everywhere
+from conceptdepth.activations.gathering import OnDevice
+from conceptdepth.activations.layouts import EqualLengths, MaskedTrees, Trees, parts
+from conceptdepth.activations.leaving import Leaving
 from conceptdepth.activations.plain import relative
-from conceptdepth.activations.self_test import SHARED, self_test
+from conceptdepth.activations.self_test import self_test
 from conceptdepth.activations.tested import TEXTS, long_prompts, self_tested
+from conceptdepth.activations.trees import Sight, Tree, common_prefix
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.limits import long_factors, most_tokens, reading_limits
@@ -36,30 +37,150 @@ def of_kind(kind: str, tokens: list[list[int]] | None = None, **settings):
     return self_test(model, decoder_of(model, "tiny"), tokens or prompts(3), **settings)
 
 
-def test_a_mask_that_shows_too_much_is_found_out_and_whole_prompts_are_taken(monkeypatch, caplog):
-    monkeypatch.setattr(Row, "ancestors", lambda row: np.tri(len(row.tokens), dtype=bool))
-    with caplog.at_level(logging.INFO):
-        done = of_kind("llama")
-    assert done.layout == EqualLengths()
-    assert "tiny, laid out as prefix trees, fails its self-test by" in caplog.text
-    assert "self-test of tiny passed: prompts of equal length, differences up to" in caplog.text
+def sight_shows_all(patch):
+    """Tokens see what comes after them in their run."""
+    patch.setattr(Sight, "reaches", lambda sight, of, to: (of >= 0) & (to >= 0))
+
+
+def masks_show_all(patch):
+    """Tokens see the runs of other prompts, where passes are told by masks."""
+    patch.setattr(Tree, "visible", lambda tree, sight: np.tri(len(tree.positions), dtype=bool))
+
+
+def gathers_neighbours(patch):
+    """Tokens see the place before each on their path, where paths are gathered."""
+    right = OnDevice.batches.func
+
+    def wrong(on):
+        return [replace(batch, keys=(batch.keys - 1).clamp(min=0)) for batch in right(on)]
+
+    patch.setattr(OnDevice, "batches", property(wrong))
+
+
+def puts_runs_in_another_order(patch):
+    """Tokens get the attention of others, where runs are batches."""
+    patch.setattr(OnDevice, "back", property(lambda on: torch.arange(len(on._tree.positions))))
+
+
+def keeps_nothing(patch):
+    """Values of earlier passes are lost."""
+    right = attention._for_the_next
+
+    def wrong(*given):
+        keys, values = right(*given)
+        return keys, torch.zeros_like(values)
+
+    patch.setattr(attention, "_for_the_next", wrong)
+
+
+def keeps_those_of_another_layer(patch):
+    """Keys and values of earlier passes are those of the first layer, in each."""
+    right = FlatAttention.attend
+
+    def wrong(flat, *given, **named):
+        flat._call = 0
+        return right(flat, *given, **named)
+
+    patch.setattr(FlatAttention, "attend", wrong)
+
+
+def keeps_the_first_token(patch):
+    """Keys and values of earlier passes are those of the first token, for each."""
+    right = attention._for_the_next
+    patch.setattr(
+        attention, "_for_the_next", lambda *given: [those[:, :, :1].expand_as(those) for those in right(*given)]
+    )
+
+
+def masks_are_no_numbers(patch):
+    patch.setattr(
+        attention, "_additive", lambda visible, dtype: torch.full(visible[:, None].shape, float("nan"), dtype=dtype)
+    )
+
+
+def windows_are_forgotten(patch):
+    patch.setattr("conceptdepth.activations.forward.sights_of", lambda config: {"all": Sight()})
+
+
+FAULTS = {
+    sight_shows_all: EqualLengths(),
+    masks_are_no_numbers: EqualLengths(),
+    masks_show_all: Trees(),
+    gathers_neighbours: MaskedTrees(),
+    puts_runs_in_another_order: MaskedTrees(),
+    keeps_nothing: MaskedTrees(),
+    keeps_those_of_another_layer: MaskedTrees(),
+    keeps_the_first_token: MaskedTrees(),
+}
+"""What is put into passes -> the first layout that is right all the same."""
+
+by_fault = pytest.mark.parametrize(("fault", "left"), FAULTS.items(), ids=[fault.__name__ for fault in FAULTS])
+
+
+@by_fault
+def test_faults_are_found_out_and_the_first_layout_without_them_is_taken(fault, left, monkeypatch):
+    fault(monkeypatch)
+    assert of_kind("llama").layout == left
+
+
+@by_fault
+def test_faults_are_found_out_by_the_fixed_texts(fault, left, loaded, monkeypatch):
+    """Whatever a tokenizer makes of them, they leave a path from pass to pass."""
+    fault(monkeypatch)
+    done = self_tested(loaded(built(configuration("llama"))), [[3]], sites=SITES, batch_tokens=64)
+    assert done.layout == left
+
+
+@by_fault
+def test_faults_of_layouts_are_seen_in_16_bits_too(fault, left, monkeypatch):
+    fault(monkeypatch)
+    model = built(configuration("llama")).to(torch.bfloat16)
+    done = self_test(model, decoder_of(model, "tiny"), prompts(), quantization="bf16", batch_tokens=70, name="tiny")
+    assert done.layout == left
+
+
+def test_faults_of_masks_are_found_out_where_a_model_takes_nothing_else(monkeypatch):
+    assert of_kind("gptj").layout == MaskedTrees()
+    masks_show_all(monkeypatch)
+    assert of_kind("gptj").layout == EqualLengths()
 
 
 def test_windows_that_are_forgotten_are_found_out(monkeypatch):
-    monkeypatch.setattr("conceptdepth.activations.forward.within", lambda window: everywhere)
+    windows_are_forgotten(monkeypatch)
     assert of_kind("mistral").layout == EqualLengths()
+
+
+def test_layouts_are_tried_in_turn_and_the_log_says_which_failed(monkeypatch, caplog):
+    gathers_neighbours(monkeypatch)
+    masks_show_all(monkeypatch)
+    with caplog.at_level(logging.INFO):
+        assert of_kind("llama").layout == EqualLengths()
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("self_test")]
+    expected = [
+        "tiny, laid out as prefix trees, fails its self-test by",
+        "tiny, laid out as prefix trees with masks, fails its self-test by",
+        "self-test of tiny passed: prompts of equal length, differences up to",
+    ]
+    assert len(said) == len(expected)
+    assert all(line.startswith(beginning) for line, beginning in zip(said, expected))
+
+
+def test_layouts_that_a_model_does_not_take_are_passed_over(monkeypatch, caplog):
+    masks_are_no_numbers(monkeypatch)
+    with caplog.at_level(logging.INFO):
+        assert of_kind("llama").layout == EqualLengths()
+    for name in ("prefix trees", "prefix trees with masks"):
+        assert f"tiny does not take {name} (UserError: tiny: the activations at" in caplog.text
 
 
 def test_vectors_that_no_layout_gets_right_are_an_error_with_site_layer_and_number(monkeypatch):
     """Two layers of one site are off by a thousandth."""
-    right = Collector.run
+    right, factors = Leaving.take, {("mlp_input", 2): 1.001, ("mlp_input", 3): 1.0005}
 
-    def off(self, batch, cache):
-        found = right(self, batch, cache)
-        found["mlp_input"] = found["mlp_input"] * np.array([1, 1, 1.001, 1.0005], np.float32)[:, None, None]
-        return found
+    def off(self, site, layer, vectors, prompts):
+        right(self, site, layer, vectors * factors.get((site, layer), 1.0), prompts)
 
-    monkeypatch.setattr(Collector, "run", off)
+    monkeypatch.setattr(Leaving, "take", off)
     with pytest.raises(UserError) as told:
         of_kind("llama")
     assert str(told.value) == (
@@ -102,8 +223,9 @@ def test_two_tests_are_joined_to_the_larger_differences_and_the_layout_that_both
     assert joined.layout == Trees()
     for site, found in joined.differences.items():
         np.testing.assert_array_equal(found, np.maximum(one.differences[site], other.differences[site]))
-    whole = replace(other, layout=EqualLengths())
-    assert one.joined(whole).layout == whole.joined(one).layout == EqualLengths()
+    for layout in (MaskedTrees(), EqualLengths()):
+        less = replace(other, layout=layout)
+        assert one.joined(less).layout == less.joined(one).layout == EqualLengths()
 
 
 LIMIT = 24
@@ -165,7 +287,7 @@ def test_prompts_on_both_sides_of_the_limit_share_no_pass():
     (short, few), (long, many) = parts(Trees(), body, AROUND)
     assert max(len(AROUND[n]) for n in few) <= LIMIT < min(len(AROUND[n]) for n in many)
     assert sorted([*few, *many]) == list(range(len(AROUND)))
-    assert (short, long) == (Trees(), Trees(with_prefix=False))
+    assert (short, long) == (Trees(), EqualLengths())
 
 
 def test_factors_that_grow_with_the_longest_pass_limit_prompts():
@@ -258,7 +380,7 @@ def test_a_cell_is_read_as_its_long_prompts_need_it(loaded, monkeypatch):
     config = configuration("mistral")
     config.sliding_window = 30
     model = loaded(built(config))
-    monkeypatch.setattr("conceptdepth.activations.forward.within", lambda window: everywhere)
+    windows_are_forgotten(monkeypatch)
     tokens = [[3] * 29, list(range(3, 60)), list(range(4, 64))]
     done = self_tested(model, tokens, sites=SITES, batch_tokens=200)
     assert done.layout == EqualLengths()
@@ -266,21 +388,6 @@ def test_a_cell_is_read_as_its_long_prompts_need_it(loaded, monkeypatch):
     found = read(model.body, tokens, layout=done.layout)
     assert largest(found, one_by_one(model.body, tokens, SITES)) < 1e-5
     assert self_tested(model, tokens[:1], sites=SITES, batch_tokens=200).layout == Trees(), "others stay as they are"
-
-
-def test_a_prefix_that_is_kept_wrong_is_found_out(loaded, monkeypatch):
-    """By the fixed texts, whether or not the tokenizer begins each with the same token."""
-    right = PrefixLayer.update
-
-    def wrong(layer, keys, values, *arguments, **named):
-        kept, found = right(layer, keys, values, *arguments, **named)
-        found = found.clone()
-        found[:, :, : -values.shape[2]] = 0
-        return kept, found
-
-    monkeypatch.setattr(PrefixLayer, "update", wrong)
-    done = self_tested(loaded(built(configuration("llama"))), [[3]], sites=SITES, batch_tokens=64)
-    assert done.layout == EqualLengths()
 
 
 class SequenceFirst(torch.nn.Module):
@@ -303,14 +410,6 @@ def test_blocks_that_hand_on_another_order_of_axes_are_refused(loaded):
     body.norm = torch.nn.Identity()
     with pytest.raises(UserError, match=r"its blocks hand on \(\d+, 1, 32\) values for 1 x \d+ tokens of width 32"):
         self_tested(model, [[3]], sites=["residual"], batch_tokens=64)
-
-
-def test_values_that_overflow_in_trees_alone_are_read_as_whole_prompts(monkeypatch):
-    monkeypatch.setattr(
-        "conceptdepth.activations.forward._additive",
-        lambda visible, dtype, device: torch.full((len(visible), 1, *visible.shape[1:]), float("nan")),
-    )
-    assert of_kind("llama").layout == EqualLengths()
 
 
 def test_a_model_of_one_layer_is_tested_too():
@@ -352,13 +451,6 @@ def test_a_router_on_the_edge_is_no_fault_of_the_layout(kind):
         assert done.layout == Trees()
 
 
-def test_faults_of_layouts_are_seen_in_16_bits_too(monkeypatch):
-    monkeypatch.setattr(Row, "ancestors", lambda row: np.tri(len(row.tokens), dtype=bool))
-    model = built(configuration("llama")).to(torch.bfloat16)
-    done = self_test(model, decoder_of(model, "tiny"), prompts(), quantization="bf16", batch_tokens=70, name="tiny")
-    assert done.layout == EqualLengths()
-
-
 def test_attention_before_the_mlp_is_seen_though_some_embeddings_are_equal():
     """Of tokens that were never trained, for example."""
     model = built(configuration("llama"))
@@ -368,9 +460,34 @@ def test_attention_before_the_mlp_is_seen_though_some_embeddings_are_equal():
     assert done.no_mlp_input is None
 
 
-def test_the_texts_share_a_prefix_and_one_is_short(loaded):
+def test_the_fixed_texts_share_what_prompts_can_share(loaded):
+    """Some share a prefix, one is inside others, one shares hardly anything, and two are as long and may share a pass."""
     tokens = tested.fixed_prompts(loaded(built(configuration("llama"))))
-    longest = max(tokens, key=len)
-    assert sum(common_prefix(prompt, longest) >= SHARED for prompt in tokens) >= 3
+    shared = [[common_prefix(a, b) for b in tokens if b != a] for a in tokens]
+    assert sum(max(others) >= 3 for others in shared) >= 3
     assert min(map(len, tokens)) == 1
+    assert any(max(others) == len(prompt) < max(map(len, tokens)) for prompt, others in zip(tokens, shared))
+    assert min(max(others) for others in shared) <= 1
     assert any(len(a) == len(b) and a != b for a in tokens for b in tokens), "whole prompts can share a pass"
+
+
+def test_where_all_texts_differ_in_length_one_is_cut(loaded, monkeypatch):
+    model = loaded(built(configuration("llama")))
+    monkeypatch.setattr(model, "tokens", lambda texts: [[3] * (4 + number) + [5] for number in range(len(texts))])
+    monkeypatch.setattr(tested, "check_last_tokens", lambda *given: None)
+    *texts, cut = tested.fixed_prompts(model)
+    assert len(texts) == len(TEXTS)
+    assert cut == texts[-1][:-1]
+
+
+def test_a_self_test_has_passes_that_go_on_where_others_ended(loaded, monkeypatch):
+    """Else it would not see what is wrong with what is kept."""
+    kept, right = [], FlatAttention.__init__
+
+    def told(flat, tree, *given):
+        kept.append(tree.kept)
+        right(flat, tree, *given)
+
+    monkeypatch.setattr(FlatAttention, "__init__", told)
+    self_tested(loaded(built(configuration("llama"))), [[3]], sites=SITES, batch_tokens=512)
+    assert max(kept) >= 3

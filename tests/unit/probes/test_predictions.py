@@ -21,9 +21,10 @@ def cell(tmp_path_factory):
     size = {"n_layers": 2, "d_model": 4, "prompts": prompts, "n_tokens": [1] * 80}
     with new_activations(folder / "cell.h5", sites=["mlp_input"], **size) as file:
         noise = np.random.default_rng(0).normal(size=(2, 80, 4))
-        file["embedding"][:] = noise[:1]
         file.attrs["weights"] = "fp32"
-        file["activations/mlp_input"][:] = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
+        vectors = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
+        for site, layer, values in (("embedding", 0, noise[0]), *(("mlp_input", n, vectors[n]) for n in range(2))):
+            file.into[site][layer, np.arange(80)] = values
     train_probes(
         str(folder / "cell.h5"),
         cell=CELL,

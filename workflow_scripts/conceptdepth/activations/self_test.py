@@ -143,8 +143,8 @@ def _differences(
     None if the model does not take the layout.
     """
     largest = {site: np.zeros(vectors.shape[:2]) for site, vectors in expected.items()}
-    # As many as go, and one after another, each on the path that those before it have left.
-    for capacity in dict.fromkeys((batch_tokens, min(batch_tokens, max(map(len, tokens))))):
+    # As many as go, and run by run, each on the path that those before it have left.
+    for capacity in (batch_tokens, 1):
         found = _extracted(body, tokens, list(expected), layout, capacity, name)
         if found is None:
             return None

@@ -51,16 +51,18 @@ class Region:
 
     def __init__(self, stream: BinaryIO, dataset: h5py.Dataset) -> None:
         self._stream, self._start = stream, dataset.id.get_offset()
-        self._there = np.zeros(dataset.shape[:2], dtype=bool)
-        self._row_bytes = dataset.shape[2] * dataset.dtype.itemsize
+        self._size = dataset.shape
+        self._there = np.zeros(self._size[:2], dtype=bool)
 
     def __setitem__(self, where: tuple[int, NDArray[np.int64]], values: NDArray[np.float32]) -> None:
         """Put the vectors of some prompts, whose indices ascend, into a layer."""
         layer, prompts = where
+        if values.shape != (len(prompts), self._size[2]):
+            raise ValueError(f"vectors of shape {values.shape} for {len(prompts)} prompts of width {self._size[2]}")
         neighbours = np.flatnonzero(np.diff(prompts) != 1) + 1
         for first, after in pairwise((0, *neighbours, len(prompts))):
-            row = layer * self._there.shape[1] + int(prompts[first])
-            _write(self._stream.fileno(), values[first:after], self._start + row * self._row_bytes)
+            row = layer * self._size[1] + int(prompts[first])
+            _write(self._stream.fileno(), values[first:after], self._start + 4 * row * self._size[2])
         self._there[layer, prompts] = True
 
     def lacking(self) -> NDArray[np.int64]:

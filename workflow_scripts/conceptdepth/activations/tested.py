@@ -58,7 +58,8 @@ def compiled(model: LoadedModel, result: SelfTest, tokens: Sequence[list[int]], 
         return result
     started = time.perf_counter()
     layouts = (Trees(compiled=True), result.layout)
-    found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, layouts)
+    with model.passes():
+        found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, layouts)
     log.info("compiled and tested in %.1f s", time.perf_counter() - started)
     return replace(result.joined(found), layout=found.layout)
 

@@ -133,8 +133,10 @@ def _end(prompts: Sequence[Tokens], order: Sequence[int], shared: Sequence[int],
     tokens = keys = 0
     for place in range(first, len(order)):
         length = len(prompts[order[place]])
+        if length == shared[place]:
+            continue  # Equal to the one before it, whose tokens are its own.
         tokens += length - shared[place]
-        keys += length if length > shared[place] else 0
+        keys += length
         if place > first and (tokens > capacity or keys > KEYS_PER_TOKEN * capacity):
             return place
     return len(order)
