@@ -18,6 +18,8 @@ ON_CLUSTER = [
     "--profile", "slurm", "--configfile", "overlay.yaml",
     # Of a site's patience these tests have none.
     "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10",
+    # The GPUs are none.
+    "--config", "execution={device: auto}",
 ]  # fmt: skip
 
 MODELS = ["tiny", "cached", "third"]
