@@ -1,12 +1,11 @@
 """Helpers of the rules that run a model: what a job asks for, of this machine or of a cluster."""
 
-from conceptdepth.configuration.costs import extraction_time
+from conceptdepth.configuration.costs import extraction_memory_mb, extraction_time
 
 
 def extraction_memory(wildcards, attempt):
     """Return the memory of an extraction job in MB; each attempt asks for more."""
-    weights = settings.weight_format(config, wildcards.quantization)
-    return attempt * settings.memory_mb(config["models"][wildcards.model]["parameters"], weights)
+    return attempt * extraction_memory_mb(config, **dict(wildcards.items()))
 
 
 def extraction_minutes(wildcards, attempt):

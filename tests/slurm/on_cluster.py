@@ -16,6 +16,8 @@ needs_slurm = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {', '.jo
 
 ON_CLUSTER = [
     "--profile", "slurm", "--configfile", "overlay.yaml",
+    # The GPUs of these tests are none, which `device: cuda` of the profile would not put up with.
+    "--config", "execution={device: auto}",
     # Of a site's patience these tests have none.
     "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10",
 ]  # fmt: skip

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration.costs import BYTES_PER_PARAMETER
 from conceptdepth.configuration.settings import (
-    BYTES_PER_PARAMETER,
     answer_settings,
     chosen_grid,
     chosen_keys,

@@ -13,12 +13,13 @@ from conceptdepth.configuration.costs import (
     counted_tokens,
     estimated_tokens,
     expected_texts,
+    extraction_memory_mb,
     extraction_time,
     gpu_hours,
+    memory_mb,
     rendered_texts,
     total,
 )
-from conceptdepth.configuration.settings import memory_mb
 from conceptdepth.datasets.prompts import render
 from conceptdepth.ground.names import RANDOM, RERUN
 from conceptdepth.models.formats import QUANTIZATIONS
@@ -27,7 +28,8 @@ BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
 CONFIG = {
     "models": {"big": BILLION, "shapeless": {"parameters": 10**9}},
     "activations": {"sites": ["mlp_input", "residual"]},
-    "execution": {"keep_model_loaded": True},
+    "execution": {"device": "auto", "keep_model_loaded": True},
+    "run": {"quantizations": ["bf16", "int8"]},
 }
 CELL = (Texts(statements=50, characters=4000, distinct=3000), Tokens(1000, 800, exact=True))
 PLAIN = Assumptions(teraflops_fp32=10, teraflops=100, share=0.5, read_gb_per_second=2)
@@ -91,8 +93,31 @@ def test_the_cost_of_a_model_in_a_weight_format():
 
 def test_fp32_has_its_own_peak_and_every_load_is_counted():
     assert gpu_hours(10**9, "fp32", 1600, 3, PLAIN) == pytest.approx((0.64 + 3 * 2) / 3600)
-    cold = CONFIG | {"execution": {"keep_model_loaded": False}}
+    cold = CONFIG | {"execution": {"device": "auto", "keep_model_loaded": False}}
     assert cost(cold, "big", "bf16", [CELL, CELL], PLAIN).loads == 2
+
+
+def asked(quantization: str, **execution) -> int:
+    """Return the MB that a job of a model of 10^9 parameters asks for."""
+    return extraction_memory_mb(CONFIG | {"execution": execution}, "big", quantization, dataset="any")
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_job_that_may_run_on_a_processor_asks_for_all_weights_and_what_they_are_made_of(device):
+    wanted = {"fp32": 5200, "bf16": 3200, "int8": 6200, "nf4": 6200, "native": 5200, RERUN: 3200, RANDOM: 5200}
+    assert {name: asked(name, device=device) for name in wanted} == wanted
+
+
+def test_a_job_on_a_gpu_asks_its_host_for_no_more_than_the_file_that_is_read():
+    """A model of 6.74 x 10^9 parameters, a file of 13.5 GB, took 14 GB on a GPU in any format."""
+    wanted = dict.fromkeys((*QUANTIZATIONS, RERUN), 2500 + 2000) | {RANDOM: 2500 + 4000}
+    assert {name: asked(name, device="cuda") for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("quantization", [*QUANTIZATIONS, RANDOM])
+def test_weights_that_may_be_left_to_the_processor_count(quantization):
+    limits = {"0": "20GiB"}
+    assert asked(quantization, device="cuda", max_memory=limits) == asked(quantization, device="cpu")
 
 
 @pytest.mark.parametrize("quantization", [*QUANTIZATIONS, RANDOM])
@@ -101,8 +126,7 @@ def test_every_weight_format_has_a_cost(quantization):
 
 
 def test_a_rerun_costs_what_its_weight_format_costs():
-    config = CONFIG | {"run": {"quantizations": ["bf16", "int8"]}}
-    first, again = (asdict(cost(config, "big", name, [CELL], PLAIN)) for name in ("bf16", RERUN))
+    first, again = (asdict(cost(CONFIG, "big", name, [CELL], PLAIN)) for name in ("bf16", RERUN))
     assert first | {"quantization": RERUN} == again
 
 

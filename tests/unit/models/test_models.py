@@ -22,7 +22,7 @@ from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.sites import decoder_of
 from conceptdepth.models.tokens import tokenize
-from conceptdepth.models.weights import check_weights, model_folder, staged
+from conceptdepth.models.weights import checked_weights, model_folder, staged
 from tiny_model import save_tiny_model
 
 CPU = torch.device("cpu")
@@ -40,13 +40,18 @@ def model_json(folder, tmp_path):
     return tmp_path / "model.json"
 
 
+def check_weights(model_json, copy=None) -> None:
+    with checked_weights(model_json, copy):
+        pass
+
+
 def test_weights_that_changed_since_they_were_fetched_are_not_loaded(model_json, folder):
-    check_weights(model_json, ".")
+    check_weights(model_json)
     file = folder / "config.json"
     content = file.read_text()
     file.write_text(content + " ")
     with pytest.raises(UserError, match=r"config.json is not what was fetched; delete .*model.json and run again"):
-        check_weights(model_json, ".")
+        check_weights(model_json)
     file.write_text(content)
 
 
@@ -59,11 +64,11 @@ def test_weights_are_copied_to_the_scratch_folder_once(model_json, folder, tmp_p
     before = {path: path.stat().st_mtime_ns for path in copy.iterdir()}
     assert staged(model_json, str(tmp_path)) == copy
     assert {path: path.stat().st_mtime_ns for path in copy.iterdir()} == before
-    check_weights(model_json, ".", copy)
+    check_weights(model_json, copy)
     (copy / "config.json").write_text("{}")
     with pytest.raises(UserError, match=rf"config.json is not what was fetched; delete {copy} and run again"):
-        check_weights(model_json, ".", copy)
-    check_weights(model_json, ".")
+        check_weights(model_json, copy)
+    check_weights(model_json)
 
 
 def test_a_scratch_folder_that_is_none_or_is_full_is_named(model_json, tmp_path, monkeypatch):

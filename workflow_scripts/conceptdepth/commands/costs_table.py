@@ -16,7 +16,8 @@ def show(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) -
     if not costs:
         console.print("No activations are to be extracted; --whole-grid counts all cells.")
         return
-    titles = ["cells", "weights", "memory", "loads", "statements", "tokens", "to compute", "activations", "GPU hours"]
+    memory = ["GPU memory", "host memory"] if on_gpus(costs) else ["weights", "memory"]
+    titles = ["cells", *memory, "loads", "statements", "tokens", "to compute", "activations", "GPU hours"]
     columns = [Column(title, justify="right") for title in titles]
     table = plain_table("model", "format", *columns)
     for row in costs:
@@ -27,6 +28,11 @@ def show(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) -
     console.print()
     for line in notes(costs, assumptions, whole_grid=whole_grid):
         console.print(line, markup=False)
+
+
+def on_gpus(costs: Sequence[Cost]) -> bool:
+    """Tell whether all jobs run on GPUs, and not only where there is one."""
+    return {row.device for row in costs} == {"cuda"}
 
 
 def cells_of(row: Cost) -> list[str]:
@@ -104,8 +110,14 @@ def notes(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) 
     shapeless = sorted({row.model for row in costs if row.activation_bytes is None and row.cells > row.unknown_cells})
     if shapeless:
         yield f"Activations: `layers` and `d_model` are not in the registry for {', '.join(shapeless)}."
-    yield "Weights: every parameter in its format; embeddings and norms of int8 and nf4 are larger."
-    yield "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. The total is the largest."
+    if on_gpus(costs):
+        yield "GPU memory: weights in their format (embeddings and norms of int8 and nf4 are larger), without a pass."
+        yield "Host memory: what a job asks Snakemake for beside the GPU's. The total is the largest."
+    else:
+        yield "Weights: every parameter in its format; embeddings and norms of int8 and nf4 are larger."
+        yield (
+            "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. The total is the largest."
+        )
     yield "Loads: one for each model and format, which jobs that run side by side share."
     yield "To compute: each beginning that prompts share is counted once."
     if not all(row.tokens_exact for row in costs):

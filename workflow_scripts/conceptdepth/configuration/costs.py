@@ -12,7 +12,7 @@ from typing import Any
 
 from conceptdepth.activations.trees import distinct_tokens
 from conceptdepth.configuration.assumptions import Assumptions
-from conceptdepth.configuration.settings import memory_mb, weight_format
+from conceptdepth.configuration.settings import weight_format
 from conceptdepth.datasets.prompts import fill
 from conceptdepth.ground.names import RANDOM
 
@@ -20,6 +20,19 @@ WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, "native": 4, RANDOM
 """Bytes of a parameter once the model is loaded, as if every one were quantized; embeddings and norms are not.
 
 Of a checkpoint as it is, the most that it may be.
+"""
+
+BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, "native": 4, RANDOM: 4}
+"""Memory of the weights on a processor at its peak, which for int8 and nf4 is while float32 weights are quantized.
+
+Of a checkpoint as it is, the widest that it may be.
+"""
+
+MAPPED_BYTES = 2
+"""Bytes of a parameter in a checkpoint's file, nearly always.
+
+On its way to a GPU the file is mapped into the job's memory, and each tensor goes to the GPU by itself, where it is
+quantized. What of the file has been read counts as the job's until it is closed. What does not fit onto the GPUs stays.
 """
 
 ACTIVATION_BYTES = 4
@@ -61,8 +74,10 @@ class Cost:
     unknown_cells: int
     """Cells of which nothing is known; the sums below are those of the others."""
     weights_bytes: float
+    device: str
+    """Where jobs are told to run."""
     memory_mb: int
-    """What a job asks Snakemake for."""
+    """What a job asks Snakemake for, without the memory of GPUs."""
     statements: int
     characters: float
     tokens_in_prompts: float
@@ -132,7 +147,8 @@ def cost(
         cells=len(cells),
         unknown_cells=len(cells) - len(known),
         weights_bytes=entry["parameters"] * WEIGHT_BYTES[weights],
-        memory_mb=memory_mb(entry["parameters"], weights),
+        device=config["execution"]["device"],
+        memory_mb=extraction_memory_mb(config, model, quantization),
         statements=statements,
         characters=sum(texts.characters for texts, _ in known),
         tokens_in_prompts=sum(tokens.in_prompts for _, tokens in known),
@@ -142,6 +158,30 @@ def cost(
         activation_bytes=per_statement * statements if known and per_statement is not None else None,
         gpu_hours=gpu_hours(entry["parameters"], weights, computed, loads, assumptions) if known else None,
     )
+
+
+def extraction_memory_mb(config: Mapping[str, Any], model: str, quantization: str, **_: str) -> int:
+    """Return the memory to ask for, in MB: beside a GPU if all weights must go to one, else on a processor."""
+    parameters, weights = config["models"][model]["parameters"], weight_format(config, quantization)
+    execution = config["execution"]
+    if execution["device"] == "cuda" and not execution.get("max_memory"):
+        return memory_beside_gpu_mb(parameters, weights)
+    return memory_mb(parameters, weights)
+
+
+def memory_mb(parameters: int, quantization: str) -> int:
+    """Return the memory that an extraction on a processor takes: libraries, a batch and the output, then weights."""
+    return 1200 + parameters * BYTES_PER_PARAMETER[quantization] // 10**6
+
+
+def memory_beside_gpu_mb(parameters: int, quantization: str) -> int:
+    """Return the memory that an extraction on a GPU takes of its host.
+
+    That is libraries with those of CUDA, pinned buffers through which vectors leave the GPU, and the checkpoint's file;
+    random weights are drawn on the processor, so that they are the same everywhere.
+    """
+    numbers = BYTES_PER_PARAMETER[RANDOM] if quantization == RANDOM else MAPPED_BYTES
+    return 2500 + parameters * numbers // 10**6
 
 
 def activation_bytes(model: Mapping[str, Any], sites: int) -> int | None:

@@ -167,18 +167,6 @@ def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
     return names["model"].index(model) * len(formats) + formats.index(quantization)
 
 
-BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "int8": 5, "nf4": 5, "native": 4, RANDOM: 4}
-"""Memory of the weights at its peak, which for int8 and nf4 is while float32 weights are quantized.
-
-Of a checkpoint as it is, the widest that it may be.
-"""
-
-
-def memory_mb(parameters: int, quantization: str) -> int:
-    """Return the memory that an extraction takes in MB: libraries, a batch and the output, then weights."""
-    return 1200 + parameters * BYTES_PER_PARAMETER[quantization] // 10**6
-
-
 def selected_configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without what the run does not select and what does not change results."""
     chosen = {key: value for key, value in config.items() if key not in ("execution", "source_mirror")}

@@ -20,7 +20,7 @@ from conceptdepth.models.limits import turns_by_length
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.sites import decoder_of
 from conceptdepth.models.tokens import check_rules, own_rules, tokenize
-from conceptdepth.models.weights import check_weights, model_folder, staged
+from conceptdepth.models.weights import checked_weights, model_folder, staged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -84,15 +84,15 @@ class LoadedModel:
                 return
             started = time.perf_counter()
             copy = staged(request.model, request.scratch) if request.scratch else None
-            check_weights(request.model, ".", copy)
             folder = copy or model_folder(request.model)
             if request.max_memory:
                 self._disk = tempfile.TemporaryDirectory(prefix="conceptdepth-weights-")
             _free_memory()  # Of a model that was let go a moment ago: what is free decides where weights go.
             self.name, self.quantization = request.name, request.quantization
-            self._open_tokenizer(folder, request)
             try:
-                self._open_model(folder, request)
+                with checked_weights(request.model, copy):
+                    self._open_tokenizer(folder, request)
+                    self._open_model(folder, request)
             except UserError:
                 self.__dict__.pop("causal", None)  # Whoever asks again loads it again.
                 raise

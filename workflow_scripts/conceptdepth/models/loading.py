@@ -64,6 +64,8 @@ def load_model(
         raise UserError(f"models.{name}: the checkpoint is stored as {stored}, not {quantization}; select `{NATIVE}`.")
     limits = {int(key) if key.isdigit() else key: value for key, value in (max_memory or {}).items()}
     spread = bool(limits) or device.type == "cuda"
+    # With a device map each tensor goes from the mapped file to its device by itself, at most four at once: no copy of
+    # all is on the host. A wider dtype is made there, int8 and nf4 on the GPU, int8 by way of the host, one at a time.
     try:
         model, told = _auto_class(config).from_pretrained(
             folder,

@@ -8,6 +8,10 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from conceptdepth.ground.errors import UserError
@@ -21,16 +25,48 @@ def weight_files(model_json: str | Path, folder: str | Path) -> list[tuple[Path,
     return [(weights / name, facts["sha256"]) for name, facts in files.items()]
 
 
-def check_weights(model_json: str | Path, folder: str | Path, copy: Path | None = None) -> None:
-    """Compare every file of a model, or of a copy of it, with ``model.json``.
+@contextmanager
+def checked_weights(model_json: str | Path, copy: Path | None = None) -> Iterator[None]:
+    """Compare every file of a model, or of a copy of it, with ``model.json``, the weights while the block reads them.
 
-    Raises `UserError` if one is not what was fetched.
+    Raises `UserError` if one is not what was fetched, also if the block fails, over such a file or over anything else;
+    what the block has read may be used only behind it. Files that are no weights, and could be code, come before it.
     """
-    weights = model_folder(model_json, folder)
-    for path, sha256 in weight_files(model_json, folder):
-        path = copy / path.relative_to(weights) if copy else path
-        if not path.is_file() or file_sha256(path) != sha256:
+    source = model_folder(model_json)
+    files = weight_files(model_json, ".")
+    wanted = {copy / path.relative_to(source) if copy else path: sha256 for path, sha256 in files}
+
+    def check(path: Path) -> None:
+        if not path.is_file() or _sha256(path) != wanted[path]:
             raise UserError(f"{path} is not what was fetched; delete {copy or model_json} and run again.")
+
+    weights = [path for path in wanted if path.suffix == ".safetensors"]
+    for path in wanted:
+        if path not in weights:
+            check(path)
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:  # Hashing and reading files need no lock of Python's.
+        checks = [pool.submit(check, path) for path in weights]
+        try:
+            yield
+        finally:
+            for done in checks:
+                done.result()
+
+
+HASHED_AT_ONCE = 4
+"""Files that are hashed at once: as many as transformers reads tensors at once."""
+
+
+def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once in a process, unless the file has changed meanwhile."""
+    real = path.resolve()
+    now = real.stat()
+    return _remembered_sha256(real, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@cache
+def _remembered_sha256(path: Path, *_: int) -> str:
+    return file_sha256(path)
 
 
 def staged(model_json: str | Path, scratch: str) -> Path:
