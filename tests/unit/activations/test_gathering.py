@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from conceptdepth.activations.gathering import LONG_RUN, OnDevice
-from conceptdepth.activations.trees import flat_passes
+from conceptdepth.activations.gathering import ROW_TOKENS, OnDevice
+from conceptdepth.activations.trees import Sight, flat_passes
 from test_trees import PROMPTS
 
 CPU = torch.device("cpu")
 
-LONG = [[3, *range(4, 4 + LONG_RUN + more)] for more in (0, 20, 90)] + [[number] * LONG_RUN for number in (200, 201)]
-"""Prompts of which all but the first are a long run; with those of few tokens."""
+LONG = [[3, *range(4, 4 + ROW_TOKENS + more)] for more in (0, 20, 90)] + [
+    [number] * ROW_TOKENS for number in (200, 201)
+]
+"""Prompts of which some are longer than a row; with those of few tokens."""
 
 
 @pytest.fixture(params=[20, 64, 10_000])
@@ -32,31 +34,36 @@ def test_batches_have_every_token_of_a_pass_once(trees):
         assert torch.equal(places[on.back], everywhere), "put back in the order of the pass"
 
 
-def test_rows_are_runs_with_their_positions_and_paths(trees):
+@pytest.mark.parametrize("sight", [Sight(), Sight(window=4), Sight(chunk=5)])
+def test_rows_see_what_the_tree_shows_their_tokens(trees, sight):
+    """Read back by places, of each query: its keys and what it attends to."""
     for tree in trees:
-        firsts = np.cumsum(tree.ends - tree.starts) - (tree.ends - tree.starts)
-        for batch in OnDevice(tree, CPU).batches:
+        expected = tree.visible(sight)
+        on = OnDevice(tree, CPU)
+        for batch in on.batches:
+            visible = on.visible(batch, sight).numpy()
             for row, length in enumerate(rows_of(batch)):
-                run = firsts.tolist().index(int(batch.queries[row, 0]))
-                assert length == tree.ends[run] - tree.starts[run]
-                assert batch.queries[row, :length].tolist() == list(range(firsts[run], firsts[run] + length))
-                assert batch.positions[row, :length].tolist() == list(range(tree.starts[run], tree.ends[run]))
-                assert batch.keys[row, : tree.ends[run]].tolist() == tree.each_path()[run].tolist()
+                keys = batch.rows[row].keys
+                assert batch.keys[row, : len(keys)].tolist() == keys.tolist()
+                assert not visible[row, :, len(keys) :].any(), "padding is seen by nothing"
+                found = np.zeros((length, expected.shape[1]), bool)
+                found[:, keys] = visible[row, :length, : len(keys)]
+                np.testing.assert_array_equal(found, expected[batch.queries[row, :length]])
 
 
-def test_rows_are_padded_to_less_than_twice_and_long_runs_stand_alone(trees):
+def test_rows_have_their_tokens_unless_one_run_is_longer_and_are_padded_to_less_than_twice(trees):
     for tree in trees:
         for batch in OnDevice(tree, CPU).batches:
-            lengths = rows_of(batch)
-            ends = batch.positions[range(len(lengths)), lengths - 1].numpy() + 1
-            assert batch.queries.shape[1] == lengths.max() < 2 * lengths.min()
-            assert batch.keys.shape[1] == ends.max() < 2 * ends.min()
-            assert len(lengths) == 1 or lengths.max() < LONG_RUN
+            keys = [len(row.keys) for row in batch.rows]
+            assert batch.keys.shape[1] == max(keys) < 2 * min(keys)
+            assert batch.queries.shape[1] == max(len(row.queries) for row in batch.rows)
+            assert all(len(row.queries) <= ROW_TOKENS or len(row.runs) == len(batch.rows) == 1 for row in batch.rows)
 
 
-def test_runs_of_about_one_size_share_a_batch():
+def test_few_rows_share_a_pass_of_many_runs():
     (one,) = flat_passes(PROMPTS, capacity=10_000)
-    assert len(OnDevice(one.tree, CPU).batches) < len(one.tree.starts) / 3
+    rows = sum(len(batch.rows) for batch in OnDevice(one.tree, CPU).batches)
+    assert rows <= 2 * one.tokens.size / ROW_TOKENS + 1
 
 
 def test_cumulative_lengths_are_those_of_runs_and_paths(trees):

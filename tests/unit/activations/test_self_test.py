@@ -57,9 +57,9 @@ def gathers_neighbours(patch):
     patch.setattr(OnDevice, "batches", property(wrong))
 
 
-def puts_runs_in_another_order(patch):
+def puts_tokens_in_another_order(patch):
     """Tokens get the attention of others, where runs are batches."""
-    patch.setattr(OnDevice, "back", property(lambda on: torch.arange(len(on._tree.positions))))
+    patch.setattr(OnDevice, "back", property(lambda on: torch.arange(len(on._tree.positions)).flip(0)))
 
 
 def keeps_nothing(patch):
@@ -107,7 +107,7 @@ FAULTS = {
     masks_are_no_numbers: EqualLengths(),
     masks_show_all: Trees(),
     gathers_neighbours: MaskedTrees(),
-    puts_runs_in_another_order: MaskedTrees(),
+    puts_tokens_in_another_order: MaskedTrees(),
     keeps_nothing: MaskedTrees(),
     keeps_those_of_another_layer: MaskedTrees(),
     keeps_the_first_token: MaskedTrees(),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from conceptdepth.activations.gathering import Batch, OnDevice
+from conceptdepth.activations.gathering import OnDevice
 from conceptdepth.activations.trees import Sight, Tree
 
 try:
@@ -128,12 +128,10 @@ class FlatAttention:
         return torch.cat(found).index_select(0, on.back)[None]
 
     def _masks(self, sight: Sight, dtype: torch.dtype, on: OnDevice) -> list[torch.Tensor]:
-        """Return an additive mask for each batch, (n_runs, 1, longest run, longest path)."""
+        """Return an additive mask for each batch, (n_rows, 1, longest row, most keys)."""
         which = (sight, dtype, on)
         if which not in self._additive:
-            self._additive[which] = [
-                _additive(sight.reaches(batch.positions[:, :, None], _to(batch)), dtype) for batch in on.batches
-            ]
+            self._additive[which] = [_additive(on.visible(batch, sight), dtype) for batch in on.batches]
         return self._additive[which]
 
     def _on_device(self, device: torch.device) -> OnDevice:
@@ -190,13 +188,8 @@ def _along_paths(states: Pair, before: Pair | None, on: OnDevice) -> tuple[torch
 
 
 def _rows(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Gather (1, n_heads, n_tokens, d) at places (n_runs, length) as (n_runs, n_heads, length, d)."""
+    """Gather (1, n_heads, n_tokens, d) at places (n_rows, length) as (n_rows, n_heads, length, d)."""
     return states[0].index_select(1, places.flatten()).unflatten(1, places.shape).transpose(0, 1)
-
-
-def _to(batch: Batch) -> torch.Tensor:
-    """Return the positions of the tokens on paths, which stand in their order: beyond the end of one lies padding."""
-    return torch.arange(batch.keys.shape[1], device=batch.keys.device)
 
 
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

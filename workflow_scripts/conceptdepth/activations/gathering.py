@@ -9,24 +9,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.trees import Tree
+from conceptdepth.activations.trees import Sight, Tree
 
-LONG_RUN = 64
-"""Tokens from which on a run is a batch of its own, as padding it to another's length would cost more than it saves."""
+ROW_TOKENS = 128
+"""Tokens of a row, unless one run is longer: attention takes the square of it, but each row gathers its path."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs next to each other as one sequence, which attends to what stands before it on their paths and to itself."""
+
+    runs: range
+    queries: NDArray[np.int64]
+    """Places of their tokens in the pass, (n_tokens,)."""
+    keys: NDArray[np.int64]
+    """Ascending places of all tokens on their paths, those of earlier passes first, (n_keys,)."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs of about equal size, as the rows of a batch. What shorter ones are padded with is dropped."""
+    """Rows of about equal size. What shorter ones are padded with is dropped."""
 
+    rows: list[Row]
     queries: torch.Tensor
-    """Places of their tokens in the pass, (n_runs, longest run)."""
+    """Places of their tokens in the pass, (n_rows, longest row)."""
     keys: torch.Tensor
-    """Places of the tokens on their paths, (n_runs, longest path)."""
-    positions: torch.Tensor
-    """Positions of the queries, as ``queries``."""
+    """Places of the tokens on their paths, (n_rows, most keys)."""
     owned: torch.Tensor
-    """Which places of the flattened queries are not padding, (n_tokens of all runs,)."""
+    """Which places of the flattened queries are not padding, (n_tokens of all rows,)."""
 
 
 class OnDevice:
@@ -68,17 +78,28 @@ class OnDevice:
 
     @cached_property
     def batches(self) -> list[Batch]:
-        """The runs as batches."""
-        paths, firsts = self._tree.each_path(), np.cumsum(self._runs) - self._runs
+        """The runs as rows of batches."""
         return [
             Batch(
-                queries=self._put(_padded([np.arange(firsts[run], firsts[run] + self._runs[run]) for run in some])),
-                keys=self._put(_padded([paths[run] for run in some])),
-                positions=self._put(_padded([np.arange(self._tree.starts[run], self._tree.ends[run]) for run in some])),
-                owned=self._put(np.flatnonzero(np.arange(self._runs[some].max()) < self._runs[some][:, None])),
+                rows=some,
+                queries=self._put(_padded([row.queries for row in some])),
+                keys=self._put(_padded([row.keys for row in some])),
+                owned=self._put(np.concatenate(_in_table([row.queries for row in some]))),
             )
-            for some in _alike(self._tree)
+            for some in _alike(_rows(self._tree))
         ]
+
+    def visible(self, batch: Batch, sight: Sight) -> torch.Tensor:
+        """Return which keys each query of a batch attends to, (n_rows, longest row, most keys); padding to none."""
+        mask, paths = np.zeros((*batch.queries.shape, batch.keys.shape[1]), dtype=bool), self._tree.each_path()
+        for row, seen in zip(batch.rows, mask):
+            first = 0
+            for run in row.runs:
+                path, positions = paths[run], np.arange(self._tree.starts[run], self._tree.ends[run])
+                along = np.searchsorted(row.keys, path)
+                seen[first : first + len(positions), along] = sight.reaches(positions[:, None], np.arange(len(path)))
+                first += len(positions)
+        return self._put(mask, torch.bool)
 
     @cached_property
     def back(self) -> torch.Tensor:
@@ -86,14 +107,35 @@ class OnDevice:
         return torch.cat([batch.queries.flatten()[batch.owned] for batch in self.batches]).argsort()
 
 
-def _alike(tree: Tree) -> list[NDArray[np.int64]]:
-    """Return runs to be batched: long ones alone, short ones with others that are less than twice as long."""
-    sizes = [
-        (1, run, 0) if end - start >= LONG_RUN else (0, int(end - start).bit_length(), int(end).bit_length())
-        for run, (start, end) in enumerate(zip(tree.starts, tree.ends))
-    ]
-    order = sorted(range(len(sizes)), key=sizes.__getitem__)
-    return [np.array(list(some)) for _, some in groupby(order, key=sizes.__getitem__)]
+def _rows(tree: Tree) -> list[Row]:
+    """Return the runs of a tree as rows."""
+    ends = np.cumsum(tree.ends - tree.starts)
+    paths, rows, first = tree.each_path(), list[Row](), 0
+    while first < len(ends):
+        begin = int(ends[first - 1]) if first else 0
+        after = max(first + 1, int(np.searchsorted(ends, begin + ROW_TOKENS, side="right")))
+        queries = np.arange(begin, ends[after - 1])
+        # Runs that follow branch off from tokens of this row, or from some that the first one's path has, too.
+        keys = np.concatenate([paths[first][: tree.starts[first]], tree.kept + queries])
+        rows.append(Row(range(first, after), queries, keys))
+        first = after
+    return rows
+
+
+def _alike(rows: list[Row]) -> list[list[Row]]:
+    """Return rows to be batched: long ones alone, others with those that have less than twice as many keys."""
+
+    def size(row: Row) -> tuple[int, int]:
+        long = len(row.queries) > ROW_TOKENS
+        return (1, row.runs.start) if long else (0, len(row.keys).bit_length())
+
+    return [list(some) for _, some in groupby(sorted(rows, key=size), key=size)]
+
+
+def _in_table(rows: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return for each row where its values stand in the flattened table of `_padded`."""
+    width = max(map(len, rows))
+    return [number * width + np.arange(len(row)) for number, row in enumerate(rows)]
 
 
 def _padded(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
