@@ -18,6 +18,7 @@ import pandas as pd
 import released_code
 import torch
 from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.layouts import EqualLengths
 from conceptdepth.datasets.prompts import instructed, render
 from conceptdepth.datasets.sources import file_name
 from conceptdepth.datasets.statements import load_statements
@@ -68,14 +69,15 @@ def prompt_rows(config: Config, name: str, sources: Path, first: int | None = No
     return [render(statement, template, config["perturbations"]["clean"]) for statement in statements]
 
 
-def activations(config: Config, body, tokenizer, rows: Rows, quantization: str) -> np.ndarray:
+def activations(config: Config, body, tokenizer, rows: Rows, quantization: str, layout=None) -> np.ndarray:
     """Return the vectors of all prompts, shape (n_layers, n_prompts, d_model)."""
     (site,) = config["activations"]["sites"]
-    fixed = config["activations"]["fixed_batch_tokens"].get(quantization)
+    fixed = 1 if layout else config["activations"]["fixed_batch_tokens"].get(quantization)
     n_layers, d_model = shape(body, "smollm2-135m")
     vectors = np.full((n_layers, len(rows), d_model), np.nan, np.float32)
     tokens = tokenize(tokenizer, [row["prompt"] for row in rows])
-    extract(body, tokens, into={site: vectors}, batch_tokens=fixed or FREE_BATCH_TOKENS, name="smollm2-135m")
+    most = fixed or FREE_BATCH_TOKENS
+    extract(body, tokens, into={site: vectors}, batch_tokens=most, layout=layout, name="smollm2-135m")
     return vectors
 
 
@@ -139,9 +141,12 @@ def main() -> None:
             p, n = (released_code.hidden_states(model, tokenizer, part) for part in prompts)
             alone = np.concatenate([p, n], axis=1), released_code.scores(p, n)
             rows = prompt_rows(config, name, arguments.sources, arguments.first)
-            vectors = activations(config, model.base_model, tokenizer, rows, form.partition("_")[0])
-            ours = vectors[:, by_class(rows)], scores(config, vectors, rows)
-            print(table_row(name, f"{form}: passes with one by one", alone, ours), flush=True)
+            # What `fixed_batch_tokens: 1` is, beside passes of many prompts.
+            ways = {"passes": None} if form == "fp32" else {"passes": None, "whole prompts": EqualLengths()}
+            for way, layout in ways.items():
+                vectors = activations(config, model.base_model, tokenizer, rows, form.partition("_")[0], layout)
+                ours = vectors[:, by_class(rows)], scores(config, vectors, rows)
+                print(table_row(name, f"{form}: {way} with one by one", alone, ours), flush=True)
             if form == "fp32":
                 exact[name] = alone
             elif name in exact:

@@ -49,7 +49,7 @@ def test_what_is_selected_and_where_it_is_from(project):
         "  split: grouped # config/config.yaml",
         "  max_iter: 100 # default",
         "    nf4: 8 # more.yaml",
-        "    int8: 256 # default",
+        "    int8: 4096 # default",
     ):
         assert line in [re.sub(" +#", " #", printed) for printed in result.stdout.splitlines()]
 

@@ -210,7 +210,7 @@ def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_st
     config["datasets"]["cities"]["classes"] = classes
     found = answer_settings(config, "cities", "fp32")
     assert found == {"cue": "Answer:", "words": ["no", "Sure"], "fixed_batch_tokens": None}
-    assert answer_settings(config, "cities", "int8")["fixed_batch_tokens"] == 256
+    assert answer_settings(config, "cities", "int8")["fixed_batch_tokens"] == 4096
     assert chosen_keys(config["datasets"]["cities"], ["classes"]) == {"classes": [{"values": [0]}, {"values": [1]}]}
 
 
@@ -284,7 +284,7 @@ def test_a_rerun_is_the_first_format_with_other_tokens_in_a_pass(config):
     assert first | {"fixed_batch_tokens": 64} == again
     config["run"]["quantizations"].reverse()
     first, again = (extraction_settings(config, name) for name in ("int8", RERUN))
-    assert (first["fixed_batch_tokens"], again["fixed_batch_tokens"]) == (256, 128)
+    assert (first["fixed_batch_tokens"], again["fixed_batch_tokens"]) == (4096, 64)
     assert again["weights"] == weight_format(config, RERUN) == "int8"
     assert extraction_settings(config, RANDOM)["weights"] == RANDOM
 

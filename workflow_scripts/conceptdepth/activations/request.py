@@ -86,7 +86,7 @@ class WorkRequest(ModelRequest, ABC):
         if self.quantization == NATIVE and model.real_format == "int8" and not self.fixed_batch_tokens:
             raise UserError(
                 f"models.{self.name}: the checkpoint is stored as int8, whose results depend on the tokens of a pass; "
-                "set `activations.fixed_batch_tokens: {native: 256}`."
+                "set `activations.fixed_batch_tokens: {native: 4096}`."
             )
 
 

@@ -81,12 +81,12 @@ def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[st
     weights = weight_format(config, quantization)
     fixed = settings["fixed_batch_tokens"].get(weights)
     if quantization == RERUN:
-        fixed = max(1, fixed // 2) if fixed else RERUN_TOKENS
+        fixed = max(1, min(RERUN_TOKENS, (fixed or 2 * RERUN_TOKENS) // 2))
     return in_order(settings | {"fixed_batch_tokens": fixed, "weights": weights})
 
 
 RERUN_TOKENS = 64
-"""Most tokens of a pass of a rerun, unless the weight format has tokens of its own, of which it takes half."""
+"""Most tokens of a pass of a rerun: few, so that a small dataset takes several; or half of the weight format's own."""
 
 
 def weight_format(config: Mapping[str, Any], quantization: str) -> str:
