@@ -107,7 +107,7 @@ def accuracies(dataset: str, vectors: np.ndarray, config: dict) -> np.ndarray:
     rows, settings = rows_of(dataset)[: vectors.shape[1]], ProbeSettings(**config["probes"])
     labels = np.array([row["label"] for row in rows], dtype=np.int8)
     groups = np.array([row["group"] for row in rows], dtype=object)
-    tasks = tasks_of(labels, groups, list(splits_of(labels, groups, settings)), controls=[], choose=False)
+    tasks = list(tasks_of(labels, groups, splits_of(labels, groups, settings), controls=[], choose=False))
     trained = [train_layer(layer, tasks, settings) for layer in vectors]
     return np.array([np.mean([probe.scores["accuracy"] for probe in probes]) for probes in trained])
 
