@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIGHTS = {"full_attention": Sight(), "sliding_attention": Sight(window=4), "chunked_attention": Sight(chunk=5)}
 HEADS, WIDTH, SCALE = 4, 8, 0.3
-FLASH = "flash, variable lengths"
+FLASH = "varlen_flash"
 
 
 def softmax_attention(query, key, value, visible):

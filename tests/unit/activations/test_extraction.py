@@ -118,10 +118,9 @@ def test_packed_equals_one_by_one(body, common, alone, batch_tokens):
 
 
 @pytest.mark.parametrize("most", [24, 50, 1000])
-def test_packed_with_masks_equals_one_by_one(body, common, alone, most, monkeypatch):
+def test_packed_with_masks_equals_one_by_one(body, common, alone, most):
     """For models with an attention of their own, which any model can do without."""
-    monkeypatch.setattr("conceptdepth.activations.layouts.MASKED_TOKENS", most)
-    settings = {"sites": sites_of(body), "layout": MaskedTrees(), "batch_tokens": 1000}
+    settings = {"sites": sites_of(body), "layout": MaskedTrees(most), "batch_tokens": 1000}
     found, work = packed(body, prompts(common), **settings)
     assert_close(found, alone)
     assert (work.passes == 1) == (most == 1000)

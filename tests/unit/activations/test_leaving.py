@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from conceptdepth.activations.leaving import ON_THEIR_WAY, WRITERS, Leaving
+from conceptdepth.activations.leaving import WRITERS, Leaving
 from conceptdepth.activations.store import new_activations, open_activations
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
@@ -17,6 +17,14 @@ from conceptdepth.ground.names import EMBEDDING
 LAYERS, PROMPTS, WIDTH = 5, 40, 3
 VALUES = np.random.default_rng(0).normal(size=(LAYERS, PROMPTS, WIDTH)).astype(np.float32)
 FIRST = np.arange(1)
+
+ON_THEIR_WAY = 16
+"""Vectors of one prompt that there is room for in these tests."""
+
+
+@pytest.fixture(autouse=True)
+def little_room(monkeypatch):
+    monkeypatch.setattr("conceptdepth.activations.leaving.MOST_BYTES", ON_THEIR_WAY * WIDTH * 4)
 
 
 def takes(seed=0):
@@ -141,6 +149,20 @@ def test_no_more_are_on_their_way_than_there_is_room_for():
         done.result()
     assert slow.written == leaving.copies == 3 * ON_THEIR_WAY
     assert leaving.waits >= 1
+
+
+def test_what_cannot_be_copied_takes_no_room(monkeypatch):
+    """Memory runs out while vectors are copied, passes are halved, and what follows must not wait for ever."""
+    into = np.full((1, 1, WIDTH), np.nan, np.float32)
+    with Leaving({"residual": into}, "tiny") as leaving:
+        with monkeypatch.context() as patch:
+            patch.setattr(leaving, "_copied", lambda vectors: (_ for _ in ()).throw(torch.OutOfMemoryError))
+            for _ in range(2 * ON_THEIR_WAY):
+                with pytest.raises(torch.OutOfMemoryError):
+                    leaving.take("residual", 0, some(), FIRST)
+        leaving.take("residual", 0, some(), FIRST)
+    assert (into == 1).all()
+    assert leaving.waits == 0
 
 
 class Full:

@@ -14,7 +14,7 @@ from conceptdepth.activations import attention, tested
 from conceptdepth.activations.attention import FlatAttention
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.gathering import OnDevice
-from conceptdepth.activations.layouts import EqualLengths, MaskedTrees, Trees, parts
+from conceptdepth.activations.layouts import EqualLengths, MaskedTrees, Trees, layouts_of, parts
 from conceptdepth.activations.leaving import Leaving
 from conceptdepth.activations.plain import relative
 from conceptdepth.activations.self_test import self_test
@@ -288,6 +288,25 @@ def test_prompts_on_both_sides_of_the_limit_share_no_pass():
     assert max(len(AROUND[n]) for n in few) <= LIMIT < min(len(AROUND[n]) for n in many)
     assert sorted([*few, *many]) == list(range(len(AROUND)))
     assert (short, long) == (Trees(), EqualLengths())
+
+
+@pytest.mark.parametrize("capacity", [31, 400, 5000])
+def test_llama_4_scales_queries_by_position_though_it_counts_places(capacity):
+    """In passes wider than its scale's floor, and for prompts longer than that."""
+    config = configuration("llama4_text")
+    config.attn_temperature_tuning, config.floor_scale, config.attn_scale = True, 32, 0.5
+    model = built(config)
+    body = decoder_of(model, "tiny")
+    draw = np.random.default_rng(0)
+    tokens = [draw.integers(3, 97, length).tolist() for length in (*[20] * 40, 31, 32, 40, 60)]
+    expected = one_by_one(body, tokens, SITES)
+    for layout in layouts_of(body):
+        assert largest(read(body, tokens, batch_tokens=capacity, layout=layout), expected) < 1e-5
+    wrong = [Trees(), MaskedTrees()] if capacity > 32 else []
+    for layout in wrong:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("conceptdepth.activations.layouts.place_limit", lambda config: None)
+            assert largest(read(body, tokens, batch_tokens=capacity, layout=layout), expected) > 0.001
 
 
 def test_factors_that_grow_with_the_longest_pass_limit_prompts():

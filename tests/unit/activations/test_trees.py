@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conceptdepth.activations.trees import KEYS_PER_TOKEN, Sight, common_prefix, distinct_tokens, flat_passes
+from conceptdepth.activations.trees import Sight, common_prefix, distinct_tokens, flat_passes
 
 DRAW = np.random.default_rng(0)
 PROMPTS = [DRAW.integers(0, 3, DRAW.integers(1, 12)).tolist() for _ in range(60)]
@@ -52,7 +52,7 @@ def test_the_path_of_a_run_spells_the_prompts_whose_last_tokens_it_has(capacity)
     for one, ids, _ in walked(flat_passes(PROMPTS, capacity=capacity)):
         run_of = np.repeat(np.arange(len(one.tree.starts)), one.tree.ends - one.tree.starts)
         for prompt, last in zip(one.prompts, one.last):
-            path = one.tree.each_path()[run_of[last]]
+            path = one.tree.each_path[run_of[last]]
             assert ids[path][: len(PROMPTS[prompt])].tolist() == PROMPTS[prompt]
 
 
@@ -91,14 +91,15 @@ def test_passes_are_filled():
 
 
 @pytest.mark.parametrize("capacity", [1, 30, 60])
-def test_paths_of_a_pass_are_bounded_too(capacity):
+def test_paths_of_a_pass_are_bounded_too(capacity, monkeypatch):
     """Of one long beginning with many short ends, keys and values are gathered a hundred times."""
+    monkeypatch.setattr("conceptdepth.activations.trees.MOST_KEYS", 8 * capacity)
     prompts = [[1] * 100 + [2, number] for number in range(50)]
     passes = list(flat_passes(prompts, capacity=capacity))
     assert sum(one.tokens.size for one in passes) == 101 + 50
     for one in passes:
         assert len(one.tree.paths) == one.tree.ends.sum()
-        assert len(one.tree.paths) <= KEYS_PER_TOKEN * capacity or len(one.tree.starts) == 1
+        assert len(one.tree.paths) <= 8 * capacity or len(one.tree.starts) == 1
     assert (capacity == 60) == any(len(one.tree.starts) > 3 for one in passes)
 
 
@@ -177,7 +178,7 @@ def test_the_last_tokens_of_prompts_see_them_as_far_as_they_see(sight, first_of,
 def test_what_tokens_see_is_what_a_loop_over_beginnings_finds(sight, first_of):
     """A token sees another if the other's beginning is one of its own, and not too far back."""
     for one, ids, _ in walked(flat_passes(PROMPTS, capacity=30)):
-        whole = {place: beginning(ids, path[: k + 1]) for path in one.tree.each_path() for k, place in enumerate(path)}
+        whole = {place: beginning(ids, path[: k + 1]) for path in one.tree.each_path for k, place in enumerate(path)}
         found = one.tree.visible(sight)
         for row, seen in enumerate(found):
             mine = whole[one.tree.kept + row]

@@ -57,9 +57,9 @@ class FlatAttention:
         self._call = 0
         self._on: dict[torch.device, OnDevice] = {}
         self._additive: dict[tuple[Sight, torch.dtype, OnDevice], list[torch.Tensor]] = {}
-        # No mask has this type: what a model does with a mask before attention would change it, and be seen.
+        # No mask has this type, and none has no keys: what a model does with masks before attention would be seen.
         self.masks = {
-            kind: torch.empty((1, 1, 1, number), dtype=torch.int8) for number, kind in enumerate(sights, start=1)
+            kind: torch.empty((1, 1, number, 0), dtype=torch.int8) for number, kind in enumerate(sights, start=1)
         }
         """By kind of layer: what a model is given as its mask, which tells the kind by its shape."""
 
@@ -84,15 +84,15 @@ class FlatAttention:
     ) -> tuple[torch.Tensor, None]:
         """Return attention, (1, n_tokens, n_heads, d_head); ``own`` is the function that the model asked for."""
         mask = attention_mask
-        if mask is None or mask.dtype != torch.int8 or mask.shape[:3] != (1, 1, 1):
+        if mask is None or mask.dtype != torch.int8 or mask.shape[3] != 0:
             raise ValueError("the model makes masks of its own of those that it is given")
-        sight, on, states = self._sights[mask.shape[3] - 1], self._on_device(query.device), (key, value)
+        sight, on, states = self._sights[mask.shape[2] - 1], self._on_device(query.device), (key, value)
         before = self._before[self._call] if self._tree.kept else None
         self._call += 1
         if len(self._tree.keep):
             self._kept.append(_for_the_next(states, before, on))
         if own is sdpa_attention_forward and flash_serves(query, key, value, sight, named):
-            self._kept.kernels.add("flash, variable lengths")
+            self._kept.kernels.add("varlen_flash")
             return self._flash(query, _along_paths(states, before, on), sight, named.get("scaling"), on), None
         self._kept.kernels.add(own.__name__)
         if before is not None:

@@ -54,7 +54,7 @@ class Work:
         """Count a pass."""
         self.tokens_computed += batch.tokens.size
         self.passes += 1
-        self.kernels = ", ".join(sorted(kernels))
+        self.kernels = ", ".join(sorted({*self.kernels.split(", "), *kernels} - {""}))
 
 
 def shape(body: "PreTrainedModel", name: str) -> tuple[int, int]:

@@ -91,14 +91,9 @@ class OnDevice:
 
     def visible(self, batch: Batch, sight: Sight) -> torch.Tensor:
         """Return which keys each query of a batch attends to, (n_rows, longest row, most keys); padding to none."""
-        mask, paths = np.zeros((*batch.queries.shape, batch.keys.shape[1]), dtype=bool), self._tree.each_path()
+        mask = np.zeros((*batch.queries.shape, batch.keys.shape[1]), dtype=bool)
         for row, seen in zip(batch.rows, mask):
-            first = 0
-            for run in row.runs:
-                path, positions = paths[run], np.arange(self._tree.starts[run], self._tree.ends[run])
-                along = np.searchsorted(row.keys, path)
-                seen[first : first + len(positions), along] = sight.reaches(positions[:, None], np.arange(len(path)))
-                first += len(positions)
+            seen[: len(row.queries), : len(row.keys)] = self._tree.visible_to(row.runs, row.keys, sight)
         return self._put(mask, torch.bool)
 
     @cached_property
@@ -110,7 +105,7 @@ class OnDevice:
 def _rows(tree: Tree) -> list[Row]:
     """Return the runs of a tree as rows."""
     ends = np.cumsum(tree.ends - tree.starts)
-    paths, rows, first = tree.each_path(), list[Row](), 0
+    paths, rows, first = tree.each_path, list[Row](), 0
     while first < len(ends):
         begin = int(ends[first - 1]) if first else 0
         after = max(first + 1, int(np.searchsorted(ends, begin + ROW_TOKENS, side="right")))

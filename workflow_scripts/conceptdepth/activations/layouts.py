@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from conceptdepth.activations.trees import Pass, Tokens, flat_passes
 from conceptdepth.models.architectures import LOCAL_BY_PLACE
-from conceptdepth.models.limits import long_factors
+from conceptdepth.models.limits import long_factors, place_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,6 +48,8 @@ class Trees:
 
     keeping = True
     compiled: bool = False
+    most: int | None = None
+    """Tokens of a pass beyond which places in it count (`conceptdepth.models.limits.place_limit`)."""
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class Trees:
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """See `Layout`."""
-        return flat_passes(prompts, capacity=capacity)
+        return flat_passes(prompts, capacity=min(capacity, self.most or capacity), keeping=self.keeping)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ class MaskedTrees:
 
     name = "prefix trees with masks"
     keeping = compiled = False
+    most: int = MASKED_TOKENS
 
     def passes(self, prompts: Sequence[Tokens], capacity: int) -> Iterator[Pass]:
         """See `Layout`."""
-        return flat_passes(prompts, capacity=min(capacity, MASKED_TOKENS), keeping=self.keeping)
+        return flat_passes(prompts, capacity=min(capacity, self.most), keeping=self.keeping)
 
 
 @dataclass(frozen=True)
@@ -96,18 +99,21 @@ def layouts_of(body: "PreTrainedModel") -> list[Layout]:
     by_position = "position_ids" in inspect.signature(body.forward).parameters
     if not by_kind or by_place or not by_position:
         return [EqualLengths()]
-    by_interface: list[Layout] = [Trees()] if body._can_set_attn_implementation() else []
-    return [*by_interface, MaskedTrees(), EqualLengths()]
+    most = place_limit(config)
+    by_interface: list[Layout] = [Trees(most=most)] if body._can_set_attn_implementation() else []
+    return [*by_interface, MaskedTrees(min(MASKED_TOKENS, most or MASKED_TOKENS)), EqualLengths()]
 
 
 def parts(layout: Layout, body: "PreTrainedModel", tokens: Sequence[Tokens]) -> list[tuple[Layout, NDArray[np.int64]]]:
     """Return which prompts may share passes, and laid out how.
 
     With long-context factors ("longrope" of Phi-3) a pass turns all its tokens by those of its longest prompt. So
-    prompts on both sides of the limit never share one, and those beyond it stay whole, since a part would be short.
+    prompts on both sides of the limit never share one, and those beyond it stay whole, since a part would be short. So
+    do those of models in which places in a pass count.
     """
     lengths = np.array([len(prompt) for prompt in tokens])
-    limit = long_factors(body.config.get_text_config())
+    config = body.config.get_text_config()
+    limit = min(filter(None, (long_factors(config), place_limit(config))), default=None)
     if limit is None or lengths.max() <= limit:
         return [(layout, np.arange(len(tokens)))]
     sides = [(layout, np.flatnonzero(lengths <= limit)), (EqualLengths(), np.flatnonzero(lengths > limit))]

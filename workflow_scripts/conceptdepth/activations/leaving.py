@@ -7,7 +7,7 @@ check and write them. Nothing waits but when too many are on their way.
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Semaphore
+from threading import Condition
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,8 +18,8 @@ from conceptdepth.ground.errors import UserError
 
 Vectors = NDArray[np.float32]
 
-ON_THEIR_WAY = 16
-"""Most layers' vectors of a pass in memory at a time, pinned if they come from a GPU."""
+MOST_BYTES = 400_000_000
+"""Most bytes of vectors on their way, unless one layer's are more; in pinned memory if they come from a GPU."""
 
 WRITERS = 4
 """Threads that check and write."""
@@ -40,7 +40,8 @@ class Leaving:
 
     def __init__(self, into: Mapping[str, Destination], name: str) -> None:
         self._into, self._name = into, name
-        self._room = Semaphore(ON_THEIR_WAY)
+        self._bytes = 0
+        self._left = Condition()
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="writer")
         self._under_way: deque[Future[None]] = deque()
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
@@ -64,10 +65,10 @@ class Leaving:
         while self._under_way and self._under_way[0].done():
             self._under_way.popleft().result()
         self.copies += 1
-        if not self._room.acquire(blocking=False):
-            self.waits += 1
-            self._room.acquire()
+        self._wait_for_room(4 * vectors.numel())
         host, arrived = self._copied(vectors)
+        with self._left:
+            self._bytes += 4 * vectors.numel()
         self._under_way.append(self._writers.submit(self._put, site, layer, host, arrived, prompts))
 
     def wait(self) -> None:
@@ -75,18 +76,28 @@ class Leaving:
         while self._under_way:
             self._under_way.popleft().result()
 
+    def _wait_for_room(self, size: int) -> None:
+        def there_is_room() -> bool:
+            return not self._bytes or self._bytes + size <= MOST_BYTES
+
+        with self._left:
+            self.waits += not there_is_room()
+            self._left.wait_for(there_is_room)
+
     def _copied(self, vectors: torch.Tensor) -> tuple[torch.Tensor, Callable[[], Any]]:
         """Return memory of this machine with the vectors in float32, and what waits until they are there."""
         if not vectors.is_cuda:
             return vectors.float(), lambda: None
         wide = vectors.float()
-        stream = self._streams.setdefault(wide.device, torch.cuda.Stream(wide.device))
+        if wide.device not in self._streams:
+            self._streams[wide.device] = torch.cuda.Stream(wide.device)
+        stream = self._streams[wide.device]
         stream.wait_stream(torch.cuda.current_stream(wide.device))
         host = torch.empty(wide.shape, dtype=torch.float32, pin_memory=True)  # PyTorch keeps it for the next one.
         with torch.cuda.stream(stream):
             host.copy_(wide, non_blocking=True)
             wide.record_stream(stream)
-            event = stream.record_event()
+            event = stream.record_event(torch.cuda.Event(blocking=True))  # Those that wait leave the cores alone.
         return host, event.synchronize
 
     def _put(
@@ -99,4 +110,6 @@ class Leaving:
                 raise UserError(f"{self._name}: the activations at {site} of layer {layer} are not all finite numbers.")
             self._into[site][layer, prompts] = values
         finally:
-            self._room.release()
+            with self._left:
+                self._bytes -= 4 * host.numel()
+                self._left.notify_all()

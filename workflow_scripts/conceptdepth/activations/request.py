@@ -65,17 +65,20 @@ class WorkRequest(ModelRequest, ABC):
 
     def tested(self, model: LoadedModel, tokens: Sequence[list[int]], sites: Sequence[str]) -> "SelfTest":
         """Return the self-test of the model for prompts, which says how they are laid out in passes."""
-        from conceptdepth.activations.layouts import EqualLengths
-        from conceptdepth.activations.tested import compiled, self_tested
+        from conceptdepth.activations.layouts import EqualLengths, Trees
+        from conceptdepth.activations.tested import self_tested, tested_otherwise
         from conceptdepth.activations.trees import distinct_tokens
         from conceptdepth.models.fused import pays
 
         batch_tokens = self.tokens_of_a_pass(model)
         result = self_tested(model, tokens, sites=sites, batch_tokens=batch_tokens)
         if self.batch_tokens == 1:  # Nothing shares a pass: whole prompts, as the released code runs them.
-            return replace(result, layout=EqualLengths())
+            return tested_otherwise(model, result, tokens, batch_tokens, [EqualLengths()])
         wanted = pays(model.body, distinct_tokens(tokens)) if self.compile is None else self.compile
-        return compiled(model, result, tokens, batch_tokens) if wanted else result
+        if wanted and isinstance(result.layout, Trees):  # Only flat passes run compiled.
+            layouts = [replace(result.layout, compiled=True), result.layout]
+            return tested_otherwise(model, result, tokens, batch_tokens, layouts)
+        return result
 
     def tokens_of_a_pass(self, model: LoadedModel) -> int:
         """Return the most tokens of a forward pass."""

@@ -144,7 +144,7 @@ def _differences(
     """
     largest = {site: np.zeros(vectors.shape[:2]) for site, vectors in expected.items()}
     # As many as go, and run by run, each on the path that those before it have left.
-    for capacity in (batch_tokens, 1):
+    for capacity in dict.fromkeys((batch_tokens, 1)):
         found = _extracted(body, tokens, list(expected), layout, capacity, name)
         if found is None:
             return None

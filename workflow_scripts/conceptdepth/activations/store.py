@@ -62,8 +62,17 @@ class Region:
         neighbours = np.flatnonzero(np.diff(prompts) != 1) + 1
         for first, after in pairwise((0, *neighbours, len(prompts))):
             row = layer * self._size[1] + int(prompts[first])
-            _write(self._stream.fileno(), values[first:after], self._start + 4 * row * self._size[2])
+            self._write(values[first:after], self._start + 4 * row * self._size[2])
         self._there[layer, prompts] = True
+
+    def _write(self, values: NDArray[np.float32], place: int) -> None:
+        left = memoryview(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1))  # type: ignore[arg-type]
+        while left:  # A call writes less than 2 GiB.
+            try:
+                written = os.pwrite(self._stream.fileno(), left, place)
+            except OSError as error:
+                raise UserError(f"{self._stream.name} cannot be written: {error.strerror}.") from None
+            left, place = left[written:], place + written
 
     def lacking(self) -> NDArray[np.int64]:
         """Return the layers that lack a vector."""
@@ -118,13 +127,6 @@ def _allocated(file: h5py.File, name: str, size: tuple[int, ...]) -> h5py.Datase
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     return file.create_dataset(name, size, dtype="<f4", dcpl=properties)
-
-
-def _write(file: int, values: NDArray[np.float32], place: int) -> None:
-    left = memoryview(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1))  # type: ignore[arg-type]
-    while left:  # A call writes less than 2 GiB.
-        written = os.pwrite(file, left, place)
-        left, place = left[written:], place + written
 
 
 def open_activations(path: str | Path) -> h5py.File:

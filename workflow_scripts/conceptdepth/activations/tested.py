@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from conceptdepth.activations.layouts import Layout, Trees
+from conceptdepth.activations.layouts import Layout
 from conceptdepth.activations.self_test import SelfTest, self_test
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.limits import reading_limits
@@ -49,18 +49,17 @@ def self_tested(
     return result
 
 
-def compiled(model: LoadedModel, result: SelfTest, tokens: Sequence[list[int]], batch_tokens: int) -> SelfTest:
-    """Return a self-test with blocks that run compiled, or as they are if those are not exact.
+def tested_otherwise(
+    model: LoadedModel, result: SelfTest, tokens: Sequence[list[int]], batch_tokens: int, layouts: Sequence[Layout]
+) -> SelfTest:
+    """Return a self-test with the first exact one of some layouts, other than those that the architecture allows.
 
-    ``result`` is `self_tested` of the same prompts: only flat passes run compiled.
+    ``result`` is `self_tested` of the same prompts.
     """
-    if not isinstance(result.layout, Trees):
-        return result
     started = time.perf_counter()
-    layouts = (Trees(compiled=True), result.layout)
     with model.passes():
         found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, layouts)
-    log.info("compiled and tested in %.1f s", time.perf_counter() - started)
+    log.info("tested %s in %.1f s", found.layout.name, time.perf_counter() - started)
     return replace(result.joined(found), layout=found.layout)
 
 

@@ -12,6 +12,7 @@ the keys and values on the path to its first token, and these are kept.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 Tokens = list[int]
 
-KEYS_PER_TOKEN = 8
-"""Most tokens on the paths of a pass, for each token that it may have: keys and values are gathered along them."""
+MOST_KEYS = 131_072
+"""Most tokens on the paths of a pass: keys and values are gathered along them, also where few tokens follow many."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,24 @@ class Tree:
 
     def visible(self, sight: Sight) -> NDArray[np.bool_]:
         """Return what each token attends to, shape (n_tokens, kept + n_tokens)."""
-        positions = self.positions
-        mask = np.zeros((len(positions), self.kept + len(positions)), dtype=bool)
-        first = np.cumsum(self.ends - self.starts)[:-1]
-        for rows, path in zip(np.split(np.arange(len(positions)), first), self.each_path()):
-            mask[np.ix_(rows, path)] = sight.reaches(positions[rows, None], np.arange(len(path)))
-        return mask
+        tokens = int((self.ends - self.starts).sum())
+        return self.visible_to(range(len(self.ends)), np.arange(self.kept + tokens), sight)
 
+    def visible_to(self, runs: range, keys: NDArray[np.int64], sight: Sight) -> NDArray[np.bool_]:
+        """Return what the tokens of some runs attend to, shape (n_tokens of them, n_keys).
+
+        ``keys`` are ascending places, those on the paths among them.
+        """
+        paths, rows = self.each_path, list[NDArray[np.bool_]]()
+        for run in runs:
+            positions = np.arange(self.starts[run], self.ends[run])
+            seen = np.zeros((len(positions), len(keys)), dtype=bool)
+            along = np.searchsorted(keys, paths[run])
+            seen[:, along] = sight.reaches(positions[:, None], np.arange(len(along)))
+            rows.append(seen)
+        return np.concatenate(rows)
+
+    @cached_property
     def each_path(self) -> list[NDArray[np.int64]]:
         """Return the path of each run."""
         return np.split(self.paths, np.cumsum(self.ends)[:-1])
@@ -137,7 +149,7 @@ def _end(prompts: Sequence[Tokens], order: Sequence[int], shared: Sequence[int],
             continue  # Equal to the one before it, whose tokens are its own.
         tokens += length - shared[place]
         keys += length
-        if place > first and (tokens > capacity or keys > KEYS_PER_TOKEN * capacity):
+        if place > first and (tokens > capacity or keys > MOST_KEYS):
             return place
     return len(order)
 

@@ -43,15 +43,17 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
+_wrapping = threading.Lock()
 
 
 @contextmanager
 def fused(body: "PreTrainedModel", name: str) -> Iterator[None]:
     """Run the parts of the blocks compiled, in this thread, for as long as the context lasts."""
-    for block in blocks(body, name):
-        for part in block.children():
-            if not isinstance(part.forward, _Either):
-                part.forward = _Either(part.forward)
+    with _wrapping:
+        for block in blocks(body, name):
+            for part in block.children():
+                if not isinstance(part.forward, _Either):
+                    part.forward = _Either(part.forward)
     _thread.fused = True
     try:
         yield

@@ -33,6 +33,14 @@ def long_factors(config: "PretrainedConfig") -> int | None:
     return min(limits, default=None)
 
 
+def place_limit(config: "PretrainedConfig") -> int | None:
+    """Return the tokens of a pass up to which a model reads by position alone, None if it always does.
+
+    Llama 4 scales queries by their place in the pass, beyond ``floor_scale`` of them.
+    """
+    return config.floor_scale - 1 if getattr(config, "attn_temperature_tuning", False) else None
+
+
 def turns_by_length(config: "PretrainedConfig") -> bool:
     """Tell whether a pass may change the model's rotary factors, so that two must not run at the same time."""
     return any(given["rope_type"] == "longrope" or "dynamic" in given["rope_type"] for given in _rotary(config))

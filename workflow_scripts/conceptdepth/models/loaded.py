@@ -94,7 +94,8 @@ class LoadedModel:
                     self._open_tokenizer(folder, request)
                     self._open_model(folder, request)
             except UserError:
-                self.__dict__.pop("causal", None)  # Whoever asks again loads it again.
+                for weights in ("causal", "body"):  # Whoever asks again loads them again.
+                    self.__dict__.pop(weights, None)
                 raise
             self.is_loaded = True
             seconds = time.perf_counter() - started
