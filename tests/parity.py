@@ -38,7 +38,7 @@ SOURCES = ROOT / "../shared/sources"
 DATASETS = ("geometry_cities", "stsa", "strategyqa", "coinflip")
 """Those that are compared with a model: all three layouts, with and without a cue."""
 
-FREE_BATCH_TOKENS = 512
+FREE_BATCH_TOKENS = 1024
 """Tokens of a pass where results do not depend on it: what ``execution.batch_tokens: auto`` is on a processor."""
 
 Config = dict[str, Any]

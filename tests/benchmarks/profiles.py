@@ -39,6 +39,9 @@ class Timed:
         self.seconds.append(time.thread_time() - started)
 
 
+NO_CONTROLS = {"targets": [], "embedding_layer": False}
+
+
 def writing(folder: Path) -> str:
     """Extract Cities in float32 and return the shares of writing, and of flushing and checking the file."""
     body, rows = load_model(WEIGHTS, quantization="fp32", device=CPU).base_model, read_jsonl(PROMPTS)
@@ -47,8 +50,9 @@ def writing(folder: Path) -> str:
     size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": list(map(len, tokens))}
     started = time.process_time()
     with new_activations(folder / "cities.h5", sites=["mlp_input"], **size) as file:
+        file.attrs["weights"] = "fp32"
         into = {site: Timed(region) for site, region in file.into.items()}
-        extract(body, tokens, into=into, batch_tokens=512, name="smollm2-135m")
+        extract(body, tokens, into=into, batch_tokens=1024, name="smollm2-135m")
         extracted = time.process_time()
     seconds = time.process_time() - started
     closing = time.process_time() - extracted
@@ -62,7 +66,14 @@ def probes(folder: Path) -> str:
     outputs = {"scores": str(folder / "scores.csv"), "probes": str(folder / "probes.h5")}
     profiler = cProfile.Profile(time.process_time)
     profiler.runcall(
-        train_probes, str(folder / "cities.h5"), cell={}, settings=settings, threads=1, record="", **outputs
+        train_probes,
+        str(folder / "cities.h5"),
+        cell={},
+        settings=settings,
+        controls=NO_CONTROLS,
+        threads=1,
+        record="",
+        **outputs,
     )
     times = pstats.Stats(profiler).stats
 
@@ -83,7 +94,7 @@ def int8() -> str:
     tokens = tokenize(load_tokenizer(WEIGHTS), [row["prompt"] for row in read_jsonl(PROMPTS)[:200]])
     into = {"mlp_input": torch.empty((*shape(body, "smollm2-135m")[:1], len(tokens), 576)).numpy()}
     with profile() as profiler:
-        extract(body, tokens, into=into, batch_tokens=256, name="smollm2-135m")
+        extract(body, tokens, into=into, batch_tokens=4096, name="smollm2-135m")
     rows = sorted(profiler.key_averages(), key=lambda row: -row.self_cpu_time_total)
     total = sum(row.self_cpu_time_total for row in rows)
     return ", ".join(f"{row.key} {row.self_cpu_time_total / total:.0%}" for row in rows[:6])

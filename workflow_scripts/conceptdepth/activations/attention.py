@@ -7,7 +7,7 @@ or as batches for the model's own function, which knows what else it does (soft 
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -122,10 +122,12 @@ class FlatAttention:
         """Return attention; keys and values have the kept ones before them, (1, n_heads, kept + n_tokens, d_head)."""
         found = []
         for batch, mask in zip(on.batches, self._masks(sight, query.dtype, on)):
-            keys, values = (_rows(those, batch.keys) for those in states)
-            attended, _ = own(_rows(query, batch.queries), keys, values, mask)
-            found.append(attended.flatten(0, 1)[batch.owned])
-        return torch.cat(found).index_select(0, on.back)[None]
+            keys, values = (_rows(those, [row.keys for row in batch.rows], batch.keys) for those in states)
+            queries = _rows(query, [row.queries for row in batch.rows], batch.queries)
+            attended = own(queries, keys, values, mask)[0].flatten(0, 1)
+            found.append(attended if len(batch.rows) == 1 else attended[batch.owned])
+        together = torch.cat(found)
+        return (together if on.back is None else together.index_select(0, on.back))[None]
 
     def _masks(self, sight: Sight, dtype: torch.dtype, on: OnDevice) -> list[torch.Tensor]:
         """Return an additive mask for each batch, (n_rows, 1, longest row, most keys)."""
@@ -187,9 +189,12 @@ def _along_paths(states: Pair, before: Pair | None, on: OnDevice) -> tuple[torch
     return found[0], found[1]
 
 
-def _rows(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Gather (1, n_heads, n_tokens, d) at places (n_rows, length) as (n_rows, n_heads, length, d)."""
-    return states[0].index_select(1, places.flatten()).unflatten(1, places.shape).transpose(0, 1)
+def _rows(states: torch.Tensor, rows: Sequence[NDArray[np.int64]], table: torch.Tensor) -> torch.Tensor:
+    """Gather (1, n_heads, n_tokens, d) at the places of rows, padded in a table, as (n_rows, n_heads, length, d)."""
+    first, last = rows[0][0], rows[0][-1]
+    if len(rows) == 1 and last - first + 1 == len(rows[0]):
+        return states[:, :, first : last + 1]  # In one piece.
+    return states[0].index_select(1, table.flatten()).unflatten(1, table.shape).transpose(0, 1)
 
 
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -14,6 +14,9 @@ from conceptdepth.activations.trees import Sight, Tree
 ROW_TOKENS = 128
 """Tokens of a row, unless one run is longer: attention takes the square of it, but each row gathers its path."""
 
+FEW_ROWS = 8
+"""Rows of a pass that are not batched: each then is a stretch of the pass, which need not be copied or padded."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -97,9 +100,10 @@ class OnDevice:
         return self._put(mask, torch.bool)
 
     @cached_property
-    def back(self) -> torch.Tensor:
-        """Where each token of the pass stands in the results of all batches, one after another."""
-        return torch.cat([batch.queries.flatten()[batch.owned] for batch in self.batches]).argsort()
+    def back(self) -> torch.Tensor | None:
+        """Where each token of the pass stands in the results of all batches, one after another; None: in its place."""
+        places = torch.cat([batch.queries.flatten()[batch.owned] for batch in self.batches])
+        return None if bool((places.diff() == 1).all()) else places.argsort()
 
 
 def _rows(tree: Tree) -> list[Row]:
@@ -119,6 +123,8 @@ def _rows(tree: Tree) -> list[Row]:
 
 def _alike(rows: list[Row]) -> list[list[Row]]:
     """Return rows to be batched: long ones alone, others with those that have less than twice as many keys."""
+    if len(rows) <= FEW_ROWS:
+        return [[row] for row in rows]
 
     def size(row: Row) -> tuple[int, int]:
         long = len(row.queries) > ROW_TOKENS

@@ -22,7 +22,7 @@ def one_device(body: "PreTrainedModel") -> bool:
     return len(devices) == 1 and "meta" not in {device.type for device in devices}  # meta: fetched when needed.
 
 
-CPU_TOKENS = 512
+CPU_TOKENS = 1024
 """Tokens of a pass on a processor: more are not faster."""
 
 MOST_TOKENS = 16_384
