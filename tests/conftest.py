@@ -1,9 +1,12 @@
 """How the tests run: helpers of this folder, one core a process, copies in memory, and what goes to which worker."""
 
+import logging
 import os
 import shutil
 import sys
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,3 +50,9 @@ def pytest_xdist_make_scheduler(config, log):
             return nodeid if file_of(nodeid) in ONE_BY_ONE else file_of(nodeid)
 
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> None:
+    """Let the root logger tell warnings: what a command set for its process would silence them for later tests."""
+    logging.getLogger().setLevel(logging.WARNING)
