@@ -36,7 +36,7 @@ def plain_forward(
 
     def keep(site: str, states: torch.Tensor) -> None:
         states = states.reshape(len(tokens), width, -1)  # OPT flattens its batch before the MLP.
-        found[site].append(states[range(len(tokens)), last].numpy())
+        found[site].append(states[range(len(tokens)), last].float().cpu().numpy())
 
     def after(module, arguments, output):
         keep("residual", output[0] if isinstance(output, tuple) else output)
@@ -50,6 +50,7 @@ def plain_forward(
             handles.append(block.register_forward_hook(after))
         if "mlp_input" in sites:
             handles.append(block.get_submodule(mlp_of(block)).register_forward_pre_hook(before, with_kwargs=True))
+    ids, mask = ids.to(body.device), mask.to(body.device)
     places = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if side == "left" else {}
     # Of prompts of one length nothing is padded, and no mask is what a person would give.
     masked = {} if mask.all() else {"attention_mask": mask, **places}

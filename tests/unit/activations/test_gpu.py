@@ -15,7 +15,7 @@ import transformers as hf
 from architectures import built, configuration
 from conceptdepth.activations.extraction import Work, extract, shape
 from conceptdepth.activations.layouts import Trees, layouts_of
-from conceptdepth.models.sites import blocks, decoder_of
+from conceptdepth.models.sites import decoder_of
 from plain_passes import one_by_one, prompts
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
@@ -55,21 +55,7 @@ def read(body, tokens, **settings) -> tuple[np.ndarray, Work]:
 
 def alone(body, tokens) -> np.ndarray:
     """Return what one prompt at a time gives, (n_layers, n_prompts, d_model)."""
-    return np.stack([one_alone(body, prompt) for prompt in tokens], axis=1)
-
-
-def one_alone(body, prompt) -> np.ndarray:
-    found = []
-
-    def keep(_module, _arguments, output):
-        found.append((output[0] if isinstance(output, tuple) else output)[0, -1].float().cpu().numpy())
-
-    handles = [block.register_forward_hook(keep) for block in blocks(body, "tiny")]
-    with torch.inference_mode():
-        body(input_ids=torch.tensor([prompt], device="cuda"), use_cache=False)
-    for handle in handles:
-        handle.remove()
-    return np.stack(found)
+    return one_by_one(body, tokens, ["residual"])["residual"]
 
 
 def errors(found, expected) -> np.ndarray:
@@ -124,7 +110,7 @@ def test_a_model_on_two_devices_is_read_right():
 
     model = copy.deepcopy(built(configuration("llama")))
     tokens = prompts(17)
-    expected = one_by_one(decoder_of(model, "tiny"), tokens, ["residual"])["residual"]
+    expected = alone(decoder_of(model, "tiny"), tokens)
     places = {"model.embed_tokens": 0, "model.norm": "cpu", "model.rotary_emb": 0, "lm_head": "cpu"}
     halves = {f"model.layers.{layer}": 0 if layer < 2 else "cpu" for layer in range(4)}
     body = decoder_of(dispatch_model(model, places | halves), "tiny")

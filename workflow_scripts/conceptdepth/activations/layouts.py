@@ -108,8 +108,8 @@ def parts(layout: Layout, body: "PreTrainedModel", tokens: Sequence[Tokens]) -> 
     """Return which prompts may share passes, and laid out how.
 
     With long-context factors ("longrope" of Phi-3) a pass turns all its tokens by those of its longest prompt. So
-    prompts on both sides of the limit never share one, and those beyond it stay whole, since a part would be short. So
-    do those of models in which places in a pass count.
+    prompts on both sides of the limit never share one, and those beyond it stay whole, since a part would be short.
+    Where places in a pass count (`place_limit`), prompts beyond that limit stay whole, too.
     """
     lengths = np.array([len(prompt) for prompt in tokens])
     config = body.config.get_text_config()

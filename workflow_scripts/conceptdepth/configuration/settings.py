@@ -81,7 +81,7 @@ def extraction_settings(config: Mapping[str, Any], quantization: str) -> dict[st
     weights = weight_format(config, quantization)
     fixed = settings["fixed_batch_tokens"].get(weights)
     if quantization == RERUN:
-        fixed = max(1, min(RERUN_TOKENS, (fixed or 2 * RERUN_TOKENS) // 2))
+        fixed = max(1, min(RERUN_TOKENS, fixed // 2)) if fixed else RERUN_TOKENS
     return in_order(settings | {"fixed_batch_tokens": fixed, "weights": weights})
 
 
