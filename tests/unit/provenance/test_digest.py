@@ -8,6 +8,8 @@ from conceptdepth.provenance import digest
 def code(tmp_path, monkeypatch):
     """A script that imports a module of one package, which imports one of another, and a module that nothing imports."""
     monkeypatch.setattr(digest, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(digest, "REMEMBERED", tmp_path / "results/.syntax")
+    (tmp_path / "results").mkdir()
     files = {
         "script.py": '"""Doc."""\n\nfrom conceptdepth.upper import first\n\nfirst.run()\n',
         "conceptdepth/__init__.py": "",
@@ -81,3 +83,33 @@ def test_the_digest_of_a_real_script_names_the_modules_behind_it():
         "ground/errors.py",
     } <= names
     assert "activations/extraction.py" not in names
+
+
+def test_what_is_remembered_is_what_parsing_says(code, monkeypatch):
+    parsed = fresh_digest()
+    monkeypatch.setattr(digest, "_parsed", lambda source: pytest.fail("parsed again"))
+    assert fresh_digest() == parsed
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"sha256": "0"', b'{"other": 1}', b"\xff"])
+def test_what_cannot_be_read_of_it_is_parsed_again(code, content):
+    parsed = fresh_digest()
+    for file in digest.REMEMBERED.iterdir():
+        file.write_bytes(content)
+    assert fresh_digest() == parsed
+    assert {file.read_bytes() for file in digest.REMEMBERED.iterdir()}.isdisjoint({content})
+
+
+def test_nothing_is_remembered_where_there_are_no_results(code):
+    (code / "results").rmdir()
+    fresh_digest()
+    assert not (code / "results").exists()
+
+
+def test_another_way_to_write_syntax_does_not_read_what_is_remembered(code, monkeypatch):
+    fresh_digest()
+    before = set(digest.REMEMBERED.iterdir())
+    monkeypatch.setattr(digest, "_own_source", lambda: b"another")
+    fresh_digest()
+    assert set(digest.REMEMBERED.iterdir()) > before

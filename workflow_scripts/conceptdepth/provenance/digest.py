@@ -6,11 +6,13 @@ go into ``params`` instead: they follow first-party imports and ignore comments,
 
 import ast
 import hashlib
-from dataclasses import dataclass
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from conceptdepth.ground.files import SCRIPTS
+from conceptdepth.ground.files import SCRIPTS, complete_file
 
 
 def code_digest(script: str) -> str:
@@ -51,7 +53,7 @@ def code_files(script: str) -> list[Path]:
 @cache
 def imported_files(path: Path) -> list[Path]:
     """Return the first-party modules that a file imports directly, wherever in it the import stands."""
-    candidates = [candidate for name in sorted(_read(path).imported) for candidate in _files_of(name)]
+    candidates = [candidate for name in _read(path).imported for candidate in _files_of(name)]
     return [candidate for candidate in candidates if candidate.is_file()]
 
 
@@ -69,20 +71,44 @@ def syntax_sha256(path: Path) -> str:
     return _read(path).sha256
 
 
+REMEMBERED = Path("results/.syntax")
+"""Folder in which the syntax of a file of code is remembered, by its bytes: parsing a hundred files takes longer than
+all else that a dry run does of its own.
+"""
+
+
 @dataclass(frozen=True)
 class _Code:
-    """What a file of code is known by. One walk through its syntax gives both: a dry run reads a hundred files."""
+    """What a file of code is known by. One walk through its syntax gives both."""
 
     sha256: str
-    imported: set[str]
+    imported: list[str]
     """Modules that it may import, and names in them, with dots."""
 
 
 @cache
 def _read(path: Path) -> _Code:
+    source = path.read_bytes()
+    remembered = REMEMBERED / hashlib.sha256(_own_source() + source).hexdigest()
+    with suppress(OSError, ValueError, TypeError):  # It is not there, or is nothing that was written here.
+        return _Code(**json.loads(remembered.read_bytes()))
+    code = _parsed(source)
+    if REMEMBERED.parent.is_dir():
+        with suppress(OSError), complete_file(remembered) as part:  # Results may be read-only.
+            part.write_text(json.dumps(asdict(code)), encoding="utf-8")
+    return code
+
+
+@cache
+def _own_source() -> bytes:
+    """Return the code of this module, which decides what is remembered."""
+    return Path(__file__).read_bytes()
+
+
+def _parsed(source: bytes) -> _Code:
     imported: set[str] = set()
-    text = _text(ast.parse(path.read_text(encoding="utf-8")), imported)
-    return _Code(hashlib.sha256(text.encode()).hexdigest(), imported)
+    text = _text(ast.parse(source), imported)
+    return _Code(hashlib.sha256(text.encode()).hexdigest(), sorted(imported))
 
 
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
