@@ -9,6 +9,7 @@ import pandas as pd
 from conceptdepth.datasets.audit import Data, audit_data, problems
 from conceptdepth.datasets.statements import Statement, load_statements
 from conceptdepth.datasets.too_long import parted, read_too_long
+from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.probes.baselines import words_alone
@@ -29,13 +30,18 @@ def audit_dataset(
     too_long: str | None = None,
     destination: str,
 ) -> None:
-    """Write a row for each check. Raises `UserError` for a warning if the policy is to stop.
+    """Write a row for each check.
+
+    Raises `UserError` if a part or fold lacks a class, and for a warning if the policy is to stop.
 
     ``too_long`` is the table of prompts whose statements are left out, None if such prompts are refused.
     """
     every = load_statements(dataset, {**entry, "max_per_class": None}, source)
     kept, dropped = parted(read_jsonl(statements), read_too_long(too_long) if too_long is not None else ())
-    data = data_of(kept, every, dropped=None if too_long is None else dropped, answers=answers, split=split)
+    try:
+        data = data_of(kept, every, dropped=None if too_long is None else dropped, answers=answers, split=split)
+    except UserError as error:
+        raise UserError(f"datasets.{dataset}: {error}") from None
     findings = list(audit_data(data, settings["limits"]))
     for finding in findings:
         (log.warning if finding.verdict == "warning" else log.info)("%s: %s", finding.check, finding.finding)

@@ -116,7 +116,7 @@ def modules(room: str, *names: str) -> list[str]:
 MODULES = {
     "__init__": EVERYTHING,
     **dict.fromkeys(modules("ground", "__init__", "errors", "files"), EVERYTHING),
-    "ground/text": ["audit_results"],
+    "ground/text": AFTER["prepare_dataset"],
     "ground/mappings": [],
     "ground/jsonl": AFTER["prepare_dataset"],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
@@ -125,7 +125,10 @@ MODULES = {
     **dict.fromkeys(modules("provenance", "audit", "chain", "findings", "metadata"), ["audit_results"]),
     "provenance/kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
     "datasets/__init__": [*AFTER["fetch_source"], *AFTER["fetch_model"], *AFTER["prepare_dataset"]],
-    **dict.fromkeys(modules("datasets", "statements", "parsers", "generators"), AFTER["prepare_dataset"]),
+    **dict.fromkeys(
+        modules("datasets", "statements", "tables", "contents", "cells", "parsers", "generators"),
+        AFTER["prepare_dataset"],
+    ),
     "datasets/prompts": AFTER["render_prompts"],
     "datasets/too_long": [*AFTER["render_prompts"], *AUDITS],
     "datasets/sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
@@ -185,7 +188,8 @@ MODULES = {
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
         modules(
-            "configuration", *"__init__ assumptions changes check costs origins plan schema settings switches".split()
+            "configuration",
+            *"__init__ assumptions changes check costs local_data origins plan schema settings switches".split(),
         ),
         [],
     ),

@@ -190,10 +190,11 @@ def own_dataset(config, tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,text\na,A\nb,B\n", "datasets.mine.columns.label: the source has no column 'label'"),
+        ("id,text\na,A\nb,B\n", "datasets.mine: columns.label: .*mine.csv has no column 'label'"),
         ("id,text,label\na,A,0\na,B,1\n", "datasets.mine: the id 'a' stands 2 times"),
         ("id,text,label\na,A,0\nb,B,0\n", r"datasets.mine: no row is in class 1 \(yes\)"),
-        ("", "datasets.mine: .* cannot be read as `table` says"),
+        ("id,text,label\na,A,0\nb,B,1,\n", "datasets.mine: .*mine.csv, line 3 has 4 fields, but the header has 3"),
+        ("", "datasets.mine: .*mine.csv has no rows"),
     ],
 )
 def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, message):
@@ -202,7 +203,8 @@ def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, m
 
 
 def test_a_right_local_table_passes(config, tmp_path):
-    check_config(own_dataset(config, tmp_path, "id,text,label\na,A,0\nb,B,1\n"))
+    rows = "".join(f"{n},Text {n},{n % 2}\n" for n in range(20))
+    check_config(own_dataset(config, tmp_path, f"id,text,label\n{rows}"))
 
 
 def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_statement(config):

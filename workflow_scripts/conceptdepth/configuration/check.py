@@ -10,10 +10,10 @@ from typing import Any
 
 import jsonschema
 
+from conceptdepth.configuration.local_data import dataset_problems
 from conceptdepth.configuration.schema import validator
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
-from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
@@ -26,12 +26,13 @@ PUBLISHED = ROOT / "resources" / "published" / "site_peak_converge.csv"
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise `UserError` with a line for everything that is wrong with a configuration, merged and filled.
 
-    Datasets of the run that are local files are read, so that a missing column, a repeated id or an empty
-    class is found here too. Of models that are local folders, the configuration and the names of files are.
+    Datasets of the run that are local files are read, so that a row without a text, a repeated id or a class that a
+    part of a split lacks is found here too. Of models that are local folders, the configuration and the names of files
+    are.
     """
     problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
     problems = problems or list(_switch_problems(config))
-    problems = problems or [*_model_problems(config), *_dataset_problems(config)]
+    problems = problems or [*_model_problems(config), *dataset_problems(config)]
     if problems:
         raise UserError("\n".join(problems))
 
@@ -160,23 +161,6 @@ def _model_problems(config: Mapping[str, Any]) -> Iterator[str]:
             check_folder(name, Path(path), formats=formats, trust_remote_code=own_code)
         except UserError as error:
             yield str(error)
-
-
-def _dataset_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    for name in config["run"]["datasets"]:
-        entry = config["datasets"][name]
-        path = entry["source"].get("path")
-        if path is None:
-            continue
-        if not Path(path).is_file():
-            yield f"datasets.{name}.source.path: there is no file {path!r}."
-            continue
-        try:
-            load_statements(name, entry, path)
-        except UserError as error:
-            yield str(error)
-        except (ValueError, KeyError) as error:
-            yield f"datasets.{name}: {path} cannot be read as `table` says ({error})."
 
 
 def _quoted(keys: list[str]) -> str:

@@ -57,7 +57,7 @@ SAMPLE = 1 << 16
 """Bytes of a sample."""
 
 
-STATEMENTS = ("source", "table", "columns", "parser", "classes", "drop", "max_words", "max_per_class")
+STATEMENTS = ("source", "table", "columns", "missing_group", "parser", "classes", "drop", "max_words", "max_per_class")
 """Keys of a dataset's entry that decide its statements."""
 
 

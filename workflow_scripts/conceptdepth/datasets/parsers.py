@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from conceptdepth.datasets.contents import read_text
 from conceptdepth.datasets.generators import Row
 
 NOT_DECOMPOSED = str.maketrans(
@@ -102,10 +103,9 @@ def ascii_name(name: str) -> str:
 
 def labelled_lines(path: str | Path) -> Iterable[Row]:
     """Read lines of a label, a space and a text, as the Stanford Sentiment Treebank is often handed on."""
-    with open(path, encoding="utf-8", newline="\n") as stream:
-        for line in filter(str.strip, stream):
-            label, _, text = line.partition(" ")
-            yield {"label": label, "text": text.strip()}
+    for line in filter(str.strip, read_text(path).split("\n")):
+        label, _, text = line.partition(" ")
+        yield {"label": label, "text": text.strip()}
 
 
 def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
@@ -114,7 +114,7 @@ def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
     ``target`` holds the answer, "Yes." or "No.", and the reason for it. With ``rationale`` that reason
     follows the question, as in the released code of Jin et al.: it is then no longer question answering.
     """
-    for example in json.loads(Path(path).read_text(encoding="utf-8"))["examples"]:
+    for example in json.loads(read_text(path))["examples"]:
         question, (answer, _, reason) = example["input"], example["target"].partition(".")
         yield {
             "text": f"{question} {reason.strip()}" if rationale else question,

@@ -7,114 +7,110 @@ belong together (the true and the false claim about one city) and must not be sp
 Where the rows have no groups, those with the same text share one.
 """
 
-import csv
-import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from conceptdepth.datasets.cells import class_of, is_missing, name_of, text_of
 from conceptdepth.datasets.generators import GENERATORS, Row
 from conceptdepth.datasets.parsers import PARSERS
-from conceptdepth.ground.errors import UserError, one_of
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.tables import Columns, parts, read_table
+from conceptdepth.ground.errors import UserError, explained
+
+log = logging.getLogger(__name__)
 
 Statement = dict[str, Any]
 
 
-def load_statements(name: str, entry: Mapping[str, Any], source: str | Path | None) -> list[Statement]:
+@dataclass(frozen=True)
+class Source:
+    """The rows of a dataset, and what to call their cells."""
+
+    name: str
+    """Of the file, or of what makes them."""
+    unit: str
+    """What the numbers of rows count, ``line`` or ``row``."""
+    columns: Columns
+    """Which column, or columns, each thing comes from: a text, a label; perhaps an id, a group."""
+    rows: Iterable[tuple[int, Row]]
+    """By their columns, with their numbers from 1."""
+
+    def read(self, number: int, row: Row, key: str, reading: Callable[..., Any]) -> Any:
+        """Return what ``reading`` makes of the cell of a row, or of several. Raises `UserError` with their place."""
+        columns = parts(self.columns[key])
+        try:
+            return reading(*map(row.get, columns))
+        except UserError as error:
+            raise UserError(f"{self.name}, {self.unit} {number}, column {', '.join(columns)}: {error}.") from None
+
+
+def load_statements(name: str, entry: Mapping[str, Any], path: str | Path | None) -> list[Statement]:
     """Read, label, filter and cap the statements of one dataset, in the order of its source.
 
-    ``source`` is the fetched file, or None for a generator. Raises `UserError` for a missing column, an
-    unknown label, an empty text, a repeated id or an empty class.
+    ``path`` is the fetched file, or None for a generator. Raises `UserError` for a file that cannot be read as the
+    entry says, a row without a text, a label, an id or, where it must have one, a group, a repeated id or an empty
+    class.
     """
-    rows = _rows(name, entry, source)
-    statements = [_statement(name, entry, number, row) for number, row in enumerate(rows)]
-    kept = _capped(
-        (s for s in statements if s["label"] is not None and _short_enough(s, entry)), entry.get("max_per_class")
-    )
-    _check(name, entry, kept)
-    return _grouped(kept)
+    try:
+        source = _source(entry, path)
+        short = (s for s in _statements(source, entry) if _short_enough(s, entry))
+        kept = _capped(short, entry.get("max_per_class"))
+        _check(entry, kept)
+    except UserError as error:
+        raise UserError(f"datasets.{name}: {error}") from None
+    return _grouped(source, kept)
 
 
-def _rows(name: str, entry: Mapping[str, Any], source: str | Path | None) -> Iterable[Row]:
+def _source(entry: Mapping[str, Any], path: str | Path | None) -> Source:
     if "generator" in entry["source"]:
-        options = {key: value for key, value in entry["source"].items() if key != "generator"}
-        return GENERATORS[entry["source"]["generator"]](**options)
-    assert source is not None
+        generator, options = _chosen(entry["source"], "generator")
+        with explained(f"the generator {generator!r} makes no rows of the options that it is given"):
+            return _roles(f"the generator {generator!r}", list(GENERATORS[generator](**options)))
+    assert path is not None
     if "parser" in entry:
-        options = {key: value for key, value in entry["parser"].items() if key != "name"}
-        return PARSERS[entry["parser"]["name"]](source, **options)
-    rows = read_table(source, entry["table"])
-    return _renamed(name, rows, entry["columns"])
+        parser, options = _chosen(entry["parser"], "name")
+        with explained(f"{path} is not what the parser {parser!r} reads"):
+            return _roles(str(path), list(PARSERS[parser](path, **options)))
+    table = read_table(path, entry["table"], entry["columns"])
+    return Source(str(path), table.unit, entry["columns"], table.rows)
 
 
-def read_table(path: str | Path, table: Mapping[str, Any]) -> list[Row]:
-    """Read a table as rows of strings (CSV, TSV) or of typed values (the others), as the entry's ``table`` says."""
-    form = table["format"]
-    if form == "jsonl":
-        return read_jsonl(path)
-    if form == "json":
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        return content[table["records"]] if "records" in table else content
-    import pandas as pd  # Takes half a second, which a Snakefile without local tables saves.
-
-    if form == "parquet":
-        return pd.read_parquet(path, engine="pyarrow").to_dict("records")  # type: ignore[return-value]
-    frame = pd.read_csv(
-        path,
-        sep={"csv": ",", "tsv": "\t"}[form],
-        dtype=str,
-        keep_default_na=False,
-        names=table.get("header"),
-        quoting=csv.QUOTE_MINIMAL if table.get("quoted", True) else csv.QUOTE_NONE,
-        encoding="utf-8",
-    )
-    return frame.to_dict("records")  # type: ignore[return-value]
+def _roles(name: str, rows: Sequence[Row]) -> Source:
+    """Return rows whose keys say what each is for."""
+    return Source(name, "row", {key: key for row in rows[:1] for key in row}, list(enumerate(rows, 1)))
 
 
-def _renamed(name: str, rows: list[Row], columns: Mapping[str, str | list[str]]) -> Iterable[Row]:
-    for role, column in columns.items():
-        for part in _parts(column):
-            if rows and part not in rows[0]:
-                raise UserError(
-                    f"datasets.{name}.columns.{role}: the source has no column {part!r}; it has: {one_of(rows[0])}."
-                )
-    return ({role: _cell(row, column) for role, column in columns.items()} for row in rows)
+def _chosen(section: Mapping[str, Any], key: str) -> tuple[str, dict[str, Any]]:
+    return section[key], {option: value for option, value in section.items() if option != key}
 
 
-def _parts(column: str | list[str]) -> list[str]:
-    return [column] if isinstance(column, str) else column
+def _statements(source: Source, entry: Mapping[str, Any]) -> Iterator[Statement]:
+    """Yield the statements of both classes; one whose row must have a group and has none has None."""
+    label_of = partial(class_of, classes=entry["classes"], drop=entry.get("drop", []))
+    own_group = partial(_group_of, refuse=entry.get("missing_group") == "refuse")
+    for place, (number, row) in enumerate(source.rows):
+        label = source.read(number, row, "label", label_of)
+        if label is None:
+            continue
+        yield {
+            "id": source.read(number, row, "id", name_of) if "id" in source.columns else str(place),
+            "text": source.read(number, row, "text", text_of),
+            "label": label,
+            "group": source.read(number, row, "group", own_group) if "group" in source.columns else None,
+        }
 
 
-def _cell(row: Row, column: str | list[str]) -> Any:
-    """Return the value of a column; those of several columns are joined."""
-    return row[column] if isinstance(column, str) else " | ".join(str(row[part]) for part in column)
-
-
-def _statement(name: str, entry: Mapping[str, Any], number: int, row: Row) -> Statement:
-    """Give a row its class; ``label`` is None for a value that the registry says to drop."""
-    identity = str(row.get("id", number))
-    return {
-        "id": identity,
-        "text": str(row["text"]),
-        "label": _class_of(row["label"], entry, f"datasets.{name}: row {identity!r}"),
-        "group": str(row["group"]) if "group" in row else None,
-    }
-
-
-def _class_of(value: Any, entry: Mapping[str, Any], where: str) -> int | None:
-    for number, cls in enumerate(entry["classes"]):
-        if "values" in cls and str(value) in map(str, cls["values"]):
-            return number
-        if "at_least" in cls and float(value) >= cls["at_least"]:
-            return number
-        if "at_most" in cls and float(value) <= cls["at_most"]:
-            return number
-    if any("values" not in cls for cls in entry["classes"]) or str(value) in map(str, entry.get("drop", [])):
-        return None
-    known = [v for cls in entry["classes"] for v in cls["values"]]
-    raise UserError(f"{where} has the label {value!r}; allowed are {one_of(known)}; list others under `drop`.")
+def _group_of(*cells: Any, refuse: bool) -> str | None:
+    """Return the group that the cells of a row name together, None if one is missing."""
+    if not any(map(is_missing, cells)):
+        return " | ".join(map(name_of, cells))
+    if refuse:
+        raise UserError("the group is missing; with `missing_group: alone` the row would be a group of its own")
+    return None
 
 
 def _short_enough(statement: Statement, entry: Mapping[str, Any]) -> bool:
@@ -132,26 +128,27 @@ def _capped(statements: Iterable[Statement], max_per_class: int | None) -> list[
     return kept
 
 
-def _grouped(statements: list[Statement]) -> list[Statement]:
+def _grouped(source: Source, statements: list[Statement]) -> list[Statement]:
     """Give statements without a group that of the first with the same text, whose id names it."""
+    alone, given = [statement for statement in statements if statement["group"] is None], "group" in source.columns
+    if given and alone:
+        said = "%s: %d of %d statements have no group; each is one of its own, with those of the same text"
+        log.info(said, source.name, len(alone), len(statements))
     first: dict[str, str] = {}
-    for statement in statements:
-        if statement["group"] is None:
-            statement["group"] = first.setdefault(statement["text"], statement["id"])
+    for statement in alone:
+        identity = first.setdefault(statement["text"], statement["id"])
+        # Where others have groups, an id may be the name of one.
+        statement["group"] = f"{identity} (no group)" if given else identity
     return statements
 
 
-def _check(name: str, entry: Mapping[str, Any], statements: list[Statement]) -> None:
+def _check(entry: Mapping[str, Any], statements: list[Statement]) -> None:
     for identity, count in Counter(s["id"] for s in statements).most_common(1):
         if count > 1:
-            raise UserError(f"datasets.{name}: the id {identity!r} stands {count} times; ids must be unique.")
-    for statement in statements:
-        if not statement["text"].strip():
-            raise UserError(f"datasets.{name}: row {statement['id']!r} has an empty text.")
+            raise UserError(f"the id {identity!r} stands {count} times; ids must be unique.")
     sizes = Counter(s["label"] for s in statements)
     for number, cls in enumerate(entry["classes"]):
         if not sizes[number]:
             raise UserError(
-                f"datasets.{name}: no row is in class {number} ({cls['name']}); "
-                "check `columns.label`, `classes` and `max_words`."
+                f"no row is in class {number} ({cls['name']}); check `columns.label`, `classes` and `max_words`."
             )

@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, tra
 
 from conceptdepth.datasets.groups import group_numbers
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.text import counted
 
 Indices = NDArray[np.int64]
 
@@ -85,16 +86,36 @@ def _folds(labels: NDArray[np.int8], groups: NDArray[np.object_], n: int, seed: 
 
 
 def splits_of(labels: NDArray[np.int8], groups: NDArray[np.object_], settings: SplitSettings) -> Iterator[Split]:
-    """Yield (seed, train, test) for every seed. Raises `UserError` if a part lacks a class."""
+    """Yield (seed, train, test) for every seed. Raises `UserError` if a part is empty or lacks a class."""
+    split, share = settings.split, settings.test_share
     for seed in settings.seeds:
-        train, test = split_statements(labels, groups, split=settings.split, test_share=settings.test_share, seed=seed)
+        try:
+            train, test = split_statements(labels, groups, split=split, test_share=share, seed=seed)
+        except ValueError:
+            raise UserError(
+                f"probes: a {split} split cannot hold out {share} of {_sizes(labels, groups)}; {MORE_GROUPS}, or "
+                "change `probes.split` or `probes.test_share`."
+            ) from None
         for part, rows in (("training", train), ("test", test)):
             if len(set(labels[rows].tolist())) < 2:
                 raise UserError(
-                    f"probes: the {part} part of split {seed} holds one class only; raise the dataset's "
-                    "`max_per_class` or change `probes.test_share`."
+                    f"probes: the {part} part of split {seed} holds one class only, of {_sizes(labels, groups)}; "
+                    f"{MORE_GROUPS}, or change `probes.split`, `probes.test_share` or `probes.seeds`."
                 )
         yield seed, train, test
+
+
+MORE_GROUPS = "raise the dataset's `max_per_class` or name finer groups (`columns.group`)"
+"""What gives parts and folds of both classes."""
+
+
+def _sizes(labels: NDArray[np.int8], groups: NDArray[np.object_]) -> str:
+    """Say how many statements and groups each class has."""
+    own = [groups[labels == label].tolist() for label in (0, 1)]
+    return " and ".join(
+        f"{counted(len(of), 'statement')} of class {label} in {counted(len(set(of)), 'group')}"
+        for label, of in enumerate(own)
+    )
 
 
 def folds_of(labels: NDArray[np.int8], groups: NDArray[np.object_], *, seed: int) -> list[tuple[Indices, Indices]]:
@@ -111,5 +132,15 @@ def folds_of(labels: NDArray[np.int8], groups: NDArray[np.object_], *, seed: int
             return [(np.setdiff1d(everything, part), part) for part in parts]
     raise UserError(
         f"probes.C: the training part of split {seed} has too few groups with both classes to choose a value by "
-        "validation; name one value or raise the dataset's `max_per_class`."
+        f"validation, {_sizes(labels, groups)}; {MORE_GROUPS}; one value, `controls.baselines: []` and "
+        '`data_audit.policy: "off"` need no validation.'
     )
+
+
+def check_splits(
+    labels: NDArray[np.int8], groups: NDArray[np.object_], settings: SplitSettings, *, folds: bool
+) -> None:
+    """Raise `UserError` if a part of a split, or with ``folds`` a fold of a training part, would lack a class."""
+    for seed, train, _ in splits_of(labels, groups, settings):
+        if folds:
+            folds_of(labels[train], groups[train], seed=seed)

@@ -1,0 +1,143 @@
+"""Tables that users bring: CSV, TSV, JSON, JSON Lines and Parquet, read as they say or not at all."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from conceptdepth.datasets.contents import read_content, read_text
+from conceptdepth.datasets.generators import Row
+from conceptdepth.ground.errors import UserError, explained, one_of
+from conceptdepth.ground.text import counted
+
+Columns = Mapping[str, str | Sequence[str]]
+"""Which column, or columns, each thing comes from: ``{"text": "claim", "group": ["city", "year"]}``."""
+
+Rows = list[tuple[int, Row]]
+"""Rows with their numbers, from 1: of rows, or of the lines where they begin."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file."""
+
+    unit: str
+    """What the numbers of rows count, ``line`` or ``row``."""
+    rows: Rows
+
+
+def read_table(path: str | Path, table: Mapping[str, Any], columns: Columns) -> Table:
+    """Read a table as rows of strings (CSV, TSV) or of typed values (the others), as the entry's ``table`` says.
+
+    Raises `UserError` for a file that is not what ``table`` says, has no rows, lacks one of ``columns``, or has two of
+    its name.
+    """
+    unit, read = FORMATS[table["format"]]
+    names, rows = read(path, table)
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, {unit} {number} is no object with a value for each column.")
+    if not rows:
+        raise UserError(f"{path} has no rows.")
+    found = Counter(names or list(dict.fromkeys(key for _, row in rows for key in row)))
+    for role, column in columns.items():
+        for part in parts(column):
+            if not found[part]:
+                known = shorten(one_of(map(_printable, found)), 300, placeholder=" ...")
+                raise UserError(f"columns.{role}: {path} has no column {part!r}; it has: {known}.")
+            if found[part] > 1:
+                raise UserError(f"columns.{role}: {path} has {found[part]} columns {part!r}; rename one.")
+    return Table(unit, rows)
+
+
+def parts(column: str | Sequence[str]) -> Sequence[str]:
+    """Return the columns that an entry names, one or several."""
+    return [column] if isinstance(column, str) else column
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else repr(name)
+
+
+def _read_delimited(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    # An empty line more gives an empty record, unless a quote is open.
+    lines = [*io.StringIO(read_text(path), newline=""), ""]
+    quoted = table.get("quoted", True)
+    csv.field_size_limit(2**31 - 1)  # A text may be as long as it likes.
+    records = csv.reader(
+        lines, delimiter=DELIMITERS[table["format"]], quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    )
+    header = table.get("header", [])
+    rows: Rows = []
+    start = 1
+    for record in records:
+        number, start = start, records.line_num + 1
+        if record and start > len(lines):
+            raise UserError(f"{path}, line {number}: a double quote opens and never closes; see `table.quoted`.")
+        if len(record) < 2 and not "".join(record).strip():  # A blank line.
+            continue
+        if not header:
+            header = [part or f"Unnamed: {place}" for place, part in enumerate(record)]
+        elif len(record) == len(header):
+            rows.append((number, dict(zip(header, record))))
+        else:
+            advice = "; one with the delimiter or a line end in it needs double quotes around it" if quoted else ""
+            raise UserError(
+                f"{path}, line {number} has {counted(len(record), 'field')}, but the header has {len(header)}{advice}."
+            )
+    return header, rows
+
+
+def _read_json_lines(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    # Only line feeds end a row: texts may hold other Unicode line ends.
+    lines = enumerate(read_text(path).split("\n"), 1)
+    return [], [(number, _json(line, f"{path}, line {number}")) for number, line in lines if line.strip()]
+
+
+def _read_json(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    content = _json(read_text(path), str(path))
+    if (key := table.get("records")) is not None:
+        if not isinstance(content, dict) or key not in content:
+            raise UserError(f"{path} has no {key!r}, which `table.records` names.")
+        content = content[key]
+    if not isinstance(content, list):
+        raise UserError(f"{path} is no list of rows; `table.records` names the key that holds one.")
+    return [], list(enumerate(content, 1))
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+        raise UserError(f"{where} is no JSON ({why}).") from None
+
+
+def _read_parquet(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    content = read_content(path)
+    import pyarrow  # Takes a quarter of a second, which a Snakefile without such tables saves.
+    from pyarrow import parquet
+
+    with explained(f"{path} is no Parquet file that can be read"):
+        found = parquet.read_table(pyarrow.BufferReader(content))
+        return found.column_names, list(enumerate(found.to_pylist(), 1))
+
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+Reader = Callable[[str | Path, Mapping[str, Any]], tuple[list[str], Rows]]
+"""Path and the entry's ``table`` -> names of columns (none if each row has its own), rows."""
+
+FORMATS: dict[str, tuple[str, Reader]] = {
+    "csv": ("line", _read_delimited),
+    "tsv": ("line", _read_delimited),
+    "json": ("row", _read_json),
+    "jsonl": ("line", _read_json_lines),
+    "parquet": ("row", _read_parquet),
+}
+"""Format -> what its rows are counted in, and what reads it."""
