@@ -52,6 +52,18 @@ def test_a_clean_dataset_has_no_warning_and_every_check():
     assert (findings["groups"].value, findings["opposites"].value) == (100, 1)
 
 
+def test_a_class_that_a_part_lacks_is_said_with_the_dataset(tmp_path):
+    write_jsonl(tmp_path / "kept.jsonl", [row for row in statements(40) if row["label"] or row["group"] == "0"])
+    settings = {"limits": LIMITS, "policy": "warn"}
+    with pytest.raises(
+        UserError, match="datasets.mine: probes: the .* part of split . holds one class only, of 1 statement"
+    ):
+        audit_dataset(
+            "mine", statements=tmp_path / "kept.jsonl", entry=ENTRY | {"source": {}}, source=tmp_path / "kept.jsonl",
+            answers=("no", "yes"), split=GROUPED, settings=settings, destination=tmp_path / "found.csv",
+        )  # fmt: skip
+
+
 def test_classes_of_different_size():
     kept = [row for row in statements() if row["label"] or int(row["group"]) % 4 == 0]
     assert warnings(kept) == ["larger_class"]

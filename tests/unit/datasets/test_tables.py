@@ -33,6 +33,7 @@ ENTRY = {
     "columns": {"id": "key", "text": "claim", "label": "truth", "group": "city"},
     "classes": [{"name": "true", "values": [1]}, {"name": "false", "values": [0]}],
 }
+TWO = {"text": "claim", "label": "truth"}
 RANGES = [{"name": "low", "at_most": 0}, {"name": "high", "at_least": 1}]
 LAST = len(ROWS)
 FALSE = [{**row, "truth": 0} for row in ROWS]
@@ -127,7 +128,9 @@ WRONG = {
     # --- Rows of another number of fields ---
     "a comma in every text": as_csv(WIDE, COUNTED.format(2, 6, 4)),
     "a comma in one text": as_csv(CSV.replace(b"Riga is", b"Riga, is", 1), COUNTED.format(6, 5, 4)),
-    "one field more than the header": as_csv(b"claim,truth\nYes, it is.,1\nNo.,0\n", COUNTED.format(2, 3, 2)),
+    "a comma in every text, of two columns": as_csv(
+        b"claim,truth\nOslo, Norway.,1\nOslo, Fiji.,0\n", COUNTED.format(2, 3, 2), columns=TWO
+    ),
     "a short row": as_csv(CSV.replace(b",0,Lima", b",0"), COUNTED.format(5, 3, 4)),
     "a row of one field": as_csv(CSV + b"end\n", COUNTED.format(8, 1, 4)),
     "a short row after a text of three lines": as_csv(
@@ -139,7 +142,8 @@ WRONG = {
         tabbed(ROWS).replace(b"of Riga", b"of\tRiga"), {"table": {"format": "tsv"}}, COUNTED.format(6, 5, 4),
     ),
     "a header of the entry that is too short": as_csv(
-        CSV.partition(b"\n")[2], COUNTED.format(1, 4, 3), table={"format": "csv", "header": ["key", "claim", "truth"]}
+        b"a,Oslo is in Norway.,1\nb,Oslo is in Fiji.,0\n", COUNTED.format(1, 3, 2), columns=TWO,
+        table={"format": "csv", "header": ["claim", "truth"]},
     ),
     "quotes that do not quote": as_csv(
         CSV.replace(b"The city of Lima is in Peru.", b'"Lima, Peru"'), COUNTED.format(4, 5, 4),

@@ -1,4 +1,4 @@
-"""Checking datasets that are local files before any job runs: what they hold, and whether they can be split."""
+"""Checking datasets that are local files, or made by code, before any job runs: what they hold, and their splits."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,16 +13,17 @@ NEGLIGIBLE = 1e-9
 
 
 def dataset_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with each dataset of the run that is a local file."""
+    """Yield what is wrong with each dataset of the run that need not be fetched."""
     for name in config["run"]["datasets"]:
-        path = config["datasets"][name]["source"].get("path")
-        if path is None:
+        entry = config["datasets"][name]
+        path = entry["source"].get("path")
+        if path is None and "generator" not in entry["source"]:
             continue
-        if not Path(path).is_file():
+        if path is not None and not Path(path).is_file():
             yield f"datasets.{name}.source.path: there is no file {path!r}."
             continue
         try:
-            statements = load_statements(name, config["datasets"][name], path)
+            statements = load_statements(name, entry, path)
         except UserError as error:
             yield str(error)
             continue
