@@ -360,7 +360,7 @@ def test_columns_that_are_not_asked_for_may_hold_anything_and_one_without_a_name
 
 
 def test_rows_that_are_left_out_need_no_text(tmp_path):
-    for label, drop in ((2, [2]), (None, [None]), ("", [None]), ("", [""])):
+    for label, drop in ((2, [2]), (None, [None]), (None, ["None"]), ("", [None]), ("", [""]), (float("nan"), [None])):
         rows = [*ROWS, {"truth": label}]
         assert len(load(tmp_path, lines(rows), table={"format": "jsonl"}, drop=drop)) == LAST
 

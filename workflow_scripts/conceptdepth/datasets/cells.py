@@ -19,11 +19,11 @@ SIMPLE = (str, int, float, Decimal, date)
 INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode categories of characters that leave no mark: control, format (such as zero-width ones), spaces."""
 
-RANGE = {"at_least", "at_most"}
-"""Keys of a class that is a range of numbers."""
-
 BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(n) for n in range(0xFE00, 0xFE10)}
 """Characters of other categories that leave none either: fillers, joiners, variation selectors."""
+
+RANGE = {"at_least", "at_most"}
+"""Keys of a class that is a range of numbers."""
 
 
 def is_missing(value: Any) -> bool:
@@ -39,7 +39,7 @@ def text_of(value: Any) -> str:
         if is_missing(value):
             raise UserError("the text is empty")
         return _storable(value)
-    raise UserError("the text is missing" if is_missing(value) else f"{shown(value)} is no text; write it as a string")
+    raise UserError("the text is missing" if is_missing(value) else f"{_shown(value)} is no text; write it as a string")
 
 
 def name_of(value: Any) -> str:
@@ -51,24 +51,27 @@ def name_of(value: Any) -> str:
 
 def class_of(value: Any, classes: Sequence[Mapping[str, Any]], drop: Sequence[Any]) -> int | None:
     """Return the place of the class that a label belongs to; None for one that is to be left out."""
-    if is_missing(value) and any(map(is_missing, drop)):
+    label, number = str(value), _number(value)
+    if value is None or isinstance(value, SIMPLE):
+        for place, cls in enumerate(classes):
+            if label in map(str, cls.get("values", ())) or (number is not None and _in_range(number, cls)):
+                return place
+    if label in map(str, drop) or (is_missing(value) and any(map(is_missing, drop))):
+        return None
+    if number is not None and any("values" not in cls for cls in classes):
         return None
     if value is None:
-        raise UserError("the label is missing")
-    label, number = _simple(value), _number(value)
-    for place, cls in enumerate(classes):
-        if label in map(str, cls.get("values", ())) or (number is not None and _in_range(number, cls)):
-            return place
-    if label in map(str, drop) or (number is not None and any("values" not in cls for cls in classes)):
-        return None
+        raise UserError("the label is missing; to leave such rows out, list null under `drop`")
     allowed = one_of(part for cls in classes for part in _allowed(cls))
-    raise UserError(f"the label {shown(value)} is in no class; allowed are {allowed}; list others under `drop`")
+    raise UserError(f"the label {_shown(value)} is in no class; allowed are {allowed}; list others under `drop`")
 
 
 def _number(value: Any) -> float | None:
+    if not isinstance(value, str | int | float | Decimal):
+        return None
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -86,21 +89,23 @@ def _allowed(cls: Mapping[str, Any]) -> Iterable[str]:
 
 def _simple(value: Any) -> str:
     if not isinstance(value, SIMPLE):
-        raise UserError(f"{shown(value)} is neither a text nor a number")
+        raise UserError(f"{_shown(value)} is neither a text nor a number")
     return str(value)
 
 
 def _storable(text: str) -> str:
     """Return a text that files in UTF-8 and HDF5 can hold."""
     if "\0" in text:
-        raise UserError(f"{shown(text)} has a NUL character in it")
+        raise UserError(f"{_shown(text)} has a NUL character in it")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{shown(text)} has half a character in it, {text[error.start]!r}") from None
+        raise UserError(
+            f"{_shown(text)} has half a character (a lone surrogate) in it, {text[error.start]!r}"
+        ) from None
     return text
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Write a value for an error, cut where it is long."""
     return reprlib.repr(value)

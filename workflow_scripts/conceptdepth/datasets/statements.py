@@ -4,7 +4,7 @@ A dataset is a registry entry (``config/datasets.yaml``). Its rows come from a t
 Lines, Parquet) whose columns the entry names, from a parser, or from a generator. Each row becomes a
 statement: ``{"id": str, "text": str, "label": 0 or 1, "group": str}``. Statements that share a group
 belong together (the true and the false claim about one city) and must not be split between training and test.
-Where the rows have no groups, those with the same text share one.
+Rows without a group are groups of their own; those with the same text share one.
 """
 
 import logging
@@ -18,7 +18,7 @@ from typing import Any
 from conceptdepth.datasets.cells import class_of, is_missing, name_of, text_of
 from conceptdepth.datasets.generators import GENERATORS, Row
 from conceptdepth.datasets.parsers import PARSERS
-from conceptdepth.datasets.tables import Columns, parts, read_table
+from conceptdepth.datasets.tables import Columns, Rows, parts, read_table
 from conceptdepth.ground.errors import UserError, explained
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ class Source:
     """What the numbers of rows count, ``line`` or ``row``."""
     columns: Columns
     """Which column, or columns, each thing comes from: a text, a label; perhaps an id, a group."""
-    rows: Iterable[tuple[int, Row]]
-    """By their columns, with their numbers from 1."""
+    rows: Rows
+    """By their columns."""
 
     def read(self, number: int, row: Row, key: str, reading: Callable[..., Any]) -> Any:
         """Return what ``reading`` makes of the cell of a row, or of several. Raises `UserError` with their place."""
@@ -89,7 +89,7 @@ def _chosen(section: Mapping[str, Any], key: str) -> tuple[str, dict[str, Any]]:
 
 
 def _statements(source: Source, entry: Mapping[str, Any]) -> Iterator[Statement]:
-    """Yield the statements of both classes; one whose row must have a group and has none has None."""
+    """Yield the statements of both classes; the group of one that has none is None."""
     label_of = partial(class_of, classes=entry["classes"], drop=entry.get("drop", []))
     own_group = partial(_group_of, refuse=entry.get("missing_group") == "refuse")
     for place, (number, row) in enumerate(source.rows):
@@ -130,15 +130,15 @@ def _capped(statements: Iterable[Statement], max_per_class: int | None) -> list[
 
 def _grouped(source: Source, statements: list[Statement]) -> list[Statement]:
     """Give statements without a group that of the first with the same text, whose id names it."""
-    alone, given = [statement for statement in statements if statement["group"] is None], "group" in source.columns
-    if given and alone:
+    alone = [statement for statement in statements if statement["group"] is None]
+    mark = ""
+    if alone and "group" in source.columns:
+        mark = " (no group)"  # An id may be the name of another row's group.
         said = "%s: %d of %d statements have no group; each is one of its own, with those of the same text"
         log.info(said, source.name, len(alone), len(statements))
     first: dict[str, str] = {}
     for statement in alone:
-        identity = first.setdefault(statement["text"], statement["id"])
-        # Where others have groups, an id may be the name of one.
-        statement["group"] = f"{identity} (no group)" if given else identity
+        statement["group"] = first.setdefault(statement["text"], statement["id"] + mark)
     return statements
 
 
