@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -65,6 +65,22 @@ def _printable(name: str) -> str:
 
 
 def _read_delimited(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    header = table.get("header", [])
+    rows: Rows = []
+    for line, record in _records(path, table):
+        if not header:
+            header = [part or f"Unnamed: {place}" for place, part in enumerate(record)]
+        elif len(record) == len(header):
+            rows.append((line, dict(zip(header, record))))
+        else:
+            found = f"{path}, line {line} has {counted(len(record), 'field')}, but the header has {len(header)}"
+            advice = "; one with the delimiter or a line end in it needs double quotes around it"
+            raise UserError(found + (advice if table.get("quoted", True) else "") + ".")
+    return header, rows
+
+
+def _records(path: str | Path, table: Mapping[str, Any]) -> Iterator[tuple[int, list[str]]]:
+    """Yield what is no blank line, cut into fields, with the line where it begins."""
     # An empty line more gives an empty record, unless a quote is open.
     lines = [*io.StringIO(read_text(path), newline=""), ""]
     quoted = table.get("quoted", True)
@@ -72,25 +88,13 @@ def _read_delimited(path: str | Path, table: Mapping[str, Any]) -> tuple[list[st
     records = csv.reader(
         lines, delimiter=DELIMITERS[table["format"]], quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     )
-    header = table.get("header", [])
-    rows: Rows = []
     start = 1
     for record in records:
-        number, start = start, records.line_num + 1
-        if record and start > len(lines):
-            raise UserError(f"{path}, line {number}: a double quote opens and never closes; see `table.quoted`.")
-        if len(record) < 2 and not "".join(record).strip():  # A blank line.
-            continue
-        if not header:
-            header = [part or f"Unnamed: {place}" for place, part in enumerate(record)]
-        elif len(record) == len(header):
-            rows.append((number, dict(zip(header, record))))
-        else:
-            advice = "; one with the delimiter or a line end in it needs double quotes around it" if quoted else ""
-            raise UserError(
-                f"{path}, line {number} has {counted(len(record), 'field')}, but the header has {len(header)}{advice}."
-            )
-    return header, rows
+        if record and records.line_num == len(lines):
+            raise UserError(f"{path}, line {start}: a double quote opens and never closes; see `table.quoted`.")
+        if len(record) > 1 or "".join(record).strip():
+            yield start, record
+        start = records.line_num + 1
 
 
 def _read_json_lines(path: str | Path, table: Mapping[str, Any]) -> tuple[list[str], Rows]:
