@@ -105,8 +105,8 @@ def splits_of(labels: NDArray[np.int8], groups: NDArray[np.object_], settings: S
         yield seed, train, test
 
 
-MORE_GROUPS = "raise the dataset's `max_per_class` or name finer groups (`columns.group`)"
-"""What gives parts and folds of both classes."""
+MORE_GROUPS = "add rows, raise the dataset's `max_per_class` or name finer groups (`columns.group`)"
+"""What helps a class into more parts and folds."""
 
 
 def _sizes(labels: NDArray[np.int8], groups: NDArray[np.object_]) -> str:
