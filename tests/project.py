@@ -18,6 +18,9 @@ PARTS = [
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
+MARKUP = "</script><img src=x onerror=x()> & $p<.05"
+"""Stands wherever the configuration has free text: text stays text in every page and figure."""
+
 OVERLAY = {
     "run": {
         "models": ["tiny", "cached"],
@@ -27,7 +30,7 @@ OVERLAY = {
     },
     "models": {
         "tiny": {
-            "label": "Tiny",
+            "label": f"Tiny {MARKUP}",
             "family": "none",
             "parameters": 100_000,
             "licence": "none",
@@ -43,7 +46,7 @@ OVERLAY = {
     },
     "datasets": {
         "coins": {
-            "label": "Coins",
+            "label": f"Coins {MARKUP}",
             "domain": "inferential",
             "about": "A test.",
             "licence": "none",
@@ -54,14 +57,25 @@ OVERLAY = {
         "claims": {
             "label": "Claims",
             "domain": "factual",
-            "about": "A test.",
-            "licence": "none",
+            "about": f"A test. {MARKUP}",
+            "licence": f"none {MARKUP}",
             "source": {"path": "data/claims.csv"},
             "table": {"format": "csv"},
             "columns": {"id": "key", "text": "claim", "label": "truth", "group": "city"},
             "classes": [{"name": "true", "values": [1]}, {"name": "false", "values": [0]}],
             "template": {"layout": "prompt_first", "prompt": "judge the statement true or false ."},
         },
+    },
+    "claims": {
+        "markup": {
+            "statement": f"Two formats are alike {MARKUP}.",
+            "quantities": ["peak_accuracy"],
+            "compare": "quantization",
+            "of": "int8",
+            "than": "fp32",
+            "expected": "equal",
+            "margin": 0.1,
+        }
     },
     "probes": {"seeds": [1, 2]},
 }

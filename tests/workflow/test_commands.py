@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import h5py
 import pandas as pd
@@ -17,7 +18,8 @@ from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import read_record
-from project import Project
+from pages import DataInScripts, elements
+from project import MARKUP, Project
 from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"
@@ -240,6 +242,34 @@ def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
     for words in ("results/figures/depths.svg", "cached: hf tests/cached, revision 0123", "seeds 1 2"):
         assert words in page
     assert "Nothing to be done" in run.snakemake("--dry-run").stdout
+    text_stays_text(run.folder / "results")
+
+
+def text_stays_text(results: Path) -> None:
+    """Check that what the overlay has in its free texts is in every page and figure, and an element in none."""
+    report = (results / "report.html").read_text()
+    assert {name for name, _ in elements(report)} == {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "script",
+        "style",
+        "body",
+        "div",
+        "p",
+    }
+    data = DataInScripts(report)
+    assert MARKUP in data["results"]["results/figures/accuracy.svg"]["job_properties"]["params"]
+    assert MARKUP in data["results"]["results/tables/claims.csv"]["job_properties"]["params"]
+    for page in [report, (results / "audit.html").read_text()]:
+        attributes = [attribute for _, own in elements(page) for attribute in own]
+        assert [name for name in attributes if name.startswith("on")] == []
+        assert [name for name, _ in elements(page) if name == "img"] == []
+    for figure in (results / "figures").glob("*.svg"):
+        tree = ElementTree.parse(figure)
+        assert not {"script", "img", "a", "foreignObject"} & {element.tag.rpartition("}")[2] for element in tree.iter()}
+    assert f"Coins {MARKUP}" in [element.text for element in tree.iter()]
 
 
 def test_the_report_says_so_when_something_was_tampered_with(run):

@@ -1,5 +1,7 @@
 """Figures draw the numbers of the tables; files are equal for equal data."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,3 +182,16 @@ def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():
     assert changes.get_yscale() == "log"
     # A change of nothing has no place on a logarithmic axis.
     assert np.isnan(lines_of(changes)[0].get_ydata()[0])
+
+
+@pytest.mark.parametrize("text", ["$p<.05", "a $x$ b", "$\\frac{1}$", "_under", "</text><script>x()</script>", "a & b"])
+def test_a_label_stands_in_a_figure_as_it_is_written(scores, tmp_path, text):
+    labels = {
+        "models": {"a": {"label": f"{text}"}, "b": {"label": "Model B"}},
+        "datasets": {"x": {"label": text, "domain": "factual"}, "y": {"label": "Dataset Y", "domain": "emotional"}},
+    }
+    figure = draw_curves(scores, labels, compare="model")
+    save_figure(figure, svg=str(tmp_path / "a.svg"), png=str(tmp_path / "a.png"), record="0" * 64, dots_per_inch=50)
+    tree = ElementTree.parse(tmp_path / "a.svg")
+    assert [element.text for element in tree.iter() if element.tag.endswith("}text")].count(text) == 2
+    assert not [element.tag for element in tree.iter() if element.tag.endswith(("}script", "}a"))]

@@ -1,13 +1,15 @@
 """Audit everything again and build the report, a single HTML file that carries the id of its record."""
 
 import argparse
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.configuration.settings import pins
-from conceptdepth.ground.errors import UsageError, one_of
+from conceptdepth.ground.errors import UsageError, UserError, one_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
@@ -17,6 +19,9 @@ AUDIT_RECORD = str(RECORDS / "audit_results.json")
 
 SCRIPT = "conceptdepth/commands/report.py"
 """This file, from the folder of the scripts."""
+
+DATA = re.compile(r'<script id="[a-z-]+">\s*var \w+ = ')
+"""What stands before data in a page of Snakemake's."""
 
 OPTIONS = {"--configfile": "+", "--config": "+", "--profile": None, "--cores": None}
 """Arguments of snakemake that say which run is reported, and how many values each takes."""
@@ -52,7 +57,8 @@ def run(options: Sequence[str]) -> int:
             print(result.stderr, file=sys.stderr)
             return result.returncode
         with complete_file(REPORT) as part:
-            part.write_text(with_record(html.read_text(encoding="utf-8"), record.id), encoding="utf-8")
+            page = inert(html.read_text(encoding="utf-8"))
+            part.write_text(with_record(page, record.id), encoding="utf-8")
     finally:
         html.unlink(missing_ok=True)
     record.write([REPORT], str(RECORDS / "build_report.json"))
@@ -80,3 +86,19 @@ def is_shown(path: str) -> bool:
 def with_record(html: str, record: str) -> str:
     """Put the id of a record into the head of a page, before anything else that might carry one."""
     return html.replace("<head>", f'<head><meta name="conceptdepth-record" content="{PREFIX}{record}">', 1)
+
+
+def inert(html: str) -> str:
+    """Escape every ``<`` in the data of a page of Snakemake's, so that no label in them becomes part of the page.
+
+    Snakemake writes data as JSON into its scripts, each of which a browser ends at the first ``</script>``, wherever
+    that stands. Here JSON is read to its own end. Raises `UserError` for a page that has no such data.
+    """
+    parts, done = [], 0
+    while found := DATA.search(html, done):
+        _, end = json.JSONDecoder().raw_decode(html, found.end())
+        parts += [html[done : found.end()], html[found.end() : end].replace("<", r"\u003c")]
+        done = end
+    if not parts:
+        raise UserError(f"{REPORT}: this version of Snakemake writes reports in another way; install the pinned one.")
+    return "".join(parts) + html[done:]

@@ -30,6 +30,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "conceptdepth",
+    "text.parse_math": False,
 }
 """Settings of matplotlib for every figure; text stays text in SVG, and equal data give equal bytes."""
 
