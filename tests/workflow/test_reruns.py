@@ -131,7 +131,10 @@ MODULES = {
     ),
     "datasets/prompts": AFTER["render_prompts"],
     "datasets/too_long": [*AFTER["render_prompts"], *AUDITS],
-    "datasets/sources": [*AFTER["fetch_source"], *AFTER["fetch_model"]],
+    **dict.fromkeys(
+        modules("datasets", "archives", "download", "packages", "sources"),
+        [*AFTER["fetch_source"], *AFTER["fetch_model"]],
+    ),
     "datasets/audit": AUDITS,
     "datasets/words": [*AFTER["train_baselines"], *AUDITS],
     "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],

