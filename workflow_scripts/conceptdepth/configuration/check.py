@@ -14,6 +14,7 @@ from conceptdepth.configuration.local_data import dataset_problems
 from conceptdepth.configuration.schema import validator
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
+from conceptdepth.datasets.sources import file_name, is_file_name
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
@@ -31,7 +32,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     are.
     """
     problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
-    problems = problems or list(_switch_problems(config))
+    problems = problems or [*_source_problems(config), *_switch_problems(config)]
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
     if problems:
         raise UserError("\n".join(problems))
@@ -62,6 +63,8 @@ def sentence(error: jsonschema.ValidationError) -> str:
         case "anyOf":
             ways = [" and ".join(way["required"]) for way in value]
             return f"{where}: one of these keys is needed: {'; '.join(ways)}."
+        case "pattern" if "description" in error.schema:
+            return f"{where}: {error.message}: {error.schema['description']}"
     return f"{where}: {error.message}."
 
 
@@ -86,6 +89,13 @@ def _dataset_option_problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _option_problems(f"datasets.{name}.source", "generator", entry["source"], GENERATORS, 0)
         elif "parser" in entry:
             yield from _option_problems(f"datasets.{name}.parser", "name", entry["parser"], PARSERS, 1)
+
+
+def _source_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for name in config["run"]["datasets"]:
+        source = config["datasets"][name]["source"]
+        if "generator" not in source and not is_file_name(file_name(source)):
+            yield f"datasets.{name}.source: {file_name(source)!r}, where it ends, cannot be the name of a file here."
 
 
 def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:

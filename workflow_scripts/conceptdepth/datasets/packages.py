@@ -50,7 +50,7 @@ def fetch_release_file(where: str, requirement: str, sha256: str, folder: Path) 
     project, _, version = requirement.partition("==")
     pages = pages_of(project, settings)
     links = [link for page in pages for link in _links(page, session) if is_release(link.file, project, version)]
-    # Not every page says digests: a file without one is fetched and looked at, after those that are right by what is said.
+    # Not every page says digests: a file without one is fetched to be looked at, after any that is said to be right.
     for link in sorted((link for link in links if link.sha256 in (None, sha256)), key=lambda link: link.sha256 is None):
         path = _local(link.address) or download(where, link.address, folder / link.file, session)
         if file_sha256(path) == sha256:

@@ -15,6 +15,7 @@ is looked in first, by file name and digest, so that a machine without network c
 """
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,9 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME = 150
+"""Bytes of the name of a file: with that of its dataset, below the 255 that disks take."""
 
 
 def fetch_file(name: str, source: Mapping[str, Any], destination: str | Path, mirror: str | None) -> None:
@@ -62,6 +66,15 @@ def download_name(source: Mapping[str, Any]) -> str:
     if "url" in source:
         return Path(unquote(urlparse(source["url"]).path)).name
     return Path(source.get("file") or source.get("path") or source["pypi"].replace("==", "-")).name
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a file of a source can have a name: no folder, no wildcard to Snakemake, not too long.
+
+    A log file is named by the dataset and the file.
+    """
+    plain = re.fullmatch(r"[^/\\{}\x00-\x1f\x7f]+", name) is not None
+    return plain and name not in (".", "..") and len(name.encode()) <= LONGEST_NAME
 
 
 def _from_mirror(source: Mapping[str, Any], mirror: str | None) -> Path | None:
