@@ -13,6 +13,7 @@ from conceptdepth.configuration.check import check_config
 from conceptdepth.configuration.schema import filled
 from conceptdepth.provenance.digest import code_digest
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.job import RUN_VARIABLE
 from conceptdepth.provenance.memory import keep_memory_in_results
 from conceptdepth.configuration.settings import pins
@@ -35,7 +36,7 @@ config.update(filled(config))
 try:
     check_config(config)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(public(str(error))) from None
 
 
 def cells(pattern):

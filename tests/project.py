@@ -87,6 +87,9 @@ CELLS = [
 ]
 """The cells of a run with this overlay, as their files are named."""
 
+TOKEN = "hf_SentinelThatNobodyMaySee"
+"""A secret of the environment that every command of a project runs in: it stands in no file."""
+
 OPTIONS = ("--cores", "2", "--configfile", "overlay.yaml")
 
 
@@ -113,7 +116,8 @@ class Project:
 
     def variables(self) -> dict[str, str]:
         """Return what commands in this project find in their environment besides what these tests find."""
-        return {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"}
+        secrets = {"HF_TOKEN": TOKEN, "PIP_INDEX_URL": f"https://user:{TOKEN}@localhost/simple"}
+        return {"NO_COLOR": "1", "HF_HOME": str(self.hub), "HF_HUB_OFFLINE": "1"} | secrets
 
     def conceptdepth(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Type a command about the run."""

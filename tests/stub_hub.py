@@ -22,6 +22,8 @@ class StubHub:
         self.corrupted: set[str] = set()
         """Names of files of which other bytes are sent than were promised, and as many."""
         self.gated = False
+        self.tokens: set[str | None] = set()
+        """What clients have said who they are."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -65,6 +67,7 @@ def _handler(hub: StubHub) -> type[BaseHTTPRequestHandler]:
             self._send(None)
 
         def _send(self, instead: bytes | None) -> None:
+            hub.tokens.add(self.headers.get("Authorization"))
             status, headers, body = hub.answer(self.path)
             self.send_response(status)
             for key, value in {**headers, "Content-Length": str(len(body))}.items():

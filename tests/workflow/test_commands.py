@@ -19,7 +19,7 @@ from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import read_record
 from pages import DataInScripts, elements
-from project import MARKUP, Project
+from project import MARKUP, TOKEN, Project
 from rocrate.rocrate import ROCrate
 
 SCORES = "results/tables/layer_scores.csv"
@@ -315,6 +315,7 @@ def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, 
     assert {"config/config.yaml", "rules/probes.smk", "workflow_scripts/conceptdepth/activations/store.py"} <= names
     assert not [name for name in names if name.startswith(("results/activations", "results/prompts", "results/models"))]
     assert {entity.id for entity in crate.data_entities} == names - {"ro-crate-metadata.json"}
+    assert not [name for name in names if TOKEN.encode() in (tmp_path / "crate" / name).read_bytes()]
 
 
 def test_an_archive_can_be_audited_where_it_is_unpacked(run, tmp_path, monkeypatch):

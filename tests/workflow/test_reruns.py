@@ -115,7 +115,7 @@ def modules(room: str, *names: str) -> list[str]:
 
 MODULES = {
     "__init__": EVERYTHING,
-    **dict.fromkeys(modules("ground", "__init__", "errors", "files"), EVERYTHING),
+    **dict.fromkeys(modules("ground", "__init__", "errors", "files", "secrets"), EVERYTHING),
     "ground/text": AFTER["prepare_dataset"],
     "ground/mappings": [],
     "ground/jsonl": AFTER["prepare_dataset"],

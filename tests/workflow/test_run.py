@@ -8,7 +8,7 @@ import h5py
 import pandas as pd
 import pytest
 from conceptdepth.ground.names import SCORED
-from project import CELLS, OVERLAY, REVISION
+from project import CELLS, OVERLAY, REVISION, TOKEN
 
 
 def jobs(text: str) -> dict[str, int]:
@@ -64,6 +64,13 @@ def test_probes_keep_coefficients_and_held_out_predictions(finished):
         & (scores.perturbation == "clean")
     ]
     assert accuracy.tolist() == row[row.seed == 1].sort_values("layer")["accuracy"].tolist()
+
+
+def test_no_secret_of_the_environment_is_written_anywhere(finished):
+    assert TOKEN in finished.variables()["HF_TOKEN"]
+    files = [path for path in finished.folder.rglob("*") if path.is_file()]
+    assert {"log", "json", "html", "yaml", "h5"} <= {path.suffix[1:] for path in files}
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
 def test_a_model_is_loaded_once_in_each_weight_format(finished):

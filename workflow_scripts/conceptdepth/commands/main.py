@@ -15,6 +15,7 @@ from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, UserError, one_of
 from conceptdepth.ground.files import SCRIPTS
+from conceptdepth.ground.secrets import public
 
 app = typer.Typer(
     name="conceptdepth",
@@ -234,7 +235,7 @@ def main() -> NoReturn:
         message, code = str(error), error.exit_code
     except typer.TyperException as error:  # Words that it does not know.
         message, code = with_hint(error), error.exit_code
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {public(message)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -1,7 +1,6 @@
 """Bytes from an address: resumed where an earlier attempt broke off."""
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,7 @@ ATTEMPTS = 3
 def download(where: str, url: str, target: Path, session: "requests.Session | None" = None) -> Path:
     """Download to ``target`` with a progress bar and return it; what is already there is not asked for again.
 
-    ``where`` is the key of the configuration, for messages, which have no credentials of the address. Raises
-    `UserError` if the address does not answer.
+    ``where`` is the key of the configuration, for messages. Raises `UserError` if the address does not answer.
     """
     import requests  # Not at the top: the Snakefile imports this module only to name files.
 
@@ -29,11 +27,9 @@ def download(where: str, url: str, target: Path, session: "requests.Session | No
             _continue(session, url, target)
             return target
         except requests.RequestException as error:
-            last = without_credentials(str(error))
-            log.warning("attempt %d of %d: %s", attempt, ATTEMPTS, last)
-    raise UserError(
-        f"{where}: cannot download {without_credentials(url)} ({last}); put the file into `source_mirror` instead."
-    )
+            log.warning("attempt %d of %d: %s", attempt, ATTEMPTS, error)
+            last = error
+    raise UserError(f"{where}: cannot download {url} ({last}); put the file into `source_mirror` instead.")
 
 
 def _continue(session: "requests.Session", url: str, target: Path) -> None:
@@ -56,8 +52,3 @@ def _continue(session: "requests.Session", url: str, target: Path) -> None:
             for block in reply.iter_content(1 << 16):
                 stream.write(block)
                 bar.update(len(block))
-
-
-def without_credentials(text: str) -> str:
-    """Return a text in which addresses have no user and password: messages end in logs, which are passed on."""
-    return re.sub(r"://[^/\s]+@", "://***@", text)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-from conceptdepth.datasets.download import download, without_credentials
+from conceptdepth.datasets.download import download
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import file_sha256
 
@@ -56,7 +56,7 @@ def fetch_release_file(where: str, requirement: str, sha256: str, folder: Path) 
         if file_sha256(path) == sha256:
             return path
     known = f"no file that is listed of it has the sha256 {sha256}" if links else "no page lists it"
-    places = without_credentials(", ".join(pages)) or "no place, as it is configured"
+    places = ", ".join(pages) or "no place, as it is configured"
     raise UserError(f"{where}: cannot get {requirement}: {known}; pip is configured to look at {places}.")
 
 
@@ -127,7 +127,7 @@ def _links(page: str, session: "requests.Session") -> list[Link]:
     try:
         base, addresses = _read(page, session)
     except (OSError, ValueError, KeyError, TypeError) as error:  # Those of requests are OSErrors.
-        log.warning("%s cannot be read: %s", without_credentials(page), without_credentials(str(error)))
+        log.warning("%s cannot be read: %s", page, error)
         return []
     return [_link(_with_login(urljoin(base, address), page), sha256) for address, sha256 in addresses]
 

@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlparse
 from conceptdepth.datasets.archives import extract_member
 from conceptdepth.datasets.download import download
 from conceptdepth.datasets.packages import fetch_release_file, is_release
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.ground.files import complete_file, file_sha256
 
 log = logging.getLogger(__name__)
@@ -110,15 +110,9 @@ def _local(name: str, path: str) -> Path:
 
 def _download_hf(name: str, source: Mapping[str, Any]) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    try:
-        path = hf_hub_download(source["hf"], source["file"], repo_type="dataset", revision=source["revision"])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"{name}.source.hf: cannot get {source['file']} of {source['hf']} at {source['revision']} ({error})."
-        ) from error
-    return Path(path)
+    with explained(f"{name}.source.hf: cannot get {source['file']} of {source['hf']} at {source['revision']}"):
+        return Path(hf_hub_download(source["hf"], source["file"], repo_type="dataset", revision=source["revision"]))
 
 
 def _check_digest(name: str, source: Mapping[str, Any], path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.digest import script_of
 from conceptdepth.provenance.record import JobRecord, is_record
 
@@ -58,6 +59,14 @@ def begin_record(snakemake: Any) -> JobRecord:
     )
 
 
+class PublicFormatter(logging.Formatter):
+    """Lines of a log, tracebacks included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return public(super().format(record))
+
+
 @contextmanager
 def logging_to(path: str | Path, level: str) -> Iterator[None]:
     """Append all that is logged or printed, by libraries written in C too, to a file."""
@@ -66,7 +75,9 @@ def logging_to(path: str | Path, level: str) -> Iterator[None]:
         sys.stdout = sys.stderr = stream
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        logging.basicConfig(stream=stream, level=level, format=LOG_LINE, datefmt=LOG_DATE, force=True)
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(PublicFormatter(LOG_LINE, LOG_DATE))
+        logging.basicConfig(handlers=[handler], level=level, force=True)
         logging.captureWarnings(True)
         try:
             yield
