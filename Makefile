@@ -3,7 +3,8 @@
 # make why      why, in words                           make test     lint and tests (make test-long: long forms of some)
 # make costs    memory, disk, tokens and GPU hours      make lint     lint alone
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
-# make items    test statements that a depth takes      make clean    remove .venv and results
+# make items    test statements that a depth takes      make security code and packages, by bandit and pip-audit
+#                                                       make clean    remove .venv and results
 # make audit-statistics   how often intervals and tests are wrong, on generated experiments (about half an hour)
 # make bench-gpu          the same at the shapes of two models, in four weight formats, on a GPU if there is one
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
@@ -13,9 +14,9 @@ BIN := .venv/bin
 MEMORY = $(shell $(BIN)/python -c "import psutil; print(psutil.virtual_memory().available * 9 // 10 // 2**20)")
 SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
-LINTS = lint-types lint-python lint-rules lint-imports lint-workflow
+LINTS = lint-types lint-python lint-rules lint-imports lint-security lint-workflow
 
-.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench bench-gpu lint $(LINTS) clean
+.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench bench-gpu lint security $(LINTS) clean
 
 run: .venv/installed
 	@$(SNAKEMAKE) --logger rich
@@ -78,6 +79,10 @@ bench: .venv/installed
 bench-gpu: .venv/installed
 	PYTHONPATH=workflow_scripts $(BIN)/python tests/benchmarks/gpu.py $(ARGS)
 
+# SECURITY.md says what else is done. Where the database of weaknesses cannot be asked, the second line says so.
+security: .venv/installed-test lint-security
+	@$(BIN)/python tests/known_weaknesses.py
+
 lint: .venv/installed-test
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTS)
 
@@ -93,6 +98,9 @@ lint-types:
 
 lint-imports:
 	PYTHONPATH=workflow_scripts $(BIN)/lint-imports
+
+lint-security:
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive workflow_scripts
 
 lint-workflow:
 	$(BIN)/snakemake --lint
