@@ -10,6 +10,7 @@ LIBRARY = ROOT / "workflow_scripts"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *ROOT.glob("docs/*.md"),
     *ROOT.glob("*/README.md"),
     *ROOT.glob("resources/*/README.md"),

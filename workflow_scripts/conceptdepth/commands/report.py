@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.configuration.settings import pins
-from conceptdepth.ground.errors import UsageError, UserError, one_of
+from conceptdepth.ground.errors import UsageError, explained, one_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
@@ -95,10 +95,11 @@ def inert(html: str) -> str:
     that stands. Here JSON is read to its own end. Raises `UserError` for a page that has no such data.
     """
     parts, done = [], 0
-    while found := DATA.search(html, done):
-        _, end = json.JSONDecoder().raw_decode(html, found.end())
-        parts += [html[done : found.end()], html[found.end() : end].replace("<", r"\u003c")]
-        done = end
-    if not parts:
-        raise UserError(f"{REPORT}: this version of Snakemake writes reports in another way; install the pinned one.")
+    with explained(f"{REPORT}: this version of Snakemake writes reports in another way than the pinned one"):
+        while found := DATA.search(html, done):
+            _, end = json.JSONDecoder().raw_decode(html, found.end())
+            parts += [html[done : found.end()], html[found.end() : end].replace("<", r"\u003c")]
+            done = end
+        if not parts:
+            raise ValueError("no script of it holds data")
     return "".join(parts) + html[done:]
