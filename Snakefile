@@ -1,14 +1,24 @@
 """Concept Depth: at which layer does a language model come to know a concept?"""
 
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.15")
 
+# What is beside this file is found there, whatever folder Snakemake works in.
+here = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+if not here.is_dir():
+    raise WorkflowError(
+        "A module's Snakefile must lie on this machine with what is beside it: clone the repository, and give its path."
+    )
 
-configfile: "config/models.yaml"
-configfile: "config/datasets.yaml"
-configfile: "config/config.yaml"
-configfile: "config/claims.yaml"
+
+configfile: here / "config/models.yaml"
+configfile: here / "config/datasets.yaml"
+configfile: here / "config/config.yaml"
+configfile: here / "config/claims.yaml"
 
 
 report: "report/workflow.rst"

@@ -6,11 +6,11 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+sys.path.insert(0, str(here / "workflow_scripts"))
 
 from conceptdepth.configuration import settings, switches
 from conceptdepth.configuration.check import check_config
-from conceptdepth.configuration.schema import filled
+from conceptdepth.configuration.schema import filled, on_top_of_files
 from conceptdepth.provenance.digest import code_digest
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.secrets import public
@@ -21,14 +21,25 @@ from conceptdepth.configuration.settings import pins
 # A graph of a thousand jobs is many objects and no garbage: looking for it less often saves a tenth of a dry run.
 gc.set_threshold(100_000)
 
-# Snakemake's memory of what was made travels with the results.
-keep_memory_in_results()
+# Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.
+if workflow.modifier.is_main_snakefile():
+    keep_memory_in_results()
 
 # A worker that keeps a model loaded leaves when the Snakemake that it works for ends. In a SLURM job that is the
 # first of several, which start each other.
 slurm_job = os.environ.get("SLURM_JOB_ID", "")
 if not (slurm_job and os.environ.get(RUN_VARIABLE, "").startswith(f"{slurm_job}/")):
     os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}"
+
+# Records name files from the folder that Snakemake works in, and are found by their names.
+if workflow.modifier.path_modifier.replace_prefix("results/") != "results/":
+    raise WorkflowError(
+        "A module's results lie in results/ of the folder that Snakemake works in: leave out its prefix."
+    )
+
+# What a module is given with `config:` comes in the place of the files, and is here put on top of them.
+if workflow.modifier.skip_configfile:
+    config = on_top_of_files(config)
 
 # The files of the configuration say what a person chose, the schema all else. Jobs read this file too.
 config.update(filled(config))
@@ -68,6 +79,11 @@ def reported(figure, category, label):
     """Return the path of a figure for the report, with the caption of its name in ``report/``."""
     name = os.path.basename(figure).removesuffix(".svg")
     return report(figure, caption=f"../report/{name}.rst", category=category, labels={"figure": label})
+
+
+def published_table(name):
+    """Return the path of a table of published numbers, which lies beside the Snakefile."""
+    return local(os.path.relpath(here / f"resources/published/{name}.csv"))
 
 
 def if_published(*paths):

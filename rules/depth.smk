@@ -82,9 +82,9 @@ rule check_claims:
         depths="results/tables/concept_depth.csv",
         draws="results/depth/draws.h5",
         published=[
-            "resources/published/site_peak_converge.csv",
-            "resources/published/models.csv",
-            "resources/published/datasets.csv",
+            published_table("site_peak_converge"),
+            published_table("models"),
+            published_table("datasets"),
         ],
         record="results/provenance/estimate_depth.json",
     output:

@@ -18,7 +18,7 @@ rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:
         scores="results/tables/layer_scores.csv",
-        published=if_published("resources/published/site_curves_7B.csv"),
+        published=if_published(published_table("site_curves_7B")),
         record="results/provenance/collect_scores.json",
     output:
         svg=reported("results/figures/accuracy.svg", "Figures", "1. Accuracy by depth"),

@@ -17,8 +17,8 @@ rule compare_published:
     input:
         depths="results/tables/concept_depth.csv",
         scores="results/tables/layer_scores.csv",
-        points="resources/published/site_peak_converge.csv",
-        curves="resources/published/site_curves_7B.csv",
+        points=published_table("site_peak_converge"),
+        curves=published_table("site_curves_7B"),
         records=[
             "results/provenance/estimate_depth.json",
             "results/provenance/collect_scores.json",
@@ -46,9 +46,9 @@ rule compare_published:
 rule plot_published_curves:
     """Draw the published accuracies of the three 7B models, a panel for each dataset."""
     input:
-        curves="resources/published/site_curves_7B.csv",
-        points="resources/published/site_peak_converge.csv",
-        datasets="resources/published/datasets.csv",
+        curves=published_table("site_curves_7B"),
+        points=published_table("site_peak_converge"),
+        datasets=published_table("datasets"),
     output:
         svg=reported("results/figures/published_curves.svg", "Published numbers", "1. Curves of 7B models"),
         png="results/figures/published_curves.png",
@@ -68,9 +68,9 @@ rule plot_published_curves:
 rule plot_published_sizes:
     """Draw published converging points and peaks against the size of the model, a line for each family."""
     input:
-        points="resources/published/site_peak_converge.csv",
-        models="resources/published/models.csv",
-        datasets="resources/published/datasets.csv",
+        points=published_table("site_peak_converge"),
+        models=published_table("models"),
+        datasets=published_table("datasets"),
     output:
         svg=reported("results/figures/published_sizes.svg", "Published numbers", "2. Depth and peak by size"),
         png="results/figures/published_sizes.png",

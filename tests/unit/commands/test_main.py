@@ -124,7 +124,7 @@ def test_readme_shows_the_help_as_it_is():
         (["jobs", "--wait", "--cancel"], "give --wait or --cancel, not both."),
         (["data", "more"], "Got unexpected extra argument(s) (more); `conceptdepth data --help` lists what there is."),
         (["costs", "--share", "0"], "Invalid value for '--share': 0 is not above 0; `conceptdepth costs --help` lists what there is."),
-        (["report", "--until", "x"], "--until: a report takes --configfile, --config, --profile, --cores."),
+        (["report", "--until", "x"], "--until: a report takes --configfile, --config, --profile, --cores, --snakefile, --directory."),
         (["report", "--configfile"], "argument --configfile: expected at least one argument."),
         # What Snakemake does not know, in its own words.
         (["why", "--nonsense"], "unrecognized arguments: --nonsense"),

@@ -1,6 +1,7 @@
 """Audit everything again and build the report, a single HTML file that carries the id of its record."""
 
 import argparse
+import contextlib
 import json
 import re
 import subprocess
@@ -23,8 +24,18 @@ SCRIPT = "conceptdepth/commands/report.py"
 DATA = re.compile(r'<script id="[a-z-]+">\s*var \w+ = ')
 """What stands before data in a page of Snakemake's."""
 
-OPTIONS = {"--configfile": "+", "--config": "+", "--profile": None, "--cores": None}
+OPTIONS = {
+    "--configfile": "+",
+    "--config": "+",
+    "--profile": None,
+    "--cores": None,
+    "--snakefile": None,
+    "--directory": None,
+}
 """Arguments of snakemake that say which run is reported, and how many values each takes."""
+
+SHORT = {"--snakefile": ["-s"], "--directory": ["-d"], "--cores": ["-c"]}
+"""What else Snakemake calls them."""
 
 
 def run(options: Sequence[str]) -> int:
@@ -33,11 +44,25 @@ def run(options: Sequence[str]) -> int:
     ``options`` are arguments of snakemake. Raises `UsageError` for others than `OPTIONS`: targets and the like would be
     asked of the report, too.
     """
-    check_options(options)
-    command = [sys.executable, "-m", "snakemake"]
-    audit = [*command, AUDIT, "--forcerun", "audit_results", *options]
-    if code := subprocess.run(audit, check=False).returncode:
+    folder = checked(options).directory
+    command = [sys.executable, "-m", "snakemake", *options]
+    if code := subprocess.run([*command, "--forcerun", "audit_results", "--", AUDIT], check=False).returncode:
         return code
+    html = Path(folder, REPORT).with_name(".report.html").absolute()
+    try:
+        result = subprocess.run([*command, "--report", str(html)], capture_output=True, text=True, check=False)
+        if result.returncode:
+            print(result.stderr, file=sys.stderr)
+            return result.returncode
+        with contextlib.chdir(folder):
+            write_with_record(html.read_text(encoding="utf-8"))
+    finally:
+        html.unlink(missing_ok=True)
+    return 0
+
+
+def write_with_record(html: str) -> None:
+    """Write the report of what the records in the working folder tell of, and its record."""
     records = [AUDIT_RECORD, *(upstream["path"] for upstream in read_record(AUDIT_RECORD)["upstream"])]
     shown = [output["path"] for path in records for output in read_record(path)["outputs"] if is_shown(output["path"])]
     record = JobRecord(
@@ -48,34 +73,24 @@ def run(options: Sequence[str]) -> int:
         software=pins("provenance"),
         inputs=[*shown, *records],
     )
-    html = Path(REPORT).with_name(".report.html")
-    try:
-        result = subprocess.run(
-            [*command, "--report", str(html), *options], capture_output=True, text=True, check=False
-        )
-        if result.returncode:
-            print(result.stderr, file=sys.stderr)
-            return result.returncode
-        with complete_file(REPORT) as part:
-            page = inert(html.read_text(encoding="utf-8"))
-            part.write_text(with_record(page, record.id), encoding="utf-8")
-    finally:
-        html.unlink(missing_ok=True)
+    with complete_file(REPORT) as part:
+        part.write_text(with_record(inert(html), record.id), encoding="utf-8")
     record.write([REPORT], str(RECORDS / "build_report.json"))
-    return 0
 
 
-def check_options(options: Sequence[str]) -> None:
-    """Raise `UsageError` for what is none of `OPTIONS`."""
+def checked(options: Sequence[str]) -> argparse.Namespace:
+    """Read options. Raises `UsageError` for what is none of `OPTIONS`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for name, values in OPTIONS.items():
-        parser.add_argument(name, nargs=values)
+        parser.add_argument(*SHORT.get(name, []), name, nargs=values)
+    parser.set_defaults(directory=".")
     try:
-        _, unknown = parser.parse_known_args(list(options))
+        known, unknown = parser.parse_known_args(list(options))
     except argparse.ArgumentError as error:
         raise UsageError(f"{error}.") from None
     if unknown:
         raise UsageError(f"{unknown[0]}: a report takes {one_of(OPTIONS)}.")
+    return known
 
 
 def is_shown(path: str) -> bool:

@@ -1,5 +1,6 @@
 """Where each value of a configuration is from: a file, the command line, or the schema's default."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,10 @@ def layers(arguments: Sequence[str]) -> Layers:
     with read_workflow(arguments) as (workflow, options):
         given = len(options.configfile)  # Snakemake's list begins with those of the command line.
         own = workflow.configfiles[given:]
-        paths = [*zip(own, own), *zip(options.configfile, workflow.configfiles)]
+        paths = [
+            *((os.path.relpath(path, workflow.basedir), path) for path in own),
+            *zip(options.configfile, workflow.configfiles),
+        ]
         files = [Layer(Path(name).as_posix(), load_configfile(path)) for name, path in paths]
         said = Layer(COMMAND_LINE, parse_config(options.config))
         return Layers(workflow.config, [Layer(DEFAULT, defaults()), *files, said])

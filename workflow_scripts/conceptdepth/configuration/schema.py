@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import jsonschema
@@ -13,6 +13,9 @@ from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
 
 SCHEMAS = ROOT / "config" / "schemas"
+
+FILES = ("models", "datasets", "config", "claims")
+"""Files of the configuration in the order in which the Snakefile reads them, without `.yaml`."""
 
 MAIN = "config.schema.yaml"
 """The schema of the whole configuration; each of the others describes an entry of a registry."""
@@ -32,6 +35,12 @@ def validator() -> jsonschema.Draft202012Validator:
     resources = ((name, Resource.from_contents(schema)) for name, schema in schemas().items())
     registry: Registry = Registry().with_resources(resources)
     return jsonschema.Draft202012Validator(schemas()[MAIN], registry=registry)
+
+
+def on_top_of_files(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the files of the configuration say, with a configuration on top as ``--configfile`` puts it there."""
+    texts = ((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8") for name in FILES)
+    return reduce(merged, [*(yaml.load(text, _YAML_LOADER) for text in texts), config])
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:

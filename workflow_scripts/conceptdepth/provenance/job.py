@@ -11,7 +11,7 @@ from typing import Any
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.digest import script_of
-from conceptdepth.provenance.record import JobRecord, is_record
+from conceptdepth.provenance.record import JobRecord, is_record, rule_of
 
 log = logging.getLogger("conceptdepth")
 
@@ -49,9 +49,10 @@ def begin_record(snakemake: Any) -> JobRecord:
     """Return the record of a job that begins."""
     params = dict(snakemake.params.items())
     del params["code"]  # The record has it with the files behind it.
+    rule = rule_of(snakemake.output.record)  # Another workflow may have given the rule a name of its own.
     return JobRecord(
-        rule=snakemake.rule,
-        script=script_of(snakemake.rule),
+        rule=rule,
+        script=script_of(rule),
         wildcards=dict(snakemake.wildcards.items()),
         software=params.pop("software"),
         params=params,

@@ -118,6 +118,11 @@ def is_record(path: str | Path) -> bool:
     return Path(path).suffix == ".json" and Path(path).is_relative_to(RECORDS)
 
 
+def rule_of(path: str | Path) -> str:
+    """Return the rule of a record by its path, ``results/provenance/<rule>/<wildcards>.json``."""
+    return Path(path).relative_to(RECORDS).parts[0].removesuffix(".json")
+
+
 def read_record(path: str | Path) -> RecordContent:
     """Read a record. Raises `UserError` if it is none, or of another version of the format."""
     try:
