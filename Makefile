@@ -19,13 +19,8 @@ LINTS = lint-types lint-python lint-rules lint-imports lint-security lint-workfl
 .PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench bench-gpu lint security $(LINTS) clean
 
 run: .venv/installed
-	@$(SNAKEMAKE) --logger rich
-	@$(BIN)/conceptdepth report $(ARGS) > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
-	@echo
-	@echo "Figures  results/figures/   (accuracy.png first)"
-	@echo "Tables   results/tables/    (concept_depth.csv, layer_scores.csv)"
-	@echo "Report   results/report.html"
-	@echo "Audit    results/audit.html, or: make audit"
+	@PYTHONPATH=workflow_scripts $(SNAKEMAKE) --logger conceptdepth
+	@$(BIN)/conceptdepth report $(ARGS)
 
 plan: .venv/installed
 	@$(SNAKEMAKE) --dry-run --quiet host rules

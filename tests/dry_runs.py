@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 IMPORTED_BEFORE = (
-    "snakemake.cli", "snakemake.report.html_reporter", "snakemake_logger_plugin_rich", "smart_open", "jsonschema", "pandas", "yaml",
+    "snakemake.cli", "snakemake.report.html_reporter", "smart_open", "jsonschema", "pandas", "yaml",
 )  # fmt: skip
 """What is imported once: Snakemake with what it imports on its way, and libraries that the Snakefile imports."""
 

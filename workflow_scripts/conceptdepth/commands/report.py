@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from conceptdepth.commands.summary import summary
 from conceptdepth.configuration.settings import pins
 from conceptdepth.ground.errors import UsageError, explained, one_of
 from conceptdepth.ground.files import complete_file
@@ -39,26 +40,35 @@ SHORT = {"--snakefile": ["-s"], "--directory": ["-d"], "--cores": ["-c"]}
 
 
 def run(options: Sequence[str]) -> int:
-    """Write the report and its record; return Snakemake's exit code.
+    """Write the report and its record, say what there is to look at, and return Snakemake's exit code.
 
     ``options`` are arguments of snakemake. Raises `UsageError` for others than `OPTIONS`: targets and the like would be
     asked of the report, too.
     """
     folder = checked(options).directory
     command = [sys.executable, "-m", "snakemake", *options]
-    if code := subprocess.run([*command, "--forcerun", "audit_results", "--", AUDIT], check=False).returncode:
+    print("Checking every result against its record ...", flush=True)
+    if code := run_quietly([*command, "--forcerun", "audit_results", "--", AUDIT]):
         return code
+    print("Building the report ...", flush=True)
     html = Path(folder, REPORT).with_name(".report.html").absolute()
     try:
-        result = subprocess.run([*command, "--report", str(html)], capture_output=True, text=True, check=False)
-        if result.returncode:
-            print(result.stderr, file=sys.stderr)
-            return result.returncode
+        if code := run_quietly([*command, "--report", str(html)]):
+            return code
         with contextlib.chdir(folder):
             write_with_record(html.read_text(encoding="utf-8"))
     finally:
         html.unlink(missing_ok=True)
+    print("", *summary(Path(folder)), sep="\n")
     return 0
+
+
+def run_quietly(command: Sequence[str]) -> int:
+    """Run a command, show what it says if it fails, and return its exit code."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        print(result.stdout, result.stderr, sep="", file=sys.stderr)
+    return result.returncode
 
 
 def write_with_record(html: str) -> None:
