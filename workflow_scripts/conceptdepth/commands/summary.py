@@ -6,7 +6,7 @@ from pathlib import Path
 
 def summary(folder: Path) -> Iterator[str]:
     """Give the lines that a person reads when a run in a folder is done."""
-    yield f"Figures  {folder / 'results/figures'}   (accuracy.png first)"
-    yield f"Tables   {folder / 'results/tables'}    (concept_depth.csv, layer_scores.csv)"
+    yield f"Figures  {folder / 'results/figures'}/   (accuracy.png first)"
+    yield f"Tables   {folder / 'results/tables'}/    (concept_depth.csv, layer_scores.csv)"
     yield f"Report   {folder / 'results/report.html'}"
     yield f"Audit    {folder / 'results/audit.html'}, or: make audit"
