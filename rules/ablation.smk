@@ -9,12 +9,6 @@ writes  results/ablation/{switch}/{datasets,prompts,activations,probes}/, result
 """
 
 
-localrules:
-    tabulate_ablation,
-    plot_ablation,
-    ablation,
-
-
 use rule prepare_dataset as prepare_dataset__ablated with:
     output:
         statements="results/ablation/{switch}/datasets/{dataset}.jsonl",
@@ -112,6 +106,7 @@ rule tabulate_ablation:
         record="results/provenance/tabulate_ablation.json",
     log:
         "results/logs/tabulate_ablation.log",
+    localrule: True
     conda:
         "../envs/ablation.yaml"
     params:
@@ -133,6 +128,7 @@ rule plot_ablation:
         record="results/provenance/plot_ablation.json",
     log:
         "results/logs/plot_ablation.log",
+    localrule: True
     conda:
         "../envs/ablation.yaml"
     params:

@@ -9,11 +9,6 @@ writes  results/models/{model}/model.json (and weights, unless they are in a cac
 """
 
 
-localrules:
-    fetch_model,
-    show_prompts,
-
-
 rule fetch_model:
     """Bring a model's weights to this machine, safetensors or GGUF, and say what they are."""
     output:
@@ -21,6 +16,7 @@ rule fetch_model:
         record="results/provenance/fetch_model/{model}.json",
     log:
         "results/logs/fetch_model/{model}.log",
+    localrule: True
     conda:
         "../envs/activations.yaml"
     params:
@@ -128,6 +124,7 @@ rule show_prompts:
         model=expand("results/models/{model}/model.json", model=config["run"]["models"][0]),
     log:
         "results/logs/show_prompts.log",
+    localrule: True
     conda:
         "../envs/activations.yaml"
     script:

@@ -7,12 +7,6 @@ writes  results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv, res
 """
 
 
-localrules:
-    collect_answers,
-    plot_answers,
-    answers,
-
-
 rule score_answers:
     """Score each statement by the probability of the one answer, against the other, as the next token."""
     input:
@@ -61,6 +55,7 @@ rule collect_answers:
         record="results/provenance/collect_answers.json",
     log:
         "results/logs/collect_answers.log",
+    localrule: True
     conda:
         "../envs/answers.yaml"
     params:
@@ -85,6 +80,7 @@ rule plot_answers:
         record="results/provenance/plot_answers.json",
     log:
         "results/logs/plot_answers.log",
+    localrule: True
     conda:
         "../envs/answers.yaml"
     params:

@@ -6,10 +6,6 @@ writes  results/data_audit/{dataset}.csv, results/tables/data_audit.csv
 """
 
 
-localrules:
-    collect_data_audit,
-
-
 rule audit_data:
     """Check a dataset for labels that can be told without knowing the concept."""
     input:
@@ -55,6 +51,7 @@ rule collect_data_audit:
         record="results/provenance/collect_data_audit.json",
     log:
         "results/logs/collect_data_audit.log",
+    localrule: True
     conda:
         "../envs/data_audit.yaml"
     params:

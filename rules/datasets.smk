@@ -7,10 +7,6 @@ writes  results/sources/{dataset}/{file}, results/datasets/{dataset}.jsonl,
 """
 
 
-localrules:
-    fetch_source,
-
-
 rule fetch_source:
     """Bring the pinned bytes of a dataset to this machine."""
     output:
@@ -18,6 +14,7 @@ rule fetch_source:
         record="results/provenance/fetch_source/{dataset}/{file}.json",
     log:
         "results/logs/fetch_source/{dataset}.{file}.log",
+    localrule: True
     conda:
         "../envs/datasets.yaml"
     params:

@@ -7,12 +7,6 @@ writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, re
 """
 
 
-localrules:
-    estimate_depth,
-    compare_depths,
-    check_claims,
-
-
 rule estimate_depth:
     """Find the depths of every cell, with intervals, and test which layers are above chance and above the baselines."""
     input:
@@ -39,6 +33,7 @@ rule estimate_depth:
         record="results/provenance/estimate_depth.json",
     log:
         "results/logs/estimate_depth.log",
+    localrule: True
     conda:
         "../envs/depth.yaml"
     params:
@@ -65,6 +60,7 @@ rule compare_depths:
         record="results/provenance/compare_depths.json",
     log:
         "results/logs/compare_depths.log",
+    localrule: True
     conda:
         "../envs/depth.yaml"
     params:
@@ -97,6 +93,7 @@ rule check_claims:
         record="results/provenance/check_claims.json",
     log:
         "results/logs/check_claims.log",
+    localrule: True
     conda:
         "../envs/depth.yaml"
     params:

@@ -6,10 +6,6 @@ writes  results/drift/{model}/{dataset}.csv, results/tables/activation_drift.csv
 """
 
 
-localrules:
-    collect_drift,
-
-
 rule measure_drift:
     """Compare all cells of a model on one dataset with those of the run's first weight format and perturbation."""
     input:
@@ -56,6 +52,7 @@ rule collect_drift:
         record="results/provenance/collect_drift.json",
     log:
         "results/logs/collect_drift.log",
+    localrule: True
     conda:
         "../envs/drift.yaml"
     params:

@@ -6,14 +6,6 @@ writes  results/figures/{accuracy,perturbations,quantizations,depths,drift}.{svg
 """
 
 
-localrules:
-    plot_accuracy,
-    plot_comparison__perturbations,
-    plot_comparison__quantizations,
-    plot_depths,
-    plot_drift,
-
-
 rule plot_accuracy:
     """Draw accuracy against relative depth, a panel for each dataset."""
     input:
@@ -26,6 +18,7 @@ rule plot_accuracy:
         record="results/provenance/plot_accuracy.json",
     log:
         "results/logs/plot_accuracy.log",
+    localrule: True
     conda:
         "../envs/figures.yaml"
     params:
@@ -49,6 +42,7 @@ rule plot_comparison__perturbations:
         record="results/provenance/plot_comparison__perturbations.json",
     log:
         "results/logs/plot_comparison__perturbations.log",
+    localrule: True
     conda:
         "../envs/figures.yaml"
     params:
@@ -68,6 +62,7 @@ use rule plot_comparison__perturbations as plot_comparison__quantizations with:
         record="results/provenance/plot_comparison__quantizations.json",
     log:
         "results/logs/plot_comparison__quantizations.log",
+    localrule: True
     params:
         compare="quantization",
 
@@ -83,6 +78,7 @@ rule plot_depths:
         record="results/provenance/plot_depths.json",
     log:
         "results/logs/plot_depths.log",
+    localrule: True
     conda:
         "../envs/figures.yaml"
     params:
@@ -105,6 +101,7 @@ rule plot_drift:
         record="results/provenance/plot_drift.json",
     log:
         "results/logs/plot_drift.log",
+    localrule: True
     conda:
         "../envs/figures.yaml"
     params:

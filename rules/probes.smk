@@ -8,10 +8,6 @@ writes  results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv (scor
 """
 
 
-localrules:
-    collect_scores,
-
-
 rule train_probes:
     """Train and test the probes of all layers of one cell."""
     input:
@@ -90,6 +86,7 @@ rule collect_scores:
         record="results/provenance/collect_scores.json",
     log:
         "results/logs/collect_scores.log",
+    localrule: True
     conda:
         "../envs/probes.yaml"
     params:

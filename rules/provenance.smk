@@ -5,10 +5,6 @@ writes  results/tables/configuration.yaml, results/audit.html
 """
 
 
-localrules:
-    record_configuration,
-
-
 rule record_configuration:
     """Write down the configuration that the tables and figures belong to."""
     output:
@@ -21,6 +17,7 @@ rule record_configuration:
         record="results/provenance/record_configuration.json",
     log:
         "results/logs/record_configuration.log",
+    localrule: True
     conda:
         "../envs/provenance.yaml"
     params:

@@ -5,13 +5,6 @@ writes  results/tables/published_differences.csv, results/figures/{published_cur
 """
 
 
-localrules:
-    compare_published,
-    plot_published_curves,
-    plot_published_sizes,
-    published,
-
-
 rule compare_published:
     """Compare computed depths and curves with those that the paper's authors published."""
     input:
@@ -33,6 +26,7 @@ rule compare_published:
         record="results/provenance/compare_published.json",
     log:
         "results/logs/compare_published.log",
+    localrule: True
     conda:
         "../envs/published.yaml"
     params:
@@ -55,6 +49,7 @@ rule plot_published_curves:
         record="results/provenance/plot_published_curves.json",
     log:
         "results/logs/plot_published_curves.log",
+    localrule: True
     conda:
         "../envs/published.yaml"
     params:
@@ -77,6 +72,7 @@ rule plot_published_sizes:
         record="results/provenance/plot_published_sizes.json",
     log:
         "results/logs/plot_published_sizes.log",
+    localrule: True
     conda:
         "../envs/published.yaml"
     params:

@@ -139,3 +139,4 @@ def test_a_module_under_other_names_makes_results_in_the_folder_that_is_asked_fo
     assert audit.returncode == 0, audit.stdout + audit.stderr
     again = dry_run(asked, ("--snakefile", str(host), "--workflow-profile", profile), elsewhere.variables())
     assert "Nothing to be done" in again.stdout
+    assert "localrules" not in again.stdout + again.stderr, "rules under other names would be jobs of a cluster"
