@@ -203,7 +203,7 @@ MODULES = {
     **dict.fromkeys(
         modules(
             "commands",
-            *"__init__ archive audit check_model config costs costs_table data items jobs keys main options report screen why".split(),
+            *"__init__ archive audit check_model config costs costs_table data items jobs keys main options report screen summary why".split(),
         ),
         [],
     ),
