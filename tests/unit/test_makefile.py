@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from snakemake.cli import get_argument_parser
 
-RECIPES = re.findall(r"^\t@?(?:\w+=\S+ )?\$\(SNAKEMAKE\)(.*)$", (Path(__file__).parents[2] / "Makefile").read_text(), re.MULTILINE)
+RECIPES = re.findall(
+    r"^\t@?(?:\w+=\S+ )?\$\(SNAKEMAKE\)(.*)$", (Path(__file__).parents[2] / "Makefile").read_text(), re.MULTILINE
+)
 
 
 def test_there_are_such_commands():

@@ -46,10 +46,12 @@ def test_a_terminal_shows_what_runs_and_keeps_nothing_of_it(folder, rows, column
     assert seen.code == (fails in range(STEPS))
 
     areas = [area for area in map(area_of, seen.moments) if area]
-    assert max(map(len, areas)) == min(rows - 1, 1 + STEPS)
+    assert 1 < max(map(len, areas)) <= rows - 1
     for _, *below in areas:
         assert all(re.match(r"train_probes  cell/|and \d+ more$", line) for line in below)
-    if columns >= 80:
+    if rows == 5:  # However busy the machine is, more than two run at a time.
+        assert any(line.startswith("and ") for area in areas for line in area)
+    else:
         assert any("5 of 9, 3.50 layer/s" in line for area in areas for line in area)
 
     *said, last = seen.lines

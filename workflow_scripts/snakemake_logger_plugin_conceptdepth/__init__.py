@@ -37,6 +37,9 @@ NOISE = (
 )
 """How messages begin that say nothing which the progress does not."""
 
+TOLD = (None, LogEvent.SHELLCMD, LogEvent.DEBUG_DAG)
+"""Events of messages that are printed whatever their level: plain words, and what options of Snakemake ask for."""
+
 TARGET = "all"
 """The rule that only names what a run is for; it is no step."""
 
@@ -48,7 +51,7 @@ class View(Protocol):
         """Tell that a step has succeeded."""
 
     def say(self, text: str) -> None:
-        """Tell anything else."""
+        """Tell anything else, in Snakemake's words."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -83,7 +86,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_FINISHED and self._view:
             if ended := self._progress.finish(told["job_id"], record.created):
                 self._view.finished(*ended)
-        elif (record.levelno >= logging.WARNING or event is None) and not self.format(record).startswith(NOISE):
+        elif (record.levelno >= logging.WARNING or event in TOLD) and not self.format(record).startswith(NOISE):
             if event == LogEvent.JOB_ERROR:
                 self._progress.fail(told["jobid"])
             self._print(record)
@@ -98,12 +101,11 @@ class LogHandler(LogHandlerBase):
             self._view = Screen(self._progress)
 
     def _print(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if self._view and text not in ("", "None"):
-            self._view.say(text)
-        else:
+        if self._view is None:
             self._plain.setFormatter(self.formatter)
             self._plain.emit(record)
+        elif (text := self.format(record)) not in ("", "None"):  # The shell command of a script is None.
+            self._view.say(text)
 
     def close(self) -> None:
         """Tell how far the run came. Snakemake calls this more than once."""

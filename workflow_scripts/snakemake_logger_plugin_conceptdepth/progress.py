@@ -57,7 +57,7 @@ class Step:
 
     def speed(self, seconds: float) -> str:
         """Say how many statements a second a finished step read, behind a comma; nothing if it ran no model."""
-        if self.prompts is None or not seconds:
+        if self.prompts is None or not seconds or not self.prompts.is_file():
             return ""
         with self.prompts.open("rb") as stream:
             return f", {sum(1 for _ in stream) / seconds:.3g} statements a second"

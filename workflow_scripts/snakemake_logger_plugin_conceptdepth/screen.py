@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -26,8 +26,8 @@ class Screen:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._kept = {number: os.dup(number) for number in STREAMS if os.isatty(number)}
-        self._terminal = self._kept[1]
-        self._console = Console(file=os.fdopen(os.dup(self._terminal), "w"), force_terminal=True, highlight=False)
+        self._terminal = os.dup(1)
+        self._console = Console(file=os.fdopen(self._terminal, "w"), force_terminal=True, highlight=False)
         self._live = Live(
             get_renderable=self._area,
             console=self._console,
@@ -49,8 +49,11 @@ class Screen:
         """Nothing: the area changes by itself."""
 
     def say(self, text: str) -> None:
-        """Print above the area."""
-        self._console.print(Text.from_ansi(text), soft_wrap=True)
+        """Print above the area, or wherever else standard error goes."""
+        if 2 in self._kept:
+            self._print(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Take the area away, say how far the run came and give the streams back."""
@@ -64,13 +67,17 @@ class Screen:
         self._console.print(self._progress.verdict())
         self._console.file.close()
 
+    def _print(self, text: str) -> None:
+        self._console.print(Text.from_ansi(text), soft_wrap=True)
+
     def _pass_on(self, reading: int) -> None:
         with os.fdopen(reading, encoding="utf-8", errors="replace") as stream:
             for line in stream:
-                self.say(line.rstrip("\n"))
+                self._print(line.rstrip("\n"))
 
     def _area(self) -> RenderableType:
-        self._console.size = os.get_terminal_size(self._console.file.fileno())  # type: ignore[assignment]
+        if min(size := os.get_terminal_size(self._terminal)) > 0:  # Not where the terminal does not know it.
+            self._console.size = ConsoleDimensions(*size)
         running = list(self._progress.running.values())
         room = max(0, self._console.height - 2)
         shown = running if len(running) <= room else running[: max(0, room - 1)]

@@ -145,7 +145,8 @@ def check_model(
 def report(context: typer.Context) -> int:
     """Audit everything again and build results/report.html.
 
-    Of Snakemake's arguments it takes --configfile, --config, --profile and --cores: those of the run that is reported.
+    Of Snakemake's arguments it takes --configfile, --config, --profile, --cores, --snakefile and --directory: those of
+    the run that is reported.
     """
     from conceptdepth.commands.report import run
 
