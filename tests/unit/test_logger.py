@@ -87,6 +87,19 @@ def test_the_time_left_is_that_of_steps_like_those_that_have_ended(side_by_side)
     assert (progress.failed, progress.done, progress.is_done()) == (1, 11, False)
 
 
+def test_the_time_left_once_said_is_said_to_the_end():
+    progress = Progress()
+    progress.begin({"extract_activations": 6, "plot_depths": 1, "plot_accuracy": 1, "check_claims": 1}, 0.0)
+    now = run(progress, "extract_activations", [4.0] * 3, start=0.0)
+    said = [progress.seconds_left(now)]
+    now = run(progress, "extract_activations", [4.0] * 3, start=now)
+    said.append(progress.seconds_left(now))
+    for rule in ("plot_depths", "plot_accuracy", "check_claims"):
+        now = run(progress, rule, [4.0], start=now)
+        said.append(progress.seconds_left(now))
+    assert said == [24.0, 12.0, 8.0, 4.0, 0.0]
+
+
 def test_the_time_left_never_grows():
     numbers = random.Random(1)
     progress, now, said = Progress(), 0.0, []

@@ -123,11 +123,12 @@ class Progress:
     def seconds_left(self, now: float) -> float | None:
         """Estimate how long the rest takes, from the steps that have ended; never more than was said before.
 
-        None while most steps to go are of rules that have ended none: a guess would be nothing but one.
+        None until most steps to go are of rules that have ended one: a guess would be nothing but one.
         """
         waiting = +self._waiting
         known = {rule: mean(seconds) for rule, seconds in self._took.items()}
-        if 2 * sum(count for rule, count in waiting.items() if rule in known) < waiting.total() or not known:
+        told = sum(count for rule, count in waiting.items() if rule in known)
+        if not known or (self._left == math.inf and 2 * told < waiting.total()):
             return None
         running = [(step.rule, now - step.started) for step in list(self.running.values())]
         usual = mean(seconds for several in self._took.values() for seconds in several)
