@@ -13,6 +13,7 @@ from conceptdepth.depth.estimates import Estimate, estimate, with_intervals
 from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING, RANDOM
 from conceptdepth.probes.predictions import Curve, read_curves
 from conceptdepth.provenance.job import job, log
@@ -134,7 +135,7 @@ if __name__ == "__main__":
                 table.to_csv(part, index=False, na_rep="NaN")
         depths = tables[snakemake.output.depths]
         above = depths["above_baselines"].eq(True).tolist()  # NaN, where that was not tested, is not.
-        with complete_file(snakemake.output.draws) as part, h5py.File(part, "w") as file:
+        with complete_file(snakemake.output.draws) as part, new_hdf5(part) as file:
             file.attrs["record"] = PREFIX + record.id
             write_draws(file, estimates, above)
         above_chance = (depths["p_above_chance_adjusted"] <= 1 - settings.level).sum()

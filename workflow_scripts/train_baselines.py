@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.probes.baselines import train_baseline
 from conceptdepth.probes.predictions import LOGISTIC_REGRESSION, split_group
@@ -33,7 +34,7 @@ def train_baselines(
     splits = splits_of(labels, groups, settings)
     tasks = list(tasks_of(labels, groups, splits, controls=[], choose=True))
     found = []
-    with complete_file(predictions) as part, h5py.File(part, "w") as file:
+    with complete_file(predictions) as part, new_hdf5(part) as file:
         file.attrs.update({"record": PREFIX + record, **names, "probes": [LOGISTIC_REGRESSION]})
         file.create_dataset("label", data=labels)
         file.create_dataset("group", data=groups, dtype=h5py.string_dtype())

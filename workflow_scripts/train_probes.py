@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import Labels, open_activations, read_labels
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
@@ -37,7 +38,7 @@ def train_probes(
 ) -> None:
     """Write the scores of every layer, site, probe, target and split as CSV, coefficients and predictions as HDF5."""
     rows: list[dict[str, Any]] = []
-    with open_activations(activations) as source, complete_file(probes) as part, h5py.File(part, "w") as target:
+    with open_activations(activations) as source, complete_file(probes) as part, new_hdf5(part) as target:
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
         target.attrs.update({**cell, "weights": source.attrs["weights"]})

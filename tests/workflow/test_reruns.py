@@ -115,9 +115,10 @@ def modules(room: str, *names: str) -> list[str]:
 
 MODULES = {
     "__init__": EVERYTHING,
-    **dict.fromkeys(modules("ground", "__init__", "errors", "files", "secrets"), EVERYTHING),
+    **dict.fromkeys(modules("ground", "__init__", "disk", "errors", "files", "secrets"), EVERYTHING),
     "ground/text": AFTER["prepare_dataset"],
     "ground/mappings": [],
+    "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/tables": ["plot_*", "check_claims", "audit_results"],
@@ -192,7 +193,10 @@ MODULES = {
     **dict.fromkeys(
         modules(
             "configuration",
-            *"__init__ assumptions changes check costs local_data origins plan schema settings switches".split(),
+            *(
+                "__init__ assumptions changes check costs local_data origins plain plan schema sentences settings "
+                "switches written"
+            ).split(),
         ),
         [],
     ),

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from conceptdepth.activations.address import locked
 from conceptdepth.activations.request import WorkRequest
+from conceptdepth.ground.disk import refusal
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, RUN_VARIABLE
@@ -107,17 +108,25 @@ class Request(threading.Thread):
 
     def _work(self, request: dict[str, Any]) -> dict[str, Any]:
         logging.getLogger().setLevel(request["log_level"])
-        with self._logs.to(request["log_file"]):
-            try:
-                work: WorkRequest = getattr(import_module(KINDS[request["kind"]]), request["kind"])(**request["fields"])
-                return {"facts": work.carry_out(self._models, lambda: not self._gone.is_set())}
-            except UserError as error:
-                return {"error": str(error)}
-            except NotWanted:
-                return {"error": "the job that wanted this is gone."}
-            except Exception:
-                log.exception("work with the model failed")
-                return {"error": "work with the model failed; its traceback stands above."}
+        try:
+            with self._logs.to(request["log_file"]):
+                return self._done(request)
+        except OSError as error:
+            return {"error": refusal(error) or str(error)}
+
+    def _done(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            work: WorkRequest = getattr(import_module(KINDS[request["kind"]]), request["kind"])(**request["fields"])
+            return {"facts": work.carry_out(self._models, lambda: not self._gone.is_set())}
+        except UserError as error:
+            return {"error": str(error)}
+        except NotWanted:
+            return {"error": "the job that wanted this is gone."}
+        except Exception as error:
+            if isinstance(error, OSError) and refusal(error):
+                raise
+            log.exception("work with the model failed")
+            return {"error": "work with the model failed; its traceback stands above."}
 
 
 def serve(path: Path) -> None:

@@ -17,6 +17,7 @@ float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual str
 A file under its final name is complete: it is written under another name, checked and then renamed.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,8 +30,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.ground.disk import check_room
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING
 
 FORMAT = "conceptdepth-activations"
@@ -68,10 +71,7 @@ class Region:
     def _write(self, values: NDArray[np.float32], place: int) -> None:
         left = memoryview(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1))  # type: ignore[arg-type]
         while left:  # A call writes less than 2 GiB.
-            try:
-                written = os.pwrite(self._stream.fileno(), left, place)
-            except OSError as error:
-                raise UserError(f"{self._stream.name} cannot be written: {error.strerror}.") from None
+            written = os.pwrite(self._stream.fileno(), left, place)
             left, place = left[written:], place + written
 
     def lacking(self) -> NDArray[np.int64]:
@@ -101,18 +101,21 @@ def new_activations(
 ) -> Iterator[NewActivations]:
     """Give the file of a cell with the labels of its prompts, to put vectors and attributes into.
 
-    It gets its name when the block has succeeded and every vector is there; raises `ValueError` if one is not.
+    It gets its name when the block has succeeded and every vector is there; raises `ValueError` if one is not, and
+    `UserError` before the block if the disk has no room for the vectors.
     """
     text = h5py.string_dtype()
     size = (n_layers, len(prompts), d_model)
-    with complete_file(path) as part, h5py.File(part, "w") as file:
+    with complete_file(path) as part, new_hdf5(part) as file:
         sized = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}
+        check_room(path, sum(4 * math.prod(each) for each in sized.values()))
         datasets = {name: _allocated(file, name, size) for name, size in sized.items()}
         file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
         file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
         file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
         file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
         file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
+        file.flush()
         with open(part, "r+b", buffering=0) as stream:
             into = {name.removeprefix("activations/"): Region(stream, dataset) for name, dataset in datasets.items()}
             yield NewActivations(file.attrs, into)

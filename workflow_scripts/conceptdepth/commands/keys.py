@@ -107,7 +107,7 @@ def values_of_type(name: str, schema: Mapping[str, Any]) -> str:
         case "string":
             pattern = schema.get("pattern", "")
             return f"`{pattern.strip('^$')}`" if pattern.strip("^$").isalpha() else "text"
-    return " ".join([name, *(f"{word} {schema[key]}" for key, word in BOUNDS.items() if key in schema)])
+    return " ".join([name, *(f"{word} {schema[key]:,}" for key, word in BOUNDS.items() if key in schema)])
 
 
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}

@@ -1,17 +1,16 @@
 """Checking a configuration before any job runs; every complaint is one sentence for a person."""
 
 import csv
-import difflib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from conceptdepth.configuration.local_data import dataset_problems
+from conceptdepth.configuration.plain import plain_problems
 from conceptdepth.configuration.schema import validator
+from conceptdepth.configuration.sentences import nearest, sentence
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
 from conceptdepth.datasets.sources import file_name, is_file_name
@@ -31,7 +30,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     part of a split lacks is found here too. Of models that are local folders, the configuration and the names of files
     are.
     """
-    problems = list(dict.fromkeys(_schema_problems(config))) or list(_reference_problems(config))
+    problems = list(plain_problems(config)) or list(dict.fromkeys(_schema_problems(config)))
+    problems = problems or list(_reference_problems(config))
     problems = problems or [*_source_problems(config), *_switch_problems(config)]
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
     if problems:
@@ -41,37 +41,6 @@ def check_config(config: Mapping[str, Any]) -> None:
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for error in sorted(validator().iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
         yield sentence(error)
-
-
-def sentence(error: jsonschema.ValidationError) -> str:
-    """Say in one sentence which key is wrong and what is allowed."""
-    where = key_path(error.absolute_path)
-    instance, value = error.instance, error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            allowed = list(error.schema["properties"])
-            unknown = [key for key in instance if key not in allowed]
-            unknown_key = _quoted(unknown) + _nearest(unknown[0], allowed)
-            return f"{where}: unknown key {unknown_key}; allowed are {one_of(allowed)}."
-        case "required":
-            missing = [key for key in value if key not in instance]
-            return f"{where}: {_quoted(missing)} is missing."
-        case "enum":
-            return f"{where}: {instance!r} does not exist{_nearest(instance, value)}; allowed are {one_of(value)}."
-        case "type":
-            return f"{where}: {instance!r} is not of type {value if isinstance(value, str) else ' or '.join(value)}."
-        case "anyOf":
-            ways = [" and ".join(way["required"]) for way in value]
-            return f"{where}: one of these keys is needed: {'; '.join(ways)}."
-        case "pattern" if "description" in error.schema:
-            return f"{where}: {error.message}: {error.schema['description']}"
-    return f"{where}: {error.message}."
-
-
-def key_path(path: Iterable[Any]) -> str:
-    """Write a path into the configuration as ``run.models[0]``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.lstrip(".") or "configuration"
 
 
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -103,8 +72,8 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
     known = config["ablation"]["switches"]
     for name in config["ablation"]["run"]:
         if name not in known:
-            nearest = _nearest(name, known)
-            yield f"ablation.run: {name!r} does not exist{nearest}; ablation.switches has {one_of(known)}."
+            close = nearest(name, known)
+            yield f"ablation.run: {name!r} does not exist{close}; ablation.switches has {one_of(known)}."
     for name, switch in known.items():
         where = f"ablation.switches.{name}"
         unknown = [
@@ -124,7 +93,7 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _no_such(where: str, name: str, key: str, config: Mapping[str, Any]) -> str:
     known = list(config[key])
-    return f"{where}: {name!r} does not exist{_nearest(name, known)}; {key} has {one_of(known)}."
+    return f"{where}: {name!r} does not exist{nearest(name, known)}; {key} has {one_of(known)}."
 
 
 def _published_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -136,8 +105,8 @@ def _published_problems(config: Mapping[str, Any]) -> Iterator[str]:
         for name, entry in config[key].items():
             published = entry.get("published")
             if published is not None and published not in known:
-                nearest = _nearest(published, known)
-                yield f"{key}.{name}.published: {published!r} does not exist{nearest}; allowed are {one_of(known)}."
+                close = nearest(published, known)
+                yield f"{key}.{name}.published: {published!r} does not exist{close}; allowed are {one_of(known)}."
 
 
 def _option_problems(
@@ -148,7 +117,7 @@ def _option_problems(
     options = [option for option in given if option != key]
     for option in options:
         if option not in allowed:
-            yield f"{where}: unknown key {option!r}{_nearest(option, allowed)}; allowed are {one_of([key, *allowed])}."
+            yield f"{where}: unknown key {option!r}{nearest(option, allowed)}; allowed are {one_of([key, *allowed])}."
     for option in allowed:
         if option not in options:
             yield f"{where}: {option!r} is missing."
@@ -171,12 +140,3 @@ def _model_problems(config: Mapping[str, Any]) -> Iterator[str]:
             check_folder(name, Path(path), formats=formats, trust_remote_code=own_code)
         except UserError as error:
             yield str(error)
-
-
-def _quoted(keys: list[str]) -> str:
-    return ", ".join(map(repr, keys))
-
-
-def _nearest(name: Any, known: Iterable[Any]) -> str:
-    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,13 +1,15 @@
 """The schemas in ``config/schemas``: what each key may be, and what it is unless a file sets it."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
 from typing import Any
 
 import jsonschema
 import yaml
-from referencing import Registry, Resource
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
@@ -20,21 +22,45 @@ FILES = ("models", "datasets", "config", "claims")
 MAIN = "config.schema.yaml"
 """The schema of the whole configuration; each of the others describes an entry of a registry."""
 
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # In C where it was compiled in: ten times faster.
 
 
 @cache
 def schemas() -> dict[str, dict[str, Any]]:
     """Return all schemas, by the name of their file."""
-    return {path.name: yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
+    return {path.name: yaml.load(path.read_text(encoding="utf-8"), YAML_LOADER) for path in SCHEMAS.glob("*.yaml")}
 
 
 @cache
 def validator() -> jsonschema.Draft202012Validator:
     """Return the validator of a whole configuration."""
-    resources = ((name, Resource.from_contents(schema)) for name, schema in schemas().items())
+    # Without `$schema`, for which jsonschema would take a validator of its own.
+    contents = {name: {key: schema[key] for key in schema if key != "$schema"} for name, schema in schemas().items()}
+    resources = ((name, DRAFT202012.create_resource(schema)) for name, schema in contents.items())
     registry: Registry = Registry().with_resources(resources)
-    return jsonschema.Draft202012Validator(schemas()[MAIN], registry=registry)
+    return _Validator(contents[MAIN], registry=registry)
+
+
+END = re.compile(r"(?<!\\)\$(?=$|[)|])")
+"""The sign for the end of a text in a pattern."""
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    """Tell whether a value is an integer. JSON Schema takes 1.0 for one, which libraries refuse as a seed."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _matches(_: Any, pattern: str, value: Any, schema: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
+    """Hold a text against a pattern as JSON Schema means it: `$` is the very end, for Python also before a line end."""
+    if isinstance(value, str) and not re.search(END.sub(r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    {"pattern": _matches},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def on_top_of_files(config: Mapping[str, Any]) -> dict[str, Any]:

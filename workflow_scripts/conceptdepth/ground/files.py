@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from conceptdepth.ground.disk import naming
+
 ROOT = Path(__file__).resolve().parents[3]
 """The repository."""
 
@@ -20,7 +22,8 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.part")
     try:
-        yield temporary
+        with naming(final):
+            yield temporary
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from conceptdepth.ground.disk import refusal
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.digest import script_of
@@ -26,23 +27,36 @@ LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
 def job(snakemake: Any) -> Iterator[JobRecord]:
     """Run a script's work with its log file as standard output and error, and write its record.
 
-    Gives the record, whose id figures carry. A `UserError` ends the job with its one sentence; any other
-    exception leaves its traceback in the log.
+    Gives the record, whose id figures carry. A `UserError`, or a disk that refuses, ends the job with one sentence;
+    any other exception leaves its traceback in the log.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with logging_to(path, snakemake.config["execution"]["log_level"]):
-        try:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with logging_to(path, snakemake.config["execution"]["log_level"]), _told():
             record = begin_record(snakemake)
             yield record
             record.write([output for output in snakemake.output if not is_record(output)], snakemake.output.record)
-        except UserError as error:
-            log.error("Error: %s", error)
-            raise SystemExit(1) from None
-        except Exception:
-            log.exception("Error: this should not have happened; please report it.")
-            raise SystemExit(1) from None
+    except OSError as error:  # The log may lie on the disk that refuses.
+        raise SystemExit(f"Error: {refusal(error) or error}") from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log why work ends, and end the job unless a disk refuses to be written."""
+    try:
+        yield
+    except UserError as error:
+        log.error("Error: %s", error)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if isinstance(error, OSError) and (sentence := refusal(error)):
+            log.debug("%s", sentence, exc_info=True)
+            log.error("Error: %s", sentence)
+            raise
+        log.exception("Error: this should not have happened; please report it.")
+        raise SystemExit(1) from None
 
 
 def begin_record(snakemake: Any) -> JobRecord:
