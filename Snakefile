@@ -75,3 +75,10 @@ rule all:
         figures("results/figures/{name}.png"),
         "results/audit.html",
         rules.audit_results.input.records,
+
+
+# A file in the place of a folder would otherwise end Snakemake in the middle of the run.
+try:
+    check_outputs([*rules.all.input, *(path for rule in workflow.rules for path in (*rule.output, *rule.log))])
+except (UserError, OSError) as error:
+    raise WorkflowError(told(error)) from None

@@ -11,19 +11,17 @@ sys.path.insert(0, str(here / "workflow_scripts"))
 from conceptdepth.configuration import settings, switches
 from conceptdepth.configuration.check import check_config
 from conceptdepth.configuration.schema import filled, on_top_of_files
+from conceptdepth.configuration.written import check_files
 from conceptdepth.provenance.digest import code_digest
+from conceptdepth.ground.disk import told
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.job import RUN_VARIABLE
 from conceptdepth.provenance.memory import keep_memory_in_results
+from conceptdepth.provenance.places import check_outputs, check_project, check_results
 from conceptdepth.configuration.settings import pins
 
 # A graph of a thousand jobs is many objects and no garbage: looking for it less often saves a tenth of a dry run.
 gc.set_threshold(100_000)
-
-# Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.
-if workflow.modifier.is_main_snakefile():
-    keep_memory_in_results()
 
 # A worker that keeps a model loaded leaves when the Snakemake that it works for ends. In a SLURM job that is the
 # first of several, which start each other.
@@ -45,9 +43,15 @@ if workflow.modifier.skip_configfile:
 config.update(filled(config))
 
 try:
+    check_project(here)
+    check_files(workflow.configfiles)
     check_config(config)
-except UserError as error:
-    raise WorkflowError(public(str(error))) from None
+    check_results()
+    # Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.
+    if workflow.modifier.is_main_snakefile():
+        keep_memory_in_results()
+except (UserError, OSError) as error:
+    raise WorkflowError(told(error)) from None
 
 
 def cells(pattern):

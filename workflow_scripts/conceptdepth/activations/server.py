@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from conceptdepth.activations.address import locked
 from conceptdepth.activations.request import WorkRequest
-from conceptdepth.ground.disk import refusal
+from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, RUN_VARIABLE
@@ -112,7 +112,7 @@ class Request(threading.Thread):
             with self._logs.to(request["log_file"]):
                 return self._done(request)
         except OSError as error:
-            return {"error": refusal(error) or str(error)}
+            return {"error": told(error)}
 
     def _done(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

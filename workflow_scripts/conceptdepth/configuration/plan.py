@@ -14,7 +14,7 @@ from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, ExecutionSettings, OutputSettings, ResourceSettings
 from snakemake_interface_common.exceptions import ApiError
 
-from conceptdepth.ground.errors import UsageError, UserError
+from conceptdepth.ground.errors import UsageError, UserError, one_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def _opened(api: SnakemakeApi, arguments: Sequence[str]) -> tuple[WorkflowApi, a
             _, options = parse_args(list(arguments))
         config = parse_config(options.config)
     except ValueError as error:
-        raise UserError(f"--config: {error}") from None
+        hint = "keys of a section are given as --config 'run={quantizations: [fp32]}'"
+        raise UserError(f"--config: {str(error).rstrip('.')}; {hint}.") from None
     except SystemExit as stop:
         if not stop.code:  # As after --help.
             raise
@@ -88,6 +89,8 @@ def _opened(api: SnakemakeApi, arguments: Sequence[str]) -> tuple[WorkflowApi, a
             snakefile=options.snakefile,
             workdir=options.directory,
         )
+    except UnicodeDecodeError:
+        raise UserError(f"{one_of(options.configfile)}: a file of a configuration must be UTF-8.") from None
     except ApiError:
         raise UsageError("there is no Snakefile here; type it in the folder of the workflow.") from None
     return workflow, options

@@ -66,7 +66,7 @@ _Validator = jsonschema.validators.extend(
 def on_top_of_files(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the files of the configuration say, with a configuration on top as ``--configfile`` puts it there."""
     texts = ((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8") for name in FILES)
-    return reduce(merged, [*(yaml.load(text, _YAML_LOADER) for text in texts), config])
+    return reduce(merged, [*(yaml.load(text, YAML_LOADER) for text in texts), config])
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def sentence(error: jsonschema.ValidationError) -> str:
         case "type":
             kinds = [value] if isinstance(value, str) else value
             return f"{where}: {shown(instance)} is not of type {' or '.join(kinds)}{_instead(instance, kinds)}."
+        case "maxLength":
+            return f"{where}: {shown(instance)} is too long; at most {value} characters are allowed."
         case "anyOf":
             ways = [" and ".join(way["required"]) for way in value]
             return f"{where}: one of these keys is needed: {'; '.join(ways)}."

@@ -1,7 +1,6 @@
 """What a disk refuses, told in one sentence, and whether a file will have room on it."""
 
 import errno
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.secrets import public
 
 ELSEWHERE = "let `results` be a link to a folder on another disk"
 
@@ -40,7 +40,14 @@ def refusal(error: OSError) -> str | None:
         return None
     named = re.search(r"name = '(.+?)'", str(error))  # HDF5 says it in its message alone.
     name = error.filename2 or error.filename or (named and named[1])
+    if name is None and error.errno == errno.ENOENT:  # As of a folder for temporary files.
+        return f"{error.strerror}."
     return f"{name or 'a file'} cannot be read or written: {REASONS[error.errno]}."
+
+
+def told(error: UserError | OSError) -> str:
+    """Return the sentence of an error that a person can put right, without secrets."""
+    return public((isinstance(error, OSError) and refusal(error)) or str(error))
 
 
 @contextmanager
@@ -62,9 +69,3 @@ def check_room(path: str | Path, size: int) -> None:
             f"{path} takes {size / 1e9:,.3f} GB, and {free / 1e9:,.3f} GB are free on its disk; free some, "
             f"or {ELSEWHERE}."
         )
-
-
-def is_writable(folder: Path) -> bool:
-    """Tell whether files can be made in a folder, or it can be made itself."""
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

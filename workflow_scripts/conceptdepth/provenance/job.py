@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.ground.disk import refusal
+from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.digest import script_of
@@ -39,7 +39,7 @@ def job(snakemake: Any) -> Iterator[JobRecord]:
             yield record
             record.write([output for output in snakemake.output if not is_record(output)], snakemake.output.record)
     except OSError as error:  # The log may lie on the disk that refuses.
-        raise SystemExit(f"Error: {refusal(error) or error}") from None
+        raise SystemExit(f"Error: {told(error)}") from None
 
 
 @contextmanager
