@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -22,6 +23,9 @@ from conceptdepth.configuration.settings import pins
 
 # A graph of a thousand jobs is many objects and no garbage: looking for it less often saves a tenth of a dry run.
 gc.set_threshold(100_000)
+
+# Snakemake puts the path of Python into its commands as it is, in which a space would end it.
+sys.executable = shlex.quote(sys.executable)
 
 # A worker that keeps a model loaded leaves when the Snakemake that it works for ends. In a SLURM job that is the
 # first of several, which start each other.

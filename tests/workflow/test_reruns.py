@@ -200,14 +200,17 @@ MODULES = {
         ),
         [],
     ),
-    "provenance/memory": [],
+    **dict.fromkeys(modules("provenance", "memory", "places"), []),
     **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
     # What a person types.
     "__main__": [],
     **dict.fromkeys(
         modules(
             "commands",
-            *"__init__ archive audit check_model config costs costs_table data items jobs keys main options report screen summary why".split(),
+            *(
+                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options report "
+                "screen summary why"
+            ).split(),
         ),
         [],
     ),

@@ -4,18 +4,17 @@ A function is a subcommand: its options, its help, its exit code. The module tha
 called, so that ``--help`` and the completion of a shell answer at once.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from conceptdepth.commands.ends import leave
 from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
-from conceptdepth.ground.errors import UsageError, UserError, one_of
+from conceptdepth.ground.errors import UsageError, one_of
 from conceptdepth.ground.files import SCRIPTS
-from conceptdepth.ground.secrets import public
 
 app = typer.Typer(
     name="conceptdepth",
@@ -227,22 +226,5 @@ def keys() -> int:
 
 
 def main() -> NoReturn:
-    """Do what was typed and leave with its exit code. Mistakes of a person are told in one sentence."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except typer.Abort:  # Control-C.
-        sys.exit(130)
-    except UserError as error:
-        message, code = str(error), error.exit_code
-    except typer.TyperException as error:  # Words that it does not know.
-        message, code = with_hint(error), error.exit_code
-    print(f"Error: {public(message)}", file=sys.stderr)
-    sys.exit(code)
-
-
-def with_hint(error: typer.TyperException) -> str:
-    """Return what Typer complains of, and where to look, unless it says that itself."""
-    message, context = error.format_message(), getattr(error, "ctx", None)
-    if context is None or message.endswith("?"):
-        return message
-    return f"{message.removesuffix('.')}; `{context.command_path} --help` lists what there is."
+    """Do what was typed and leave with its exit code."""
+    leave(app)

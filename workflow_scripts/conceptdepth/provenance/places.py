@@ -13,18 +13,13 @@ RESULTS = Path("results")
 LEAST_ROOM = 1_000_000
 """Bytes that must be free on the disk of the results: what the smallest of runs writes."""
 
-FORBIDDEN = {"{": "a brace", "}": "a brace", "\n": "a line end"}
-"""Signs that Snakemake cannot have in the path of a workflow, and their names."""
-
 
 def check_project(folder: str | Path) -> None:
     """Raise `UserError` if Snakemake cannot work in the path of this workflow."""
-    for sign, name in FORBIDDEN.items():
-        if sign in str(folder):
-            raise UserError(
-                f"{str(folder)!r}: there is {name} in the path of this folder, which Snakemake takes for a "
-                "wildcard or an end; move or rename it."
-            )
+    if {"{", "}"} & {*str(folder)}:
+        raise UserError(
+            f"{folder}: there is a brace in the path of this folder, which Snakemake takes for a wildcard; rename it."
+        )
 
 
 def check_results() -> None:
