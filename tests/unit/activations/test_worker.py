@@ -3,6 +3,7 @@
 The workers are real processes that really load a (tiny) model.
 """
 
+import errno
 import json
 import os
 import signal
@@ -286,11 +287,23 @@ def test_a_worker_leaves_with_its_snakemake(files, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("conceptdepth-*/*"))
 
 
-def test_a_folder_that_others_can_enter_is_refused(tmp_path):
-    folder = tmp_path / f"conceptdepth-{os.getuid()}"
-    folder.mkdir(mode=0o755)
-    with pytest.raises(UserError, match="open to others"):
-        address.address("test")
+def test_a_disk_that_refuses_is_what_the_job_hears(tmp_path, monkeypatch):
+    """Not that the worker died, nor a traceback: the log may be on the disk that is full."""
+
+    class Full:
+        def carry_out(self, *_):
+            raise OSError(errno.ENOSPC, "No space left on device", "cell.h5")
+
+    monkeypatch.setitem(server.KINDS, "Full", __name__)
+    monkeypatch.setitem(globals(), "Full", Full)
+    work = server.Request(None, None, server.OwnLog(sys.stderr))._work
+    asked = {"kind": "Full", "fields": {}, "log_level": "INFO"}
+    for log_file, sentence in (
+        (tmp_path / "a.log", "cell.h5 cannot be read or written: there is no room left on its disk"),
+        (tmp_path / "none/a.log", "none/a.log cannot be read or written: there is no such file or folder"),
+    ):
+        assert sentence in work(asked | {"log_file": str(log_file)})["error"]
+    assert (tmp_path / "a.log").read_text() == ""
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:

@@ -136,6 +136,8 @@ def open_activations(path: str | Path) -> h5py.File:
     """Open an activation file for reading. Raises `UserError` if it is something else."""
     try:
         file = h5py.File(path, "r")
+    except BlockingIOError:
+        raise UserError(f"{path} is open and locked in another program; close it there, and run again.") from None
     except OSError as error:
         raise UserError(f"{path} is not a readable HDF5 file ({error}).") from None
     if file.attrs.get("format") != FORMAT or file.attrs.get("format_version") != FORMAT_VERSION:

@@ -1,7 +1,6 @@
 """What a disk refuses, told in one sentence, and whether a file will have room on it."""
 
 import errno
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +37,7 @@ def refusal(error: OSError) -> str | None:
     """Return in one sentence which file cannot be read or written and why; None if nobody but a programmer can tell."""
     if error.errno not in REASONS:
         return None
-    named = re.search(r"name = '(.+?)'", str(error))  # HDF5 says it in its message alone.
-    name = error.filename2 or error.filename or (named and named[1])
+    name = error.filename2 or error.filename
     if name is None and error.errno == errno.ENOENT:  # As of a folder for temporary files.
         return f"{error.strerror}."
     return f"{name or 'a file'} cannot be read or written: {REASONS[error.errno]}."
