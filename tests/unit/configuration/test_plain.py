@@ -3,6 +3,8 @@
 import copy
 import datetime
 import math
+import os
+from pathlib import Path
 
 import pytest
 from conceptdepth.configuration.check import check_config
@@ -174,3 +176,20 @@ def test_what_yaml_takes_in_silence_is_refused_by_its_line(tmp_path, text, probl
     with pytest.raises(UserError) as refused:
         check_files([path])
     assert str(refused.value).splitlines() == [f"{path}, {problem}" for problem in problems]
+
+
+@pytest.mark.parametrize("closed", ["", "model.safetensors"])
+def test_a_model_that_may_not_be_read_is_told_before_work(tmp_path, monkeypatch, closed):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    config = copy.deepcopy(CONFIG)
+    config["models"]["smollm2-135m"]["source"] = {"path": str(tmp_path)}
+    config["run"]["datasets"], config["ablation"]["run"], config["ablation"]["switches"] = (
+        ["cities"],
+        ["x"],
+        {"x": {"probes": {"C": 2}}},
+    )
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / closed)
+    with pytest.raises(
+        UserError, match=f"models.smollm2-135m.source.path: you are not allowed to read {tmp_path / closed};"
+    ):
+        check_config(config)

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,9 @@ def _model_problems(config: Mapping[str, Any]) -> Iterator[str]:
         if not Path(path).is_dir():
             yield f"models.{name}.source.path: there is no folder or file {path!r}."
             continue
+        if closed := _closed(Path(path)):
+            yield f"models.{name}.source.path: you are not allowed to read {closed}; `ls -ld` says whose it is."
+            continue
         if importlib.util.find_spec("transformers") is None:  # Each stage may have an environment of its own.
             continue
         own_code = entry.get("trust_remote_code", False)
@@ -140,3 +144,9 @@ def _model_problems(config: Mapping[str, Any]) -> Iterator[str]:
             check_folder(name, Path(path), formats=formats, trust_remote_code=own_code)
         except UserError as error:
             yield str(error)
+
+
+def _closed(folder: Path) -> Path | None:
+    """Return the folder, or the first file in it, that may not be read; None if all may be."""
+    places = [folder, *sorted(folder.iterdir())] if os.access(folder, os.R_OK | os.X_OK) else [folder]
+    return next((place for place in places if not os.access(place, os.R_OK | (os.X_OK * place.is_dir()))), None)
