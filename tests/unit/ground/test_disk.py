@@ -25,7 +25,12 @@ def test_each_refusal_names_the_file_and_is_one_sentence(number):
 
 
 def test_what_only_a_programmer_can_tell_is_no_refusal():
-    for error in (OSError("no number"), OSError(errno.EBADF, "bad descriptor"), OSError(errno.EINVAL, "invalid", "x")):
+    for error in (
+        OSError("no number"),
+        OSError(errno.EBADF, "bad descriptor"),
+        OSError(errno.EINVAL, "invalid", "x"),
+        OSError(errno.EAGAIN, "fork"),
+    ):
         assert refusal(error) is None
 
 

@@ -60,7 +60,7 @@ def in_worker(request: WorkRequest, *, log_file: str, log_level: str) -> dict[st
     try:
         outcome = _ask(address(code_of_worker()), asked)
         if "error" in outcome:
-            raise UserError(outcome["error"])
+            raise UserError(outcome["error"].replace(str(given), str(final)))
         os.replace(given, final)
         return outcome["facts"]
     finally:

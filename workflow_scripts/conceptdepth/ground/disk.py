@@ -35,9 +35,9 @@ REASONS = {
 
 def refusal(error: OSError) -> str | None:
     """Return in one sentence which file cannot be read or written and why; None if nobody but a programmer can tell."""
-    if error.errno not in REASONS:
-        return None
     name = error.filename2 or error.filename
+    if error.errno not in REASONS or (name is None and error.errno == errno.EAGAIN):  # As of a process too many.
+        return None
     if name is None and error.errno == errno.ENOENT:  # As of a folder for temporary files.
         return f"{error.strerror}."
     return f"{name or 'a file'} cannot be read or written: {REASONS[error.errno]}."
