@@ -38,6 +38,7 @@ def refused(config, match):
 
 RELEASES = ["demo==1.0", "a==0", "My.Package_x-1==1.0rc1.post2.dev3+local.1", "a1==2!1.0"]
 NO_RELEASES = [
+    "demo==1.0\n",
     "demo==1.0\n--find-links /tmp/x",
     "demo==1.0 --index-url=http://x/",
     "demo==1.0\n-r other.txt",
@@ -69,6 +70,7 @@ def test_what_pip_would_take_for_more_than_a_release_is_refused(release):
 
 
 INSIDE = ["a", "a/b.csv", "a b/c..d/...", ".hidden/x", "\u6587/x", "a-1.0/b_c.tar.gz"]
+NUL = "has a NUL in it"
 OUTSIDE = [
     "",
     "/etc/passwd",
@@ -82,6 +84,7 @@ OUTSIDE = [
     "a/",
     "a\\b",
     "a\nb",
+    "a\n",
     "a\0b",
     "..\\..\\a",
 ]
@@ -97,21 +100,19 @@ def test_a_path_inside_is_taken(path):
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_a_path_that_leads_out_is_refused(path):
     refused(
-        dataset(hf="a/b", revision=COMMIT, sha256=SHA, file=path), r"source.file: .*: Path in the repository: relative"
+        dataset(hf="a/b", revision=COMMIT, sha256=SHA, file=path),
+        rf"source.file: .*({NUL}|: Path in the repository: relative)",
     )
     for member in (path, f"a!{path}", f"{path}!a"):
-        refused(dataset(pypi="a==1", sha256=SHA, member=member), r"source.member: .*: Path inside the archive")
-    refused(model(pypi="a==1", sha256=SHA, member=path), r"source.member: .*: Path inside the archive")
+        refused(dataset(pypi="a==1", sha256=SHA, member=member), rf"source.member: .*({NUL}|: Path inside the archive)")
+    refused(model(pypi="a==1", sha256=SHA, member=path), rf"source.member: .*({NUL}|: Path inside the archive)")
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "a", "../b", "a/..", "a/b\n", "a/b?x=1", "-a/b", "a/b c", "https://x/a"])
 def test_a_repository_is_an_owner_and_a_name(name):
-    if not name.endswith("\n"):
-        refused(
-            dataset(hf=name, revision=COMMIT, sha256=SHA, file="x"),
-            r"source.hf: .*: Repository of the hub, owner/name.",
-        )
-        refused(model(hf=name), r"source.hf: .*: Repository of the hub, owner/name.")
+    said = r"source.hf: .*: Repository of the hub, owner/name."
+    refused(dataset(hf=name, revision=COMMIT, sha256=SHA, file="x"), said)
+    refused(model(hf=name), said)
 
 
 @pytest.mark.parametrize("url", ["https://a.org/b.csv", "http://127.0.0.1:8/x/y%20z.csv?raw=1", "https://[::1]/a"])
@@ -170,7 +171,7 @@ def test_a_label_is_any_text_on_one_line(path, text):
     if text in LINES:
         check_config(config)
     else:
-        refused(config, rf"{key}: .* does not match .*: ")
+        refused(config, rf"{key}: .*( does not match .*: |{NUL})")
 
 
 @pytest.mark.parametrize("text", ["two\nlines\n", "a\tb", *LINES])
@@ -190,4 +191,6 @@ def test_what_a_spreadsheet_would_compute_stands_in_no_table(text):
         config["claims"] = {"mine": claim | {key: text}}
         refused(config, rf"claims.mine.{key}: .*: Text of one line that stands in tables, where a spreadsheet")
     config["claims"] = {text: claim}
-    refused(config, r"claims: .*: Text of one line that stands in tables, where a spreadsheet")
+    refused(
+        config, r"claims: .*(unseen characters in it|: Text of one line that stands in tables, where a spreadsheet)"
+    )
