@@ -24,5 +24,5 @@ if __name__ == "__main__":
             log.info("taken back: this cell was finished when another cell of its group failed")
         else:
             facts = carried_out(cell, execution=snakemake.config["execution"], log_file=snakemake.log[0])
-        keep(cell.destination, record.id, facts)
+        keep(record.written(cell.destination), record.id, facts)
         record.note(**facts)

@@ -10,7 +10,7 @@ from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.findings import CHANGED, INCOMPLETE, INTACT
 from conceptdepth.provenance.metadata import embedded_id
-from conceptdepth.provenance.record import read_record, record_id, sealed
+from conceptdepth.provenance.record import describe, read_record, record_id, sealed
 from project import Project
 
 FIGURE = "results/figures/accuracy.png"
@@ -123,15 +123,57 @@ def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
     assert audit(depths).verdict == CHANGED, "by way of concept_depth.csv"
 
 
-def test_an_edit_that_later_jobs_were_run_on_is_found(run):
-    """Nothing is out of date then, and every file is as the job that read it found it."""
+def test_an_edit_stops_the_jobs_that_would_read_it(run):
     edited = Path(SCORES).read_text().replace("0.5", "0.6")
     Path(SCORES).write_text(edited)
-    assert run.snakemake("--quiet", "all").returncode == 0
-    assert Path(SCORES).read_text() == edited
+    assert run.snakemake("--quiet", "all").returncode == 1
+    said = Path("results/logs/plot_accuracy.log").read_text()
+    assert f"Error: {SCORES} is not what results/provenance/collect_scores.json says was written" in said
+    assert (Path(SCORES).read_text(), found(audit(FIGURE))) == (edited, {(CHANGED, SCORES)})
+    Path(SCORES).unlink()
+    assert run.snakemake("--quiet", "all").returncode == 0, "as the sentence says"
+    assert audit_all().verdict == INTACT
+
+
+def test_damaged_activations_stop_the_next_probes_until_they_are_made_anew(run):
+    activations, probes = f"results/activations/{CELL}.h5", f"results/probes/{CELL}.csv"
+    before = Path(activations).read_bytes()
+    flip(activations, 0.3)
+    Path(probes).unlink()
+    assert run.snakemake("all", probes).returncode == 1
+    assert f"Error: {activations} is not what" in Path(f"results/logs/train_probes/{CELL}.log").read_text()
+    assert not Path(probes).exists()
+    Path(activations).unlink()
+    assert run.snakemake("all", probes).returncode == 0
+    assert (Path(activations).read_bytes(), audit(probes).verdict) == (before, INTACT)
+
+
+def test_every_input_that_a_job_wrote_has_the_record_of_that_job(run):
+    """Else it could not be compared before it is read."""
+    records = [read_record(path) for path in Path("results/provenance").rglob("*.json")]
+    inputs = [entry for record in records for entry in record["inputs"] if entry["path"].startswith("results/")]
+    assert len(inputs) > 50
+    assert [entry["path"] for entry in inputs if entry["record"] is None] == []
+
+
+def test_an_edit_that_later_jobs_were_run_on_is_found(run):
+    """Nothing is out of date then, and every file is as the job that read it found it."""
+    Path(SCORES).write_text(Path(SCORES).read_text().replace("0.5", "0.6"))
+    described = describe(SCORES)
+
+    def read(record):
+        record["inputs"] = [entry | described if entry["path"] == SCORES else entry for entry in record["inputs"]]
+
+    edit_record("results/provenance/plot_accuracy.json", read, reseal=True)
     findings = audit(FIGURE).findings
-    assert {(finding.verdict, finding.path) for finding in findings} == {(CHANGED, SCORES)}
+    assert (CHANGED, SCORES) in found(audit(FIGURE))
     assert any("was edited: results/provenance/plot_accuracy.json read" in finding.text for finding in findings)
+
+
+def test_the_page_of_the_audit_says_what_stops_other_jobs(run):
+    flip(FIGURE)
+    assert run.snakemake("results/audit.html").returncode == 0
+    assert f"<b>changed since</b>: <code>{FIGURE}</code>" in Path("results/audit.html").read_text()
 
 
 def test_swapped_figures_are_found_and_told_apart(run):

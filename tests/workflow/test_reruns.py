@@ -115,14 +115,16 @@ def modules(room: str, *names: str) -> list[str]:
 
 MODULES = {
     "__init__": EVERYTHING,
-    **dict.fromkeys(modules("ground", "__init__", "disk", "errors", "files", "secrets"), EVERYTHING),
+    **dict.fromkeys(modules("ground", "__init__", "disk", "errors", "files", "secrets", "shapes"), EVERYTHING),
     "ground/text": AFTER["prepare_dataset"],
     "ground/mappings": [],
     "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/tables": ["plot_*", "check_claims", "audit_results"],
-    **dict.fromkeys(modules("provenance", "__init__", "digest", "environment", "job", "record"), EVERYTHING),
+    **dict.fromkeys(
+        modules("provenance", "__init__", "comparison", "digest", "environment", "job", "record"), EVERYTHING
+    ),
     **dict.fromkeys(modules("provenance", "audit", "chain", "findings", "metadata"), ["audit_results"]),
     "provenance/kept": FROM_EXTRACTION,  # And the table of an ablation, which has to be asked for.
     "datasets/__init__": [*AFTER["fetch_source"], *AFTER["fetch_model"], *AFTER["prepare_dataset"]],

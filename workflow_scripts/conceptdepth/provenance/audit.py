@@ -15,7 +15,7 @@ from conceptdepth.ground.files import ROOT, file_sha256
 from conceptdepth.provenance.digest import syntax_sha256
 from conceptdepth.provenance.findings import CHANGED, INCOMPLETE, Audit
 from conceptdepth.provenance.metadata import embedded_id
-from conceptdepth.provenance.record import RECORDS, RecordContent, read_record, record_id, sealed
+from conceptdepth.provenance.record import RECORDS, RecordContent, is_whole, read_record
 
 LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.json"))
 """Records at the end of a run, from which all others can be reached."""
@@ -162,7 +162,7 @@ class Auditor:
 
     def _check_seal(self, path: str, audit: Audit) -> None:
         record = self._records[path]
-        if record.get("seal") != sealed(record)["seal"] or record["id"] != record_id(record):
+        if not is_whole(record):
             audit.note(CHANGED, path, "was edited: its seal does not fit its content")
 
     def _check_file(self, described: RecordContent, audit: Audit, who_says: str) -> None:

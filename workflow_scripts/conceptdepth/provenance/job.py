@@ -11,6 +11,7 @@ from typing import Any
 from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.secrets import public
+from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.digest import script_of
 from conceptdepth.provenance.record import JobRecord, is_record, rule_of
 
@@ -24,11 +25,12 @@ LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[JobRecord]:
+def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
     """Run a script's work with its log file as standard output and error, and write its record.
 
-    Gives the record, whose id figures carry. A `UserError`, or a disk that refuses, ends the job with one sentence;
-    any other exception leaves its traceback in the log.
+    Gives the record, whose id figures carry. Before that each input is compared with its record, unless the work is to
+    look for differences. A `UserError`, or a disk that refuses, ends the job with one sentence; any other exception
+    leaves its traceback in the log.
     """
     path = Path(snakemake.log[0])
     try:
@@ -36,6 +38,8 @@ def job(snakemake: Any) -> Iterator[JobRecord]:
         path.unlink(missing_ok=True)
         with logging_to(path, snakemake.config["execution"]["log_level"]), _told():
             record = begin_record(snakemake)
+            if comparing:
+                compare_inputs(record.content["inputs"], record.upstream)
             yield record
             record.write([output for output in snakemake.output if not is_record(output)], snakemake.output.record)
     except OSError as error:  # The log may lie on the disk that refuses.

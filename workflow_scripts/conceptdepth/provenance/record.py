@@ -31,6 +31,7 @@ from typing import Any
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
+from conceptdepth.ground.shapes import json_of_shape
 from conceptdepth.provenance.digest import code_digest, code_hashes
 from conceptdepth.provenance.environment import environment, git_state, peak_memory_mb
 
@@ -46,8 +47,26 @@ PREFIX = "conceptdepth:record:"
 IDENTITY = ("rule", "wildcards", "params", "code", "software", "inputs")
 """Fields that decide what a job writes."""
 
-KEYS = {*IDENTITY, "format", "format_version", "id", "upstream", "outputs", "environment", "git", "started", "ended"}
-"""Fields that readers rely on."""
+_FILE = {"path": str, "bytes": int, "sha256": str}
+
+SHAPE = {
+    "format": str,
+    "format_version": int,
+    "id": str,
+    "rule": str,
+    "wildcards": {str: str},
+    "params": dict,
+    "code": {"files": {str: str}},
+    "software": {str: str},
+    "inputs": [_FILE],
+    "upstream": [{"path": str, "sha256": str}],
+    "outputs": [_FILE],
+    "environment": {"python": str, "versions": {str: (str, type(None))}, "cpu": str},
+    "git": (type(None), {"commit": str, "dirty": bool}),
+    "started": str,
+    "ended": str,
+}
+"""What readers rely on."""
 
 RecordContent = dict[str, Any]
 
@@ -70,8 +89,9 @@ class JobRecord:
         ``script`` is a path from the folder of the scripts.
         """
         self._clock = time.perf_counter()
-        records = [path for path in inputs if is_record(path)]
-        made_by = {output["path"]: record["id"] for record in map(read_record, records) for output in record["outputs"]}
+        self.upstream = {path: read_record(path) for path in inputs if is_record(path)}
+        """The records of the inputs, by path."""
+        made_by = {output["path"]: record["id"] for record in self.upstream.values() for output in record["outputs"]}
         self.content: RecordContent = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -81,8 +101,8 @@ class JobRecord:
             "params": dict(params),
             "code": {"script": script, "digest": code_digest(script), "files": code_hashes(script)},
             "software": dict(software),
-            "inputs": [describe(path) | {"record": made_by.get(path)} for path in inputs if path not in records],
-            "upstream": [{"path": path, "sha256": file_sha256(path)} for path in records],
+            "inputs": [describe(path) | {"record": made_by.get(path)} for path in inputs if path not in self.upstream],
+            "upstream": [{"path": path, "sha256": file_sha256(path)} for path in self.upstream],
             "started": now(),
         }
         self.content["id"] = self.id = record_id(self.content)
@@ -92,6 +112,14 @@ class JobRecord:
         """What else was measured, such as the seconds of a part."""
         self.peak_memory_mb = 0
         """Peak memory of another process that worked for this job."""
+        self._written: dict[str, dict[str, Any]] = {}
+
+    def written(self, path: str | Path) -> dict[str, Any]:
+        """Return path, size and SHA-256 of an output that is finished, hashed once."""
+        name = str(path)
+        if name not in self._written:
+            self._written[name] = describe(path)
+        return self._written[name]
 
     def note(self, *, peak_memory_mb: int, measured: dict[str, float], environment: dict[str, Any]) -> None:
         """Take facts about the process that did the job's work; see the attributes of these names."""
@@ -100,7 +128,7 @@ class JobRecord:
     def write(self, outputs: Sequence[str], path: str) -> None:
         """Hash the outputs, gather the facts of this run and write the record."""
         content = self.content | {
-            "outputs": [describe(output) for output in outputs],
+            "outputs": [self.written(output) for output in outputs],
             "seeds": dict(seeds_in(self.content["params"])),
             "environment": environment(self.content["software"]) | self.environment,
             "git": git_state(),
@@ -125,13 +153,15 @@ def rule_of(path: str | Path) -> str:
 
 def read_record(path: str | Path) -> RecordContent:
     """Read a record. Raises `UserError` if it is none, or of another version of the format."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content.keys() >= KEYS and (content["format"], content["format_version"]) == (FORMAT, FORMAT_VERSION):
-            return content
-    except (OSError, ValueError, AttributeError):
-        pass
-    raise UserError(f"{path} is not a readable record; delete it and run again.")
+    content = json_of_shape(path, SHAPE)
+    if content is None or (content["format"], content["format_version"]) != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{path} is not a readable record; delete it and run again.")
+    return content
+
+
+def is_whole(record: RecordContent) -> bool:
+    """Tell whether a record's id and seal fit its content."""
+    return record.get("seal") == sealed(record)["seal"] and record["id"] == record_id(record)
 
 
 def describe(path: str | Path) -> dict[str, Any]:
