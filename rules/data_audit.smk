@@ -14,6 +14,7 @@ rule audit_data:
         too_long=if_dropped("results/datasets/{dataset}.too_long.csv"),
         record="results/provenance/prepare_dataset/{dataset}.json",
         too_long_record=if_dropped("results/provenance/find_long_statements/{dataset}.json"),
+        source_record=source_file("results/provenance/fetch_source/{dataset}/{file}.json"),
     output:
         findings="results/data_audit/{dataset}.csv",
         record="results/provenance/audit_data/{dataset}.json",

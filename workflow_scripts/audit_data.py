@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from conceptdepth.datasets.audit import Data, audit_data, problems
+from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.statements import Statement, load_statements
 from conceptdepth.datasets.too_long import parted, read_too_long
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.probes.baselines import words_alone
 from conceptdepth.probes.splits import SplitSettings, splits_of
 from conceptdepth.provenance.job import job, log
@@ -37,7 +37,7 @@ def audit_dataset(
     ``too_long`` is the table of prompts whose statements are left out, None if such prompts are refused.
     """
     every = load_statements(dataset, {**entry, "max_per_class": None}, source)
-    kept, dropped = parted(read_jsonl(statements), read_too_long(too_long) if too_long is not None else ())
+    kept, dropped = parted(read_statements(statements), read_too_long(too_long) if too_long is not None else ())
     try:
         data = data_of(kept, every, dropped=None if too_long is None else dropped, answers=answers, split=split)
     except UserError as error:

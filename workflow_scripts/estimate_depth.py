@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.depth.draws import write_draws
@@ -15,7 +14,7 @@ from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING, RANDOM
-from conceptdepth.probes.predictions import Curve, read_curves
+from conceptdepth.probes.predictions import Curve, read_curves, said_of
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
 from tqdm import tqdm
@@ -44,12 +43,6 @@ def estimate_all(
             ]
             found[path] = [replace(one, facts=weights | one.facts) for one in estimates]
     return [one for path in probes for one in found[path]]
-
-
-def said_of(probes: str, what: str) -> str:
-    """Return what a cell's file of probes says of it, such as its dataset."""
-    with h5py.File(probes) as file:
-        return str(file.attrs[what])
 
 
 class Controls:

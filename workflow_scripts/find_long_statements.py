@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.datasets.prompts import asked, instructed, render
+from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.too_long import Row, TooLong, check_classes, described, write_too_long
 from conceptdepth.ground.errors import explained
-from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.loading import load_tokenizer
 from conceptdepth.models.tokens import tokenize
@@ -47,7 +47,7 @@ def find_long_statements(
     A prompt counts with the cue for answers after it, so that the model can also be asked about each statement that is
     kept. Raises `UserError` if a class would be empty.
     """
-    rows = read_jsonl(statements)
+    rows = read_statements(statements)
     used = instructed(template, instruction)
     found = []
     for perturbation, options in perturbations.items():

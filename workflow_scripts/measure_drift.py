@@ -7,13 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.activations.store import open_activations
+from conceptdepth.activations.store import open_activations, read_labels
 from conceptdepth.depth.drift import measures, transfer
 from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import group_weights
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL, PROBED
-from conceptdepth.probes.predictions import Curve, Split, read_curves, splits_of_curve
+from conceptdepth.probes.predictions import Curve, Split, read_coefficients, read_curves, said_of
 from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -24,8 +24,7 @@ class Files:
 
     def __init__(self, activations: str, probes: str) -> None:
         self.activations, self.probes = activations, probes
-        with h5py.File(probes) as file:
-            self.names = {name: file.attrs[name] for name in CELL}
+        self.names = {name: said_of(probes, name) for name in CELL}
 
 
 def compared(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:
@@ -40,7 +39,7 @@ def drift(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each site, probe and layer."""
     with open_activations(first.activations) as one, open_activations(second.activations) as other:
-        if not np.array_equal(one["id"][:], other["id"][:]):
+        if not np.array_equal(read_labels(one).ids, read_labels(other).ids):
             raise ValueError(f"{first.activations} and {second.activations} are of other statements")
         moved = {
             site: [
@@ -80,11 +79,9 @@ def transferred(curve: Curve, probes: str, vectors: h5py.Dataset) -> Curve | Non
 
     None if the probes are not linear, so that no coefficients are kept.
     """
-    with h5py.File(probes) as file:
-        kept = [split.get("coefficients") for split in splits_of_curve(file, curve.names["site"], curve.names["probe"])]
-        if None in kept:
-            return None
-        coefficients = [values[:] for values in kept]
+    coefficients = read_coefficients(probes, *_probed(curve))
+    if coefficients is None:
+        return None
     predicted = [np.empty_like(split.predicted) for split in curve.splits]
     for layer, all_vectors in enumerate(vectors):
         for number, split in enumerate(curve.splits):

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from conceptdepth.datasets.prompts import instructed, render
+from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.too_long import described, parted, read_too_long
-from conceptdepth.ground.jsonl import read_jsonl, write_jsonl
+from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.provenance.job import job, log
 
 
@@ -22,7 +23,7 @@ def render_prompts(
 
     ``too_long`` is the table of prompts whose statements are left out, None to leave out nothing.
     """
-    used, rows = instructed(template, instruction), read_jsonl(statements)
+    used, rows = instructed(template, instruction), read_statements(statements)
     if too_long is not None:
         found = read_too_long(too_long)
         log.info("%s", described(rows, found))

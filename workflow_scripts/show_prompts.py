@@ -5,7 +5,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts
+from conceptdepth.ground.errors import UserError
 from conceptdepth.models.loading import load_tokenizer
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import model_folder
@@ -16,7 +17,7 @@ def show_prompts(prompt_files: Sequence[str], model: str) -> None:
     tokenizer = load_tokenizer(model_folder(model))
     print(f"Tokens of {Path(model).parent.name}; the probe reads the last one.\n")
     for file in prompt_files:
-        first = read_jsonl(file)[0]
+        first = read_prompts(file)[0]
         tokens = tokenizer.convert_ids_to_tokens(tokenize(tokenizer, [first["prompt"]])[0])
         print(f"{Path(file).stem}  (id {first['id']}, class {first['label']})")
         print(f"  prompt  {json.dumps(first['prompt'], ensure_ascii=False)}")
@@ -26,4 +27,7 @@ def show_prompts(prompt_files: Sequence[str], model: str) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    show_prompts(snakemake.input.prompts, snakemake.input.model[0])
+    try:
+        show_prompts(snakemake.input.prompts, snakemake.input.model[0])
+    except UserError as error:
+        raise SystemExit(f"Error: {error}") from None

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import h5py
 import numpy as np
 import pandas as pd
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.probes.baselines import train_baseline
 from conceptdepth.probes.predictions import LOGISTIC_REGRESSION, split_group
 from conceptdepth.probes.splits import SplitSettings, splits_of
@@ -28,7 +28,7 @@ def train_baselines(
     record: str,
 ) -> pd.DataFrame:
     """Write the scores of each baseline and split as CSV and predictions as HDF5, laid out as those of probes."""
-    rows = read_jsonl(prompts)
+    rows = read_prompts(prompts)
     texts, groups = (np.array([row[key] for row in rows], dtype=object) for key in ("prompt", "group"))
     labels = np.array([row["label"] for row in rows], dtype=np.int8)
     splits = splits_of(labels, groups, settings)

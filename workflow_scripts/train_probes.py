@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.activations.store import Labels, open_activations, read_labels
+from conceptdepth.activations.store import Labels, open_activations, read_labels, weights_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING, PROBED
@@ -41,7 +41,7 @@ def train_probes(
     with open_activations(activations) as source, complete_file(probes) as part, new_hdf5(part) as target:
         held = read_labels(source)
         target.attrs["record"] = PREFIX + record
-        target.attrs.update({**cell, "weights": source.attrs["weights"]})
+        target.attrs.update({**cell, "weights": weights_of(source)})
         target.attrs["probes"] = list(settings.kinds)  # Groups of HDF5 have no order of their own.
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
@@ -55,7 +55,7 @@ def train_probes(
                 rows += [
                     {
                         **cell,
-                        "weights": source.attrs["weights"],
+                        "weights": weights_of(source),
                         **name,
                         "layer": layer,
                         "n_layers": len(layers),

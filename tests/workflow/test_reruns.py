@@ -120,6 +120,7 @@ MODULES = {
     "ground/mappings": [],
     "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
+    "ground/checked_hdf5": [*SCORES_ON],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/tables": ["plot_*", "check_claims", "audit_results"],
     **dict.fromkeys(

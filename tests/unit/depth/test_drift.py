@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conceptdepth.activations.store import new_activations
 from conceptdepth.depth.drift import cosine, linear_cka, measures, outlier_share, relative_change
 from measure_drift import Files, measure_drift
 from sklearn.linear_model import LogisticRegression
@@ -85,10 +86,12 @@ def write_cell(folder, quantization, perturbation, vectors):
     """Write activations of two layers, and a real probe of each."""
     name = f"{quantization}.{perturbation}"
     groups = np.repeat(np.arange(N // 2), 2).astype(str).astype(object)
-    with h5py.File(folder / f"{name}.activations.h5", "w") as file:
-        file.create_dataset("activations/residual", data=vectors)
-        file.create_dataset("id", data=[f"s{number}" for number in range(N)], dtype=h5py.string_dtype())
-        file.attrs.update({"format": "conceptdepth-activations", "format_version": 2})
+    rows = [{"id": f"s{n}", "label": label, "group": group} for n, (label, group) in enumerate(zip(LABELS, groups))]
+    size = {"n_layers": len(vectors), "d_model": vectors.shape[2], "prompts": rows, "n_tokens": [1] * N}
+    with new_activations(folder / f"{name}.activations.h5", sites=["residual"], **size) as file:
+        for site, layers in {"residual": vectors, "embedding": vectors[:1]}.items():
+            for layer, values in enumerate(layers):
+                file.into[site][layer, np.arange(N)] = values
     train = np.setdiff1d(np.arange(N), TEST)
     fitted = [LogisticRegression().fit(layer[train], LABELS[train]) for layer in vectors]
     with h5py.File(folder / f"{name}.probes.h5", "w") as file:

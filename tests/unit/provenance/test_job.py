@@ -110,7 +110,9 @@ def test_an_edited_record_is_not_believed(made):
         Path(MADE).write_text(json.dumps(content))
         began, said = outcome(made)
         assert not began
-        assert f"Error: {MADE} was edited or damaged: its seal does not fit it; delete it and run again" in said
+        assert (
+            f"Error: {MADE} was edited or damaged: its seal does not fit its content; delete it and run again" in said
+        )
     content["outputs"][0] |= {"bytes": 1}
     Path(MADE).write_text(json.dumps(sealed(content | {"id": record_id(content)})))
     assert f"Error: {KINDS[0]} is not what {MADE} says" in outcome(made)[1], "nor the file, by a record of another"

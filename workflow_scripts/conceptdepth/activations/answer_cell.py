@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.datasets.prompts import asked
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class AnswerCell(WorkRequest):
 
         from conceptdepth.activations.answers import answer_tokens, score
 
-        rows = read_jsonl(self.prompts)
+        rows = read_prompts(self.prompts)
         with model.tokenizing() as tokenizer:
             said = answer_tokens(tokenizer, self.words, cue=self.cue, dataset=self.cell["dataset"], model=self.name)
             for word, ids in zip(self.words, said):

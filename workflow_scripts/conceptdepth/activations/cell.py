@@ -5,13 +5,13 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import new_activations
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.sites import blocks, site_of
+from conceptdepth.models.weights import read_description
 from conceptdepth.provenance.record import PREFIX
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Cell(WorkRequest):
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
         from conceptdepth.activations.extraction import extract, shape
 
-        rows = read_jsonl(self.prompts)
+        rows = read_prompts(self.prompts)
         tokens = model.tokens([row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)
@@ -59,7 +59,7 @@ class Cell(WorkRequest):
             file.attrs.update({
                 "record": PREFIX + self.record,
                 "model": self.name,
-                "model_source": json.dumps(json.loads(Path(self.model).read_text("utf-8"))["source"]),
+                "model_source": json.dumps(read_description(self.model)["source"]),
                 "quantization": self.quantization,
                 "dtype": str(body.dtype).removeprefix("torch."),
                 "weights": model.real_format,

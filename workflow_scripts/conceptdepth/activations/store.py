@@ -30,6 +30,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.ground.checked_hdf5 import FLOAT, INTEGER, TEXT, array, attribute, member, open_hdf5, undamaged
 from conceptdepth.ground.disk import check_room
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
@@ -133,19 +134,31 @@ def _allocated(file: h5py.File, name: str, size: tuple[int, ...]) -> h5py.Datase
 
 
 def open_activations(path: str | Path) -> h5py.File:
-    """Open an activation file for reading. Raises `UserError` if it is something else."""
-    try:
-        file = h5py.File(path, "r")
-    except BlockingIOError:
-        raise UserError(f"{path} is open and locked in another program; close it there, and run again.") from None
-    except OSError as error:
-        raise UserError(f"{path} is not a readable HDF5 file ({error}).") from None
-    if file.attrs.get("format") != FORMAT or file.attrs.get("format_version") != FORMAT_VERSION:
-        file.close()
-        raise UserError(f"{path} is not an activation file of format version {FORMAT_VERSION}.")
-    return file
+    """Open an activation file for reading. Raises `UserError` if it is something else, or damaged."""
+    return open_hdf5(path, _check)
+
+
+def _check(file: h5py.File) -> None:
+    """Raise an error if a file does not have the layout, in shapes that fit each other."""
+    known = {"format": (TEXT, FORMAT), "format_version": (INTEGER, FORMAT_VERSION)}
+    if any(name not in file.attrs or attribute(file, name, kind) != value for name, (kind, value) in known.items()):
+        raise UserError(f"{file.filename} is not an activation file of format version {FORMAT_VERSION}.")
+    sites = member(file, "activations")
+    (n_layers, *size), *others = (array(sites, site, FLOAT, 3).shape for site in sites)
+    embedded = array(file, EMBEDDING, FLOAT, 3).shape
+    kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
+    lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
+    if {*others} - {(n_layers, *size)} or embedded != (1, *size) or lengths != {size[0]}:
+        raise ValueError("the shapes of its datasets do not fit each other")
 
 
 def read_labels(file: h5py.File) -> Labels:
-    """Return the ids, labels and groups of the statements."""
-    return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
+    """Return the ids, labels and groups of the statements. Raises `UserError` if they cannot be read."""
+    with undamaged(file.filename):
+        return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
+
+
+def weights_of(file: h5py.File) -> str:
+    """Return the weight format that the model really had. Raises `UserError` if the file does not say."""
+    with undamaged(file.filename):
+        return attribute(file, "weights", TEXT)

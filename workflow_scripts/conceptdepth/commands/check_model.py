@@ -1,6 +1,5 @@
 """Load a model and say whether it is read right: what is read where, and how far that is from the plain model."""
 
-import json
 import logging
 import re
 import sys
@@ -76,7 +75,9 @@ def _fetched(model: str, config: Mapping[str, Any], scratch: Path, quantization:
 
 def _is_of(description: Path, source: Mapping[str, Any]) -> bool:
     """Tell whether a ``model.json`` is of a source, whose digest it may have beside it."""
-    return source.items() <= json.loads(description.read_text(encoding="utf-8"))["source"].items()
+    from conceptdepth.models.weights import read_description
+
+    return source.items() <= read_description(description)["source"].items()
 
 
 def _name(model: str) -> str:

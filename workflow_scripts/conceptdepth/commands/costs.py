@@ -23,7 +23,7 @@ from conceptdepth.configuration.costs import (
     rendered_texts,
 )
 from conceptdepth.configuration.plan import Plan, planned
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.weights import model_folder
 
 Stale = dict[str, list[dict[str, str]]]
@@ -92,7 +92,7 @@ class Estimator:
             path = Path(f"results/prompts/{dataset}.{perturbation}.jsonl")
             stale = {"dataset": dataset, "perturbation": perturbation} in self._stale["render_prompts"]
             here = path.is_file() and not stale
-            self._prompts[key] = [row["prompt"] for row in read_jsonl(path)] if here else None
+            self._prompts[key] = [row["prompt"] for row in read_prompts(path)] if here else None
         return self._prompts[key]
 
     def tokens(self, model: str, prompts: Sequence[str]) -> Tokens:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conceptdepth.ground.errors import UserError, explained
+from conceptdepth.ground.files import file_sha256
 from conceptdepth.models.checkpoint import CONFIG, stored_format
 from conceptdepth.models.devices import input_device, one_device, resolve_device
 from conceptdepth.models.formats import real_format
@@ -185,8 +186,8 @@ class LoadedModels:
     @contextmanager
     def use(self, request: ModelRequest) -> Iterator[LoadedModel]:
         """Give the model that is requested, loaded, for as long as the block lasts."""
-        # The description's text is part of the key: the model may have been fetched anew.
-        description, memory = Path(request.model).read_text("utf-8"), json.dumps(request.max_memory)
+        # The description's hash is part of the key: the model may have been fetched anew.
+        description, memory = file_sha256(request.model), json.dumps(request.max_memory)
         own = (request.name, request.tokenizer, str(request.trust_remote_code))
         key = (description, request.quantization, request.device, memory, *own)
         with self._changed:

@@ -3,7 +3,6 @@
 import fcntl
 import glob
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -13,16 +12,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import file_sha256
+from conceptdepth.ground.shapes import json_of_shape
+
+SHAPE = {
+    "source": dict,
+    "where": ({"hf": str, "revision": str}, {"folder": str}),
+    "files": {str: {"sha256": str}},
+}
+"""What readers of a ``model.json`` rely on."""
+
+
+def read_description(model_json: str | Path) -> dict[str, Any]:
+    """Read a ``model.json``. Raises `UserError` if it is damaged."""
+    description = json_of_shape(model_json, SHAPE)
+    if description is None:
+        raise UserError(f"{model_json} is not a readable description of a model; delete it and run again.")
+    return description
 
 
 def weight_files(model_json: str | Path, folder: str | Path) -> list[tuple[Path, str]]:
     """Return path and recorded SHA-256 of every file of a model; see `model_folder`."""
     weights = model_folder(model_json, folder)
-    files = json.loads(Path(model_json).read_text(encoding="utf-8"))["files"]
-    return [(weights / name, facts["sha256"]) for name, facts in files.items()]
+    return [(weights / name, facts["sha256"]) for name, facts in read_description(model_json)["files"].items()]
 
 
 @contextmanager
@@ -106,11 +121,11 @@ def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
     Relative paths start at ``folder``, the one that Snakemake works in.
     Raises `UserError` if the weights are gone.
     """
-    description = json.loads(Path(model_json).read_text(encoding="utf-8"))
+    description = read_description(model_json)
     where = description["where"]
     if "hf" in where:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
         try:
             # The client knows all files of the repository, and would miss those that were not fetched.
@@ -120,7 +135,7 @@ def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
                     where["hf"], revision=where["revision"], allow_patterns=fetched, local_files_only=True
                 )
             )
-        except LocalEntryNotFoundError:
+        except (LocalEntryNotFoundError, HFValidationError):
             raise UserError(
                 f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
             ) from None

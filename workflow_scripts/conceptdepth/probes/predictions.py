@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.datasets.groups import group_numbers
+from conceptdepth.ground.checked_hdf5 import FLOAT, INTEGER, TEXT, array, attribute, member, open_hdf5, undamaged
 from conceptdepth.ground.names import CELL
 from conceptdepth.probes.splits import Indices
 from conceptdepth.probes.tasks import CONCEPT
@@ -20,11 +21,6 @@ LOGISTIC_REGRESSION = "logistic_regression"
 def split_group(site: str, probe: str, target: str, seed: int) -> str:
     """Return the path of the group of one split in a file of probes or baselines."""
     return f"{site}/{probe}/{target}/seed_{seed}"
-
-
-def splits_of_curve(file: h5py.File, site: str, probe: str) -> list[h5py.Group]:
-    """Return the groups of a probe that was trained for the concept, in the order of `Curve.splits`."""
-    return list(file[site][probe][CONCEPT].values())
 
 
 @dataclass(frozen=True)
@@ -60,15 +56,51 @@ class Curve:
 def read_curves(path: str) -> Iterator[Curve]:
     """Yield the curves of a cell from its file of probes, in the order of configured probes at each site.
 
-    That of the embedding has one layer, and so have those of a file of baselines.
+    That of the embedding has one layer, and so have those of a file of baselines. Raises `UserError` for a
+    damaged file.
     """
-    with h5py.File(path) as file:
-        cell = {name: file.attrs[name] for name in CELL if name in file.attrs}
-        labels, groups = file["label"][:], file["group"].asstr()[:]
+    with undamaged(path), _opened(path) as file:
+        cell = {name: attribute(file, name, TEXT) for name in CELL if name in file.attrs}
+        labels, groups = array(file, "label", INTEGER, 1)[:], array(file, "group", TEXT, 1).asstr()[:]
+        if len(labels) != len(groups):
+            raise ValueError("label and group are not of one length")
         for site in (name for name, item in file.items() if isinstance(item, h5py.Group)):
-            for probe in file.attrs["probes"]:
-                splits = tuple(
-                    Split(split["test"][:], (split["decision"][:] > 0).astype(np.int8))
-                    for split in splits_of_curve(file, site, probe)
-                )
+            for probe in attribute(file, "probes", TEXT, 1):
+                splits = tuple(_split(group, len(labels)) for group in _splits(file, site, probe))
                 yield Curve(cell | {"site": site, "probe": probe}, labels, groups, splits)
+
+
+def read_coefficients(path: str, site: str, probe: str) -> list[NDArray[np.float64]] | None:
+    """Return the coefficients of a curve by split, each (n_layers, d_model + 1), or None if its probes are not linear.
+
+    Raises `UserError` for a
+    damaged file.
+    """
+    with undamaged(path), _opened(path) as file:
+        splits = _splits(file, site, probe)
+        if any("coefficients" not in split for split in splits):
+            return None
+        return [array(split, "coefficients", FLOAT, 2)[:] for split in splits]
+
+
+def said_of(path: str, what: str) -> str:
+    """Return what a cell's file of probes says of it, such as its dataset. Raises `UserError` for a damaged file."""
+    with undamaged(path), _opened(path) as file:
+        return attribute(file, what, TEXT)
+
+
+def _opened(path: str) -> h5py.File:
+    return open_hdf5(path, lambda file: None)
+
+
+def _splits(file: h5py.File, site: str, probe: str) -> list[h5py.Group]:
+    """Return the groups of a probe that was trained for the concept, in the order of `Curve.splits`."""
+    seeds = member(member(member(file, site), probe), CONCEPT)
+    return [member(seeds, seed) for seed in seeds]
+
+
+def _split(group: h5py.Group, n_statements: int) -> Split:
+    test, decision = array(group, "test", INTEGER, 1)[:], array(group, "decision", FLOAT, 2)[:]
+    if decision.shape[1:] != test.shape or not np.isin(test, np.arange(n_statements)).all():
+        raise ValueError("its decisions are not those of its statements")
+    return Split(test, (decision > 0).astype(np.int8))
