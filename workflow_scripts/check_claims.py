@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import pandas as pd
 from conceptdepth.depth.claims import Claim, as_claims, p_of, sentences, verdict
-from conceptdepth.depth.draws import moved
+from conceptdepth.depth.draws import moved, open_draws
 from conceptdepth.depth.effects import Effect, effect_of
 from conceptdepth.depth.published import PERTURBATION, QUANTIZATION, counted_from_0
 from conceptdepth.depth.uncertainty import adjusted
@@ -94,7 +94,7 @@ if __name__ == "__main__":
         chosen = {"level": level, "correction": intervals["correction"]}
         run = of_run(pd.read_csv(snakemake.input.depths), snakemake.params.kinds)
         published = of_paper(*(pd.read_csv(path) for path in snakemake.input.published))
-        with h5py.File(snakemake.input.draws) as draws:
+        with open_draws(snakemake.input.draws) as draws:
             checked = pd.concat(
                 [
                     check_claims("run", run, claims, draws=draws, **chosen),

@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import pandas as pd
 from conceptdepth.depth.comparison import ACCURACIES, PRIMARY, compare
-from conceptdepth.depth.draws import curves, design
+from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import IntervalSettings
 from conceptdepth.depth.uncertainty import adjusted
@@ -59,7 +59,7 @@ def differences(first: h5py.Group, second: h5py.Group, level: float) -> Iterator
 if __name__ == "__main__":
     with job(snakemake):
         settings = IntervalSettings(**snakemake.params.intervals)
-        with h5py.File(snakemake.input.draws) as file:
+        with open_draws(snakemake.input.draws) as file:
             table = compare_depths(file, order=snakemake.params.order, settings=settings)
         with complete_file(snakemake.output.differences) as part:
             table.to_csv(part, index=False, na_rep="NaN")

@@ -120,7 +120,7 @@ MODULES = {
     "ground/mappings": [],
     "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
-    "ground/checked_hdf5": [*SCORES_ON],
+    "ground/checked_hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/tables": ["plot_*", "check_claims", "audit_results"],
     **dict.fromkeys(
@@ -134,6 +134,7 @@ MODULES = {
         AFTER["prepare_dataset"],
     ),
     "datasets/prompts": AFTER["render_prompts"],
+    "datasets/rows": [*AFTER["render_prompts"], *AUDITS],
     "datasets/too_long": [*AFTER["render_prompts"], *AUDITS],
     **dict.fromkeys(
         modules("datasets", "archives", "download", "packages", "sources"),

@@ -47,7 +47,9 @@ def found(tmp_path):
 def description(folder: Path, most_tokens: int) -> str:
     """Save a tiny model and return the path of its ``model.json``."""
     save_tiny_model(folder / "weights", most_tokens=most_tokens)
-    (folder / "model.json").write_text(f'{{"where": {{"folder": "{folder / "weights"}"}}}}')
+    (folder / "model.json").write_text(
+        f'{{"source": {{}}, "files": {{}}, "where": {{"folder": "{folder / "weights"}"}}}}'
+    )
     return str(folder / "model.json")
 
 

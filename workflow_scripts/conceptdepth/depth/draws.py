@@ -5,6 +5,7 @@ its `Design`. In it a dataset for each quantity, shape (draws,), whose attribute
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from conceptdepth.depth.estimates import Estimate
 from conceptdepth.depth.uncertainty import Design
+from conceptdepth.ground.checked_hdf5 import NUMBER, TEXT, array, attribute, open_hdf5
 from conceptdepth.ground.names import CURVE
 
 
@@ -22,6 +24,21 @@ def write_draws(file: h5py.File, estimates: Sequence[Estimate], above: Sequence[
         group.attrs.update({**found.names, "scale": found.design.scale, "df": found.design.df, "above": has_depth})
         for name, draws in found.draws.items():
             group.create_dataset(name, data=draws).attrs["value"] = found.values[name]
+
+
+def open_draws(path: str | Path) -> h5py.File:
+    """Open a file of draws for reading. Raises `UserError` if it is something else, or damaged."""
+    return open_hdf5(path, _check)
+
+
+def _check(file: h5py.File) -> None:
+    for curve in curves(file):
+        for name in CURVE:
+            attribute(curve, name, TEXT)
+        for name in ("scale", "df"):
+            attribute(curve, name, NUMBER)
+        for name in curve:
+            attribute(array(curve, name, NUMBER, 1), "value", NUMBER)
 
 
 def curves(file: h5py.File) -> Iterator[h5py.Group]:

@@ -19,6 +19,8 @@ import h5py
 from conceptdepth.ground.errors import UserError, explained
 
 TEXT, INTEGER, FLOAT = h5py.h5t.TypeStringID, h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID
+NUMBER = (INTEGER, FLOAT)
+Kind = type | tuple[type, ...]
 """Kinds of what is stored. What is of another kind than its reader expects is not read: some kinds kill the library."""
 
 
@@ -55,7 +57,7 @@ def member(group: h5py.Group, name: str) -> h5py.Group:
     return found
 
 
-def array(group: h5py.Group, name: str, kind: type, axes: int) -> h5py.Dataset:
+def array(group: h5py.Group, name: str, kind: Kind, axes: int) -> h5py.Dataset:
     """Return a dataset in a group, of a kind and with so many axes, that lies in the file in one piece.
 
     Raises `ValueError` if it is anything else.
@@ -71,7 +73,7 @@ def array(group: h5py.Group, name: str, kind: type, axes: int) -> h5py.Dataset:
     return found
 
 
-def attribute(group: h5py.Group, name: str, kind: type, axes: int = 0) -> Any:
+def attribute(group: h5py.Group | h5py.Dataset, name: str, kind: Kind, axes: int = 0) -> Any:
     """Return an attribute of a kind and with so many axes. Raises `ValueError` if it is anything else."""
     found = group.attrs.get_id(name)
     if not _is(found, kind, axes) or _bytes(found) > group.file.id.get_filesize():
@@ -79,7 +81,7 @@ def attribute(group: h5py.Group, name: str, kind: type, axes: int = 0) -> Any:
     return group.attrs[name]
 
 
-def _is(stored: Any, kind: type, axes: int) -> bool:
+def _is(stored: Any, kind: Kind, axes: int) -> bool:
     return isinstance(stored.get_type(), kind) and stored.shape is not None and len(stored.shape) == axes
 
 

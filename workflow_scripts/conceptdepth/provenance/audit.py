@@ -8,6 +8,7 @@ cannot be told.
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from conceptdepth.ground.errors import UserError
@@ -23,6 +24,9 @@ LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.jso
 STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
 """Folders of ``results/`` in which every file has a record."""
 
+
+GONE = "gone"
+"""Stands in the place of the hash of code that is not there."""
 
 WeightFiles = Callable[[Path, Path], list[tuple[Path, str]]]
 """Gives path and recorded SHA-256 of each file that a ``model.json`` points to, seen from the folder that Snakemake
@@ -180,9 +184,10 @@ class Auditor:
         commit = f" (commit {record['git']['commit'][:12]})" if record["git"] else ""
         for name, sha256 in record["code"]["files"].items():
             audit.code.add(name)
-            if not (ROOT / name).is_file():
+            now = _syntax(ROOT / name)
+            if now == GONE:
                 audit.note(CHANGED, name, f"is gone, but it ran{commit}")
-            elif _syntax(ROOT / name) != sha256:
+            elif now != sha256:
                 audit.note(CHANGED, name, f"is not the code that ran{commit}")
 
     def _weights(self, record: RecordContent, audit: Audit) -> list[tuple[str, str]]:
@@ -199,8 +204,9 @@ class Auditor:
 
     def sha256(self, path: str) -> str | None:
         """Return the hash of a file, computed once, or None if there is no file."""
-        if path not in self._hashes and (self.folder / path).is_file():
-            self._hashes[path] = file_sha256(self.folder / path)
+        if path not in self._hashes:
+            with suppress(OSError, ValueError):  # Of a name that no file can have, too.
+                self._hashes[path] = file_sha256(self.folder / path)
         return self._hashes.get(path)
 
     def _hash_at_once(self, paths: Iterable[str]) -> None:
@@ -228,11 +234,13 @@ class Auditor:
 
 
 def _syntax(path: Path) -> str | None:
-    """Return the hash of a file's syntax, or None if it cannot be parsed."""
+    """Return the hash of a file's syntax, None if it cannot be parsed, or `GONE`."""
     try:
         return syntax_sha256(path)
     except SyntaxError:
         return None
+    except (OSError, ValueError):
+        return GONE
 
 
 def _differs(now: str, then: str, who_says: str) -> str:

@@ -186,7 +186,7 @@ def sealed(content: Mapping[str, Any]) -> RecordContent:
 def hash_of(value: Any) -> str:
     """Return the SHA-256 of a value as JSON with sorted keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # A damaged record may hold anything.
 
 
 def seeds_in(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

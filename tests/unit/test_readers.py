@@ -1,0 +1,311 @@
+"""Files that jobs wrote, damaged in thousands of ways: each reader reads them or says a sentence, in bounded time and memory."""
+
+import ctypes
+import json
+import os
+import time
+
+import fuzz
+import h5py
+import numpy as np
+import pytest
+from conceptdepth.activations.store import new_activations, open_activations, read_labels, weights_of
+from conceptdepth.configuration import settings
+from conceptdepth.datasets.rows import read_prompts, read_statements
+from conceptdepth.depth.draws import curves, design, open_draws
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.jsonl import write_jsonl
+from conceptdepth.ground.names import CURVE
+from conceptdepth.models.weights import weight_files
+from conceptdepth.probes.predictions import read_coefficients, read_curves, said_of
+from conceptdepth.provenance.audit import Auditor
+from conceptdepth.provenance.comparison import compare_inputs
+from conceptdepth.provenance.kept import keep, take_back
+from conceptdepth.provenance.record import JobRecord, describe, read_record
+
+N, LAYERS, WIDTH = 12, 3, 6
+ROWS = [
+    {
+        "id": f"s{n}",
+        "text": f"Ōslo {n} is in Norway.",
+        "prompt": f"Is it so? Ōslo {n}",
+        "label": n % 2,
+        "group": f"g{n // 2}",
+    }
+    for n in range(N)
+]
+RANDOM = np.random.default_rng(0)
+FACTS = {"peak_memory_mb": 5, "measured": {"seconds_load": 0.5}}
+
+
+def write_activations(path):
+    size = {"n_layers": LAYERS, "d_model": WIDTH, "prompts": ROWS, "n_tokens": [5] * N}
+    with new_activations(path, sites=["mlp_input", "residual"], **size) as file:
+        for name, region in file.into.items():
+            for layer in range(1 if name == "embedding" else LAYERS):
+                region[layer, np.arange(N)] = RANDOM.normal(size=(N, WIDTH)).astype("f4")
+        file.attrs.update({"model": "tiny", "weights": "fp32", "sites": json.dumps({"residual": "after a block"})})
+
+
+def read_activations(path):
+    with open_activations(path) as file:
+        weights_of(file)
+        labels = read_labels(file)
+        for vectors in (*file["activations"].values(), file["embedding"]):
+            assert {vectors[layer].shape for layer in range(len(vectors))} == {(len(labels.ids), vectors.shape[2])}
+
+
+def write_probes(path):
+    with h5py.File(path, "w") as file:
+        file.attrs.update(
+            {"model": "tiny", "quantization": "fp32", "dataset": "d", "perturbation": "p", "weights": "fp32"}
+        )
+        file.attrs["probes"] = ["logistic_regression"]
+        for name in ("id", "group"):
+            file.create_dataset(name, data=[row[name] for row in ROWS], dtype=h5py.string_dtype())
+        file.create_dataset("label", data=np.array([row["label"] for row in ROWS], "i1"))
+        for site in ("mlp_input", "embedding"):
+            for seed in (1, 2):
+                split = file.create_group(f"{site}/logistic_regression/concept/seed_{seed}")
+                split.create_dataset("test", data=np.arange(4 * seed))
+                split.create_dataset("decision", data=RANDOM.normal(size=(LAYERS, 4 * seed)))
+                split.create_dataset("coefficients", data=RANDOM.normal(size=(LAYERS, WIDTH + 1)))
+
+
+def read_probes(path):
+    said_of(path, "dataset")
+    for curve in read_curves(path):
+        for split in curve.splits:
+            assert curve.labels[split.test].shape == split.predicted[0].shape
+        read_coefficients(path, curve.names["site"], curve.names["probe"])
+
+
+def write_draws(path):
+    with h5py.File(path, "w") as file:
+        for model in ("a", "b"):
+            names = dict.fromkeys(CURVE, "x") | {"model": model}
+            curve = file.create_group("/".join(names.values()))
+            curve.attrs.update({**names, "scale": 1.5, "df": 7.0, "above": True})
+            curve.create_dataset("jump_point", data=RANDOM.normal(size=20)).attrs["value"] = 0.25
+
+
+def read_draws(path):
+    with open_draws(path) as file:
+        for curve in curves(file):
+            design(curve)
+            for quantity in curve.values():
+                np.isfinite(quantity[:]).all()
+                float(quantity.attrs["value"])
+
+
+def write_rows(path):
+    write_jsonl(path, ROWS)
+
+
+def write_description(where):
+    files = {"config.json": {"bytes": 2, "sha256": "0" * 64}, "model.safetensors": {"bytes": 9, "sha256": "1" * 64}}
+    content = {"model_type": "llama", "files": files, "source": {"path": "."}, "where": where}
+    return lambda path: path.write_text(json.dumps(content, indent=2))
+
+
+def write_record(path):
+    made = path.parent / "made.txt"
+    made.write_text("made")
+    job = {"rule": "train_probes", "script": "train_probes.py", "wildcards": {"model": "tiny"}, "params": {"C": 1.0}}
+    JobRecord(**job, inputs=[str(made)], software=settings.pins("probes")).write([made], str(path))
+
+
+def read_records(path):
+    compare_inputs([], {str(path): read_record(path)})
+
+
+def audit_records(path):
+    """Whatever stands in a record, an audit ends in a verdict."""
+    place = path.parent / "audited/results/provenance/train_probes/a.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(path.read_bytes())
+    assert Auditor(path.parent / "audited", lambda file, folder: []).audit_all().verdict
+
+
+def write_kept(path):
+    made = path.parent / "cell.h5"
+    made.write_bytes(b"vectors")
+    keep(describe(made), "a" * 64, FACTS)
+    (facts,) = path.parent.glob(".*.kept.json")
+    path.write_bytes(facts.read_bytes())
+
+
+def read_kept(path):
+    """A cell is taken back with the facts that were kept, or not at all."""
+    made = path.parent / "cell.h5"
+    made.write_bytes(b"vectors")
+    keep(describe(made), "a" * 64, FACTS)
+    (facts,) = path.parent.glob(".*.kept.json")
+    facts.write_bytes(path.read_bytes())
+    assert take_back(made, "a" * 64) in (None, FACTS)
+
+
+READERS = {
+    "activations": (write_activations, read_activations),
+    "probes": (write_probes, lambda path: read_probes(str(path))),
+    "draws": (write_draws, read_draws),
+    "prompts": (write_rows, read_prompts),
+    "statements": (write_rows, read_statements),
+    "model.json": (write_description({"folder": "."}), lambda path: weight_files(path, ".")),
+    "model.json of the hub": (
+        write_description({"hf": "tests/none", "revision": "0" * 40}), lambda path: weight_files(path, "."),
+    ),
+    "record": (write_record, read_records),
+    "record in an audit": (write_record, audit_records),
+    "kept": (write_kept, read_kept),
+}  # fmt: skip
+
+ALWAYS_A_SENTENCE = ["model.json of the hub"]
+"""Readers for which there is nothing to be read, damaged or not."""
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("long", [False, pytest.param(True, marks=pytest.mark.long)], ids=["short", "long"])
+def test_a_damaged_file_is_read_or_answered_by_a_sentence(tmp_path, monkeypatch, name, long):
+    monkeypatch.chdir(tmp_path)
+    write, read = READERS[name]
+    write(tmp_path / "whole")
+    if name not in ALWAYS_A_SENTENCE:
+        read(tmp_path / "whole")
+    until = fuzz.for_seconds(600) if long else lambda number: number >= 300
+    seed = time.time_ns() if long else 0
+    tally = fuzz.outcomes(read, (tmp_path / "whole").read_bytes(), tmp_path / "damaged", seed=seed, until=until)
+    print(f"{name}: {tally}")
+    assert not tally.bad, f"{tally}; by seed and number of the mutant: {tally.bad}"
+    assert tally.counts.total() >= 300
+
+
+def hang(path):
+    while True:
+        pass
+
+
+def take_memory(path):
+    return bytearray(2 * fuzz.MORE_MEMORY)
+
+
+@pytest.mark.parametrize(
+    ("read", "outcome"),
+    [
+        (lambda path: path.read_bytes(), "read"),
+        (lambda path: json.loads("{"), "traceback"),
+        (take_memory, "traceback"),
+        (hang, "hang"),
+        (lambda path: ctypes.string_at(0), "crash"),
+        (lambda path: os.kill(os.getpid(), 9), "crash"),
+    ],
+)
+def test_what_must_not_be_is_seen(tmp_path, monkeypatch, read, outcome):
+    monkeypatch.setattr(fuzz, "SECONDS", 1)
+    monkeypatch.setattr(fuzz, "BATCH", 1)
+    tally = fuzz.outcomes(read, b"content", tmp_path / "damaged", seed=0, until=lambda number: number >= 1)
+    assert tally.counts == {outcome: 1}
+    assert bool(tally.bad) == (outcome != "read")
+
+
+# --- HDF5 -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def activations(tmp_path):
+    write_activations(tmp_path / "cell.h5")
+    return tmp_path / "cell.h5"
+
+
+def replaced(path, old, new):
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+
+
+def refused(path, why):
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=f"{path.name} is damaged; delete it and run again .*{why}"):
+        open_activations(path)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_file_that_claims_more_than_it_holds_is_refused_before_anything_is_read(activations):
+    """2^60 statements in the place of 12, at every dataset."""
+    replaced(activations, N.to_bytes(8, "little"), (2**60).to_bytes(8, "little"))
+    refused(activations, "")
+
+
+def test_strings_that_the_library_would_read_without_end_are_refused(activations):
+    """The size of an object makes the step to the next one zero."""
+    content = activations.read_bytes()
+    first = content.index(b"GCOL") + 16
+    activations.write_bytes(content[: first + 8] + (2**64 - 16).to_bytes(8, "little") + content[first + 16 :])
+    refused(activations, "has a size that cannot be")
+
+
+@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"chunks": True, "compression": "gzip"}, "in one piece"),
+        ({"external": [("elsewhere", 0, h5py.h5f.UNLIMITED)]}, "in one piece"),
+        ({"shape": (2,) * 4}, "of its kind"),
+        ({"dtype": "c8"}, "of its kind"),
+    ],
+)
+def test_a_dataset_of_another_kind_is_refused(activations, name, how, why):
+    with h5py.File(activations, "r+") as file:
+        whole = file[name]
+        made = {"shape": whole.shape, "dtype": whole.dtype} | how
+        del file[name]
+        file.create_dataset(name, **made)
+    refused(activations, why)
+
+
+@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+def test_a_dataset_of_one_statement_less_is_refused(activations, name):
+    with h5py.File(activations, "r+") as file:
+        less = file[name][:-1] if file[name].ndim == 1 else file[name][:, :-1]
+        dtype = file[name].dtype
+        del file[name]
+        file.create_dataset(name, data=less, dtype=dtype)
+    refused(activations, "do not fit each other")
+
+
+def test_a_dataset_that_is_missing_is_named(activations):
+    with h5py.File(activations, "r+") as file:
+        del file["n_tokens"]
+    refused(activations, "n_tokens")
+
+
+# --- JSON Lines -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"label": 2}, {"label": True}, {"label": "0"}, {"label": None}, {"id": 7}, {"group": None}, {"prompt": ["a"]},
+        {"prompt": "a\0b"}, {"id": "\ud800"},
+    ],
+)  # fmt: skip
+def test_a_row_that_readers_cannot_use_is_named(tmp_path, row):
+    lines = [json.dumps(one) for one in (ROWS[0], ROWS[1] | row, ROWS[2])]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    with pytest.raises(
+        UserError, match=r"p.jsonl is damaged: row 2 is no object with id, prompt, label and group; delete"
+    ):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b" "])
+def test_a_file_without_rows_is_damaged(tmp_path, content):
+    (tmp_path / "p.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=r"p.jsonl is damaged: it is empty; delete"):
+        read_statements(tmp_path / "p.jsonl")
+
+
+def test_other_line_ends_in_a_text_end_no_row(tmp_path):
+    rows = [ROWS[0] | {"text": "a\u2028b\u0085c\r"}, ROWS[1]]
+    write_jsonl(tmp_path / "s.jsonl", rows)
+    assert read_statements(tmp_path / "s.jsonl") == rows
