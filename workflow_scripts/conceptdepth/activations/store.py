@@ -30,7 +30,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.checked_hdf5 import FLOAT, INTEGER, TEXT, array, attribute, member, open_hdf5, undamaged
+from conceptdepth.ground.checked_hdf5 import (
+    FLOAT,
+    INTEGER,
+    TEXT,
+    array,
+    attribute,
+    check_strings,
+    member,
+    open_hdf5,
+    undamaged,
+)
 from conceptdepth.ground.disk import check_room
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
@@ -140,16 +150,24 @@ def open_activations(path: str | Path) -> h5py.File:
 
 def _check(file: h5py.File) -> None:
     """Raise an error if a file does not have the layout, in shapes that fit each other."""
-    known = {"format": (TEXT, FORMAT), "format_version": (INTEGER, FORMAT_VERSION)}
-    if any(name not in file.attrs or attribute(file, name, kind) != value for name, (kind, value) in known.items()):
-        raise UserError(f"{file.filename} is not an activation file of format version {FORMAT_VERSION}.")
+    if not file.attrs.keys() >= {"format", "format_version"}:
+        raise _another(file)
     sites = member(file, "activations")
-    (n_layers, *size), *others = (array(sites, site, FLOAT, 3).shape for site in sites)
+    vectors = [array(sites, site, FLOAT, 3) for site in sites]
+    (n_layers, *size), *others = (dataset.shape for dataset in vectors)
     embedded = array(file, EMBEDDING, FLOAT, 3).shape
     kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
     lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
     if {*others} - {(n_layers, *size)} or embedded != (1, *size) or lengths != {size[0]}:
         raise ValueError("the shapes of its datasets do not fit each other")
+    check_strings(file, but=vectors)
+    known = attribute(file, "format", TEXT), attribute(file, "format_version", INTEGER)
+    if known != (FORMAT, FORMAT_VERSION):
+        raise _another(file)
+
+
+def _another(file: h5py.File) -> UserError:
+    return UserError(f"{file.filename} is not an activation file of format version {FORMAT_VERSION}.")
 
 
 def read_labels(file: h5py.File) -> Labels:

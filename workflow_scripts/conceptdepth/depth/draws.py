@@ -13,7 +13,7 @@ import pandas as pd
 
 from conceptdepth.depth.estimates import Estimate
 from conceptdepth.depth.uncertainty import Design
-from conceptdepth.ground.checked_hdf5 import NUMBER, TEXT, array, attribute, open_hdf5
+from conceptdepth.ground.checked_hdf5 import NUMBER, TEXT, array, attribute, check_strings, open_hdf5
 from conceptdepth.ground.names import CURVE
 
 
@@ -32,6 +32,7 @@ def open_draws(path: str | Path) -> h5py.File:
 
 
 def _check(file: h5py.File) -> None:
+    check_strings(file)
     for curve in curves(file):
         for name in CURVE:
             attribute(curve, name, TEXT)

@@ -9,7 +9,7 @@ its record before they open it.
 import math
 import mmap
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ def open_hdf5(path: str | Path, check: Callable[[h5py.File], object]) -> h5py.Fi
         raise UserError(f"{path} is not a readable HDF5 file ({error}).") from None
     try:
         with undamaged(path):
-            check_heaps(path)
             check(file)
     except UserError:
         file.close()
@@ -93,15 +92,20 @@ def _bytes(stored: Any) -> int:
 _COLLECTION = re.compile(rb"GCOL\x01")
 
 
-def check_heaps(path: str | Path) -> None:
-    """Raise `ValueError` if strings in a file lie in such a way that the library would read them without end.
+def check_strings(file: h5py.File, but: Iterable[h5py.Dataset] = ()) -> None:
+    """Raise `ValueError` if strings lie in a file in such a way that the library would read them without end.
 
-    It keeps strings in collections of objects, one after another, each with its size, and steps from one to the next by
-    that size alone: if a damaged one leads back or nowhere, it never arrives at the end.
+    It keeps them in collections of objects, one after another, each with its size, and steps from one to the next by
+    that size alone: if a damaged one leads nowhere, it never arrives at the end. Nothing is looked for in ``but``,
+    large datasets that `array` has looked at.
     """
-    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for found in _COLLECTION.finditer(content):
-            _check_collection(content, found.start())
+    pieces = sorted((dataset.id.get_offset(), _bytes(dataset.id)) for dataset in but if dataset.size)
+    with open(file.filename, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        begin = 0
+        for place, size in [*pieces, (len(content), 0)]:
+            for found in _COLLECTION.finditer(content, begin, place):
+                _check_collection(content, found.start())
+            begin = place + size
 
 
 def _check_collection(content: mmap.mmap, start: int) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.datasets.groups import group_numbers
-from conceptdepth.ground.checked_hdf5 import FLOAT, INTEGER, TEXT, array, attribute, member, open_hdf5, undamaged
+from conceptdepth.ground.checked_hdf5 import (
+    FLOAT,
+    INTEGER,
+    TEXT,
+    array,
+    attribute,
+    check_strings,
+    member,
+    open_hdf5,
+    undamaged,
+)
 from conceptdepth.ground.names import CELL
 from conceptdepth.probes.splits import Indices
 from conceptdepth.probes.tasks import CONCEPT
@@ -90,7 +100,7 @@ def said_of(path: str, what: str) -> str:
 
 
 def _opened(path: str) -> h5py.File:
-    return open_hdf5(path, lambda file: None)
+    return open_hdf5(path, check_strings)
 
 
 def _splits(file: h5py.File, site: str, probe: str) -> list[h5py.Group]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import ROOT, file_sha256
-from conceptdepth.provenance.digest import syntax_sha256
+from conceptdepth.provenance.digest import GONE, syntax_found
 from conceptdepth.provenance.findings import CHANGED, INCOMPLETE, Audit
 from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import RECORDS, RecordContent, is_whole, read_record
@@ -24,9 +24,6 @@ LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.jso
 STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
 """Folders of ``results/`` in which every file has a record."""
 
-
-GONE = "gone"
-"""Stands in the place of the hash of code that is not there."""
 
 WeightFiles = Callable[[Path, Path], list[tuple[Path, str]]]
 """Gives path and recorded SHA-256 of each file that a ``model.json`` points to, seen from the folder that Snakemake
@@ -184,7 +181,7 @@ class Auditor:
         commit = f" (commit {record['git']['commit'][:12]})" if record["git"] else ""
         for name, sha256 in record["code"]["files"].items():
             audit.code.add(name)
-            now = _syntax(ROOT / name)
+            now = syntax_found(ROOT / name)
             if now == GONE:
                 audit.note(CHANGED, name, f"is gone, but it ran{commit}")
             elif now != sha256:
@@ -231,16 +228,6 @@ class Auditor:
             return whole.relative_to(self.folder).as_posix()
         real, results = path.resolve(), (self.folder / "results").resolve()
         return (Path("results") / real.relative_to(results)).as_posix() if real.is_relative_to(results) else str(whole)
-
-
-def _syntax(path: Path) -> str | None:
-    """Return the hash of a file's syntax, None if it cannot be parsed, or `GONE`."""
-    try:
-        return syntax_sha256(path)
-    except SyntaxError:
-        return None
-    except (OSError, ValueError):
-        return GONE
 
 
 def _differs(now: str, then: str, who_says: str) -> str:

@@ -134,3 +134,17 @@ def _text(node: object, imported: set[str]) -> str:
 def _is_bare_string(line: ast.stmt) -> bool:
     """Docstrings, those under a dataclass field included, are statements made of a string alone."""
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+
+
+GONE = "gone"
+"""Stands in the place of the hash of code that is not there."""
+
+
+def syntax_found(path: Path) -> str | None:
+    """Return the hash of the syntax of a file, None if it cannot be parsed, or `GONE`."""
+    try:
+        return syntax_sha256(path)
+    except SyntaxError:
+        return None
+    except (OSError, ValueError):  # Of a name that no file can have, too.
+        return GONE
