@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,10 @@ def checked_weights(model_json: str | Path, copy: Path | None = None) -> Iterato
     wanted = {copy / path.relative_to(source) if copy else path: sha256 for path, sha256 in files}
 
     def check(path: Path) -> None:
-        if not path.is_file() or _sha256(path) != wanted[path]:
-            raise UserError(f"{path} is not what was fetched; delete {copy or model_json} and run again.")
+        with suppress(OSError):  # It may be gone.
+            if _sha256(path) == wanted[path]:
+                return
+        raise UserError(f"{path} is not what was fetched; delete {copy or model_json} and run again.")
 
     weights = [path for path in wanted if path.suffix == ".safetensors"]
     for path in wanted:
@@ -140,6 +142,7 @@ def model_folder(model_json: str | Path, folder: str | Path = ".") -> Path:
                 f"{where['hf']} is no longer in the Hugging Face cache; delete {model_json} and run again."
             ) from None
     weights = Path(folder) / where["folder"]
-    if not weights.is_dir():
-        raise UserError(f"the weights in {where['folder']} are gone; delete {model_json} and run again.")
-    return weights
+    with suppress(OSError):  # Over a name that no folder can have.
+        if weights.is_dir():
+            return weights
+    raise UserError(f"the weights in {where['folder']} are gone; delete {model_json} and run again.")
