@@ -129,7 +129,7 @@ def test_an_edit_stops_the_jobs_that_would_read_it(run):
     assert run.snakemake("--quiet", "all").returncode == 1
     said = Path("results/logs/plot_accuracy.log").read_text()
     assert f"Error: {SCORES} is not what results/provenance/collect_scores.json says was written" in said
-    assert (Path(SCORES).read_text(), found(audit(FIGURE))) == (edited, {(CHANGED, SCORES)})
+    assert (Path(SCORES).read_text(), found(audit(SCORES))) == (edited, {(CHANGED, SCORES)})
     Path(SCORES).unlink()
     assert run.snakemake("--quiet", "all").returncode == 0, "as the sentence says"
     assert audit_all().verdict == INTACT
@@ -140,11 +140,11 @@ def test_damaged_activations_stop_the_next_probes_until_they_are_made_anew(run):
     before = Path(activations).read_bytes()
     flip(activations, 0.3)
     Path(probes).unlink()
-    assert run.snakemake("all", probes).returncode == 1
+    assert run.snakemake(probes).returncode == 1
     assert f"Error: {activations} is not what" in Path(f"results/logs/train_probes/{CELL}.log").read_text()
     assert not Path(probes).exists()
     Path(activations).unlink()
-    assert run.snakemake("all", probes).returncode == 0
+    assert run.snakemake(probes).returncode == 0
     assert (Path(activations).read_bytes(), audit(probes).verdict) == (before, INTACT)
 
 
