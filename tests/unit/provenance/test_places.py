@@ -73,7 +73,7 @@ def fake_job():
 
 
 def test_a_disk_that_refuses_ends_a_job_with_one_sentence_in_its_log_and_on_the_terminal(folder, monkeypatch):
-    monkeypatch.setattr(jobs, "begin_record", lambda _: None)
+    monkeypatch.setattr(jobs, "begin_record", lambda _: SimpleNamespace(content={"inputs": []}, upstream={}))
     with pytest.raises(SystemExit) as ended, jobs.job(fake_job()), open("/dev/full", "w") as stream:
         stream.write("text")
     sentence = (
