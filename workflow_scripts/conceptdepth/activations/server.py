@@ -20,7 +20,7 @@ from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.loaded import LoadedModels
-from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, RUN_VARIABLE
+from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, snakemake_has_ended
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,6 @@ def serve(path: Path) -> None:
     sys.stdout = sys.stderr = logs = OwnLog(sys.stderr)
     logging.basicConfig(stream=logs, format=LOG_LINE, datefmt=LOG_DATE)
     logging.captureWarnings(True)
-    run = int(os.environ.get(RUN_VARIABLE, "/0").rpartition("/")[2])
     models, requests = LoadedModels(), list[Request]()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
@@ -147,7 +146,7 @@ def serve(path: Path) -> None:
                 requests[-1].start()
             if any(request.is_wanted() for request in requests):
                 last = time.monotonic()
-            elif (time.monotonic() - last > IDLE_SECONDS or (run and not _alive(run))) and _leave(server, path):
+            elif (time.monotonic() - last > IDLE_SECONDS or snakemake_has_ended()) and _leave(server, path):
                 break
             requests = [request for request in requests if request.is_alive()]
     for request in requests:  # Nobody waits for them, but they would leave half a file.
@@ -163,16 +162,6 @@ def _leave(server: socket.socket, path: Path) -> bool:
         for suffix in (".sock", ".log", ".lock"):
             path.with_suffix(suffix).unlink(missing_ok=True)
         return True
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if __name__ == "__main__":

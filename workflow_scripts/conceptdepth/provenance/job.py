@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,9 @@ log = logging.getLogger("conceptdepth")
 RUN_VARIABLE = "CONCEPTDEPTH_RUN"
 """Environment variable with the SLURM job, if any, and the process id of the Snakemake that a job belongs to."""
 
+LOOK_SECONDS = 0.5
+"""How often a process looks whether its Snakemake has ended."""
+
 LOG_LINE, LOG_DATE = "%(asctime)s %(message)s", "%H:%M:%S"
 """Format of a line of a log file."""
 
@@ -30,8 +35,9 @@ def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
 
     Gives the record, whose id figures carry. Before that each input is compared with its record, unless the work is to
     look for differences. A `UserError`, or a disk that refuses, ends the job with one sentence; any other exception
-    leaves its traceback in the log.
+    leaves its traceback in the log. The job ends with its Snakemake: the next one does the work again, on the same files.
     """
+    _end_with_snakemake()
     path = Path(snakemake.log[0])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +67,30 @@ def _told() -> Iterator[None]:
             raise
         log.exception("Error: this should not have happened; please report it.")
         raise SystemExit(1) from None
+
+
+def snakemake_has_ended() -> bool:
+    """Tell whether the Snakemake that this process belongs to, if there is one, runs no more."""
+    process = int(os.environ.get(RUN_VARIABLE, "/0").rpartition("/")[2])
+    try:
+        os.kill(process, 0)  # 0 is the group of this process.
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # Another user's.
+    return False
+
+
+def _end_with_snakemake() -> None:
+    """End this process at once when its Snakemake has ended, which may have been before this is called."""
+
+    def watch() -> None:
+        while not snakemake_has_ended():
+            time.sleep(LOOK_SECONDS)
+        log.error("Error: the Snakemake of this job has ended.")
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def begin_record(snakemake: Any) -> JobRecord:
