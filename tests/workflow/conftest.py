@@ -3,11 +3,20 @@
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from project import CELLS, OVERLAY, Project, make_project
+
+
+@pytest.fixture
+def sockets(monkeypatch):
+    """The folder of the workers of one test; the path of a socket has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="run", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -304,6 +305,43 @@ def test_a_disk_that_refuses_is_what_the_job_hears(tmp_path, monkeypatch):
     ):
         assert sentence in work(asked | {"log_file": str(log_file)})["error"]
     assert (tmp_path / "a.log").read_text() == ""
+
+
+def test_what_killed_workers_have_left_is_removed_and_nothing_else(monkeypatch):
+    def listening(digest: str) -> socket.socket:
+        path = address.address(digest)
+        for suffix in (".lock", ".log"):
+            path.with_suffix(suffix).touch()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        return listener
+
+    with monkeypatch.context() as there:
+        there.setattr("platform.node", lambda: "another machine that has this folder, too")
+        listening("there").close()
+        kept = set(address.address("there").parent.iterdir())
+    listening("killed").close()
+    address.address("killed while it started").with_suffix(".lock").touch()
+    with listening("alive"), address.locked(address.address("starts"), wait=True):
+        kept |= {address.address("alive").with_suffix(suffix) for suffix in (".sock", ".lock", ".log")}
+        kept |= {address.address("starts").with_suffix(".lock")}
+        address.remove_dead(address.address("alive"))
+        assert set(address.address("alive").parent.iterdir()) == kept
+
+
+def test_a_lock_that_was_removed_while_one_waited_for_it_is_not_held(tmp_path):
+    """Else two would start workers at one address."""
+    path = tmp_path / "a.sock"
+    waiting = address.locked(path, wait=True)
+    with ThreadPoolExecutor(1) as pool:
+        with address.locked(path, wait=True):
+            waits = pool.submit(waiting.__enter__)
+            time.sleep(0.2)
+            address.remove(path)
+        assert waits.result(timeout=10)
+        with address.locked(path, wait=False) as alone:
+            assert not alone
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:

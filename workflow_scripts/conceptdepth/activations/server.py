@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from conceptdepth.activations.address import locked
+from conceptdepth.activations.address import locked, remove, remove_dead
 from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import NotWanted, UserError
@@ -139,6 +139,7 @@ def serve(path: Path) -> None:
         server.bind(str(path))
         server.listen()
         server.settimeout(0.5)
+        remove_dead(path)
         last = time.monotonic()
         while True:
             with suppress(TimeoutError):
@@ -159,8 +160,7 @@ def _leave(server: socket.socket, path: Path) -> bool:
     with locked(path, wait=False) as alone:
         if not alone or select.select([server], [], [], 0)[0]:
             return False
-        for suffix in (".sock", ".log", ".lock"):
-            path.with_suffix(suffix).unlink(missing_ok=True)
+        remove(path)
         return True
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from conceptdepth.activations import server
-from conceptdepth.activations.address import address, locked
+from conceptdepth.activations.address import address, connect, locked
 from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import SCRIPTS
@@ -96,7 +96,7 @@ def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
 def _connect(path: Path) -> socket.socket:
     """Connect to the worker, starting it if none listens; one job at a time, so that one alone is started."""
     with locked(path, wait=True):
-        connection = _try_connect(path)
+        connection = connect(path)
         if connection is None:
             _start(path)
         deadline = time.monotonic() + START_SECONDS
@@ -104,7 +104,7 @@ def _connect(path: Path) -> socket.socket:
             if time.monotonic() > deadline:
                 raise UserError("no worker started within a minute; set execution.keep_model_loaded to false.")
             time.sleep(0.05)
-            connection = _try_connect(path)
+            connection = connect(path)
         return connection
 
 
@@ -119,13 +119,3 @@ def _start(path: Path) -> None:
             stdout=last_words,
             stderr=last_words,
         )
-
-
-def _try_connect(path: Path) -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError):
-        connection.close()
-        return None
-    return connection
