@@ -238,6 +238,16 @@ def test_a_worker_killed_at_work_fails_its_cell_and_leaves_no_result(files, tmp_
     assert not (tmp_path / "out.h5").exists()
 
 
+def test_halves_of_a_worker_and_a_job_that_were_both_killed_go_with_the_next(files, tmp_path):
+    killed = [tmp_path / ".[o]ut.h5.123.worker", tmp_path / "..[o]ut.h5.123.worker.part"]
+    others = [tmp_path / ".out.h5.123.worker", tmp_path / ".an[o]ut.h5.123.worker"]
+    for path in (*killed, *others):
+        path.touch()
+    ask(tmp_path, cell(files, tmp_path, destination=str(tmp_path / "[o]ut.h5")))
+    assert not any(path.exists() for path in killed)
+    assert all(path.exists() for path in others)
+
+
 def dying_job(files, tmp_path) -> None:
     """Start a job with much work, and kill it when that has begun."""
     code = (

@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,18 @@ def in_worker(request: WorkRequest, *, log_file: str, log_level: str) -> dict[st
         if "error" in outcome:
             raise UserError(outcome["error"].replace(str(given), str(final)))
         os.replace(given, final)
+        _remove_halves(final)
         return outcome["facts"]
     finally:
         given.unlink(missing_ok=True)
+
+
+def _remove_halves(final: Path) -> None:
+    """Remove what workers have left that were killed, together with their jobs, while they wrote this file."""
+    name = escape(final.name)
+    for pattern in (f".{name}.*.worker", f"..{name}.*.worker.part"):
+        for half in final.parent.glob(pattern):
+            half.unlink(missing_ok=True)
 
 
 def code_of_worker() -> str:
