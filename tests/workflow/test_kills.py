@@ -8,7 +8,7 @@ import random
 import shutil
 
 import pytest
-from kills import Campaign, content, left_behind, said, start, works
+from kills import Campaign, content, left_behind, start, works
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def test_thirty_kills_of_the_whole_workflow(project, sockets, seed, capsys):
         print(f"\nCONCEPTDEPTH_SEED={seed}\n\n{campaign.table()}\n\n{campaign.summary()}")
     assert campaign.different == []
     assert left_behind(project, sockets) == []
-    assert "Traceback" not in said(project)
     assert intact(project, "--all")
 
 
@@ -70,5 +69,4 @@ def test_a_second_snakemake_is_refused_and_a_few_kills_change_nothing(finished, 
     print(campaign.table(), campaign.summary(), sep="\n\n")
     assert campaign.different == []
     assert left_behind(project, sockets) == []
-    assert "Traceback" not in said(project)
     assert all(intact(project, target) for target in targets)

@@ -1,9 +1,11 @@
 """A job ends with its Snakemake: the next one does the same work, on the same files."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conceptdepth.ground.files import SCRIPTS
@@ -38,15 +40,30 @@ def start(folder, run: str, seconds: float = 30) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=folder, env=variables)
 
 
+def wait_until_it_writes(job: subprocess.Popen, folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not (folder / ".drift.csv.part").exists():
+        assert job.poll() is None
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_an_interrupted_job_removes_what_it_has_begun_and_shows_no_traceback(tmp_path):
+    job = start(tmp_path, "/0")
+    wait_until_it_writes(job, tmp_path)
+    job.send_signal(signal.SIGINT)
+    assert job.wait(timeout=20) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["job.log"]
+    said = (tmp_path / "job.log").read_text()
+    assert said.endswith("Error: interrupted.\n")
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("slurm_job", ["", "17"])
 def test_a_job_whose_snakemake_is_killed_ends_and_leaves_no_result(tmp_path, slurm_job):
     snakemake = subprocess.Popen(["sleep", "60"])
     job = start(tmp_path, f"{slurm_job}/{snakemake.pid}")
-    deadline = time.monotonic() + 20
-    while not (tmp_path / ".drift.csv.part").exists():
-        assert job.poll() is None
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+    wait_until_it_writes(job, tmp_path)
     snakemake.kill()
     snakemake.wait()
     assert job.wait(timeout=20) == 1

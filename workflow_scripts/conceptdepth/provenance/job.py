@@ -2,13 +2,14 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import UserError
@@ -35,9 +36,11 @@ def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
 
     Gives the record, whose id figures carry. Before that each input is compared with its record, unless the work is to
     look for differences. A `UserError`, or a disk that refuses, ends the job with one sentence; any other exception
-    leaves its traceback in the log. The job ends with its Snakemake: the next one does the work again, on the same files.
+    leaves its traceback in the log. The job ends with its Snakemake: the next one does the work again, on the same
+    files.
     """
     _end_with_snakemake()
+    signal.signal(signal.SIGINT, _interrupted)
     path = Path(snakemake.log[0])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,12 @@ def _end_with_snakemake() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupted(*_: object) -> NoReturn:
+    """End as any job that fails: what is half-written is removed, and no traceback is shown."""
+    log.error("Error: interrupted.")
+    raise SystemExit(1)
 
 
 def begin_record(snakemake: Any) -> JobRecord:
