@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ SIGNALS = [signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT]
 
 WHOLE, SNAKEMAKE = 0.1, 0.15
 """Shares of kills that hit all processes at once, as a machine that stops does, and Snakemake; others hit its jobs and workers."""
+
+MOST = 3
+"""How often a process of one name is hit, so that all stages have their turn."""
 
 WRITERS = 0.6
 """Share of kills that wait for a process that writes."""
@@ -90,16 +94,17 @@ def _if_there(ask: Callable, process: psutil.Process):
         return ask(process)
 
 
-def strike(project: Project, draw: random.Random) -> Kill | None:
-    """Choose processes, hold them, look what they do and send them a signal; None if they were gone."""
+def strike(project: Project, draw: random.Random, spared: Container[str]) -> Kill | None:
+    """Choose processes, hold them, look what they do and send them a signal; None if there was none, or only spared ones."""
     number, kind, of_writers = draw.choice(SIGNALS), draw.random(), draw.random() < WRITERS
     if of_writers:
         writers = _writers(project)
     named = {process: name for process in processes(project) if (name := _if_there(name_of, process))}
-    if kind < WHOLE:
+    if kind < WHOLE and "all" not in spared:
         name, victims = "all", list(named)
     else:
-        wanted = [process for process, name in named.items() if (name == "Snakemake") == (kind < WHOLE + SNAKEMAKE)]
+        of_kind = {p: name for p, name in named.items() if (name == "Snakemake") == (kind < WHOLE + SNAKEMAKE)}
+        wanted = [process for process, name in of_kind.items() if name not in spared]
         victims = [draw.choice((of_writers and [p for p in wanted if p in writers]) or wanted)] if wanted else []
         name = named[victims[0]] if victims else ""
     for victim in victims:
@@ -179,8 +184,10 @@ class Campaign:
         """Kill in a run, compare what it has left and return its exit code."""
         self.runs += 1
         while len(self.kills) < kills and works(self.project, run):
-            time.sleep(self.draw.uniform(0, 4))
-            if run.poll() is None and (kill := strike(self.project, self.draw)):
+            time.sleep(self.draw.uniform(0, 3))
+            hits = Counter(kill.process for kill in self.kills)
+            spared = {name for name, count in hits.items() if count == MOST}
+            if run.poll() is None and (kill := strike(self.project, self.draw, spared)):
                 self.kills.append(kill)
         run.wait(timeout=900)
         found = content(self.project)
