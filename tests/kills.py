@@ -235,7 +235,7 @@ def works(project: Project, run: "subprocess.Popen[bytes]") -> bool:
 def content(project: Project) -> dict[str, str]:
     """Return what there is under final names in the results, logs and benchmarks apart: a hash of each file.
 
-    Of a record, of what does not belong to one run alone; of the page of the audit, which tells times, of nothing.
+    Of a record, without what belongs to one run alone; of the page of the audit, which tells times, only whether it is whole.
     """
     results, found = project.folder / "results", {}
     for path in sorted(results.rglob("*")):
