@@ -191,10 +191,9 @@ def test_a_users_error_reaches_the_job_and_the_worker_lives_on(files, tmp_path):
 
 
 def test_a_defect_leaves_its_traceback_in_the_cells_log(files, tmp_path):
-    (tmp_path / "other.jsonl").write_text('{"id": "1"}\n')
     with pytest.raises(UserError, match="its traceback stands above"):
-        ask(tmp_path, cell(files, tmp_path, prompts=str(tmp_path / "other.jsonl")))
-    assert "KeyError: 'prompt'" in (tmp_path / "cell.log").read_text()
+        ask(tmp_path, cell(files, tmp_path, sites=[["no name"]]))
+    assert "TypeError: " in (tmp_path / "cell.log").read_text()
 
 
 def test_a_worker_killed_before_it_begins_is_replaced(files, tmp_path):

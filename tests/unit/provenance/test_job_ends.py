@@ -79,7 +79,7 @@ def test_a_job_that_begins_after_its_snakemake_was_killed_ends_too(tmp_path):
     assert not (tmp_path / "drift.csv").exists()
 
 
-@pytest.mark.parametrize("run", ["/0", f"/{os.getpid()}"])
+@pytest.mark.parametrize("run", ["/0", f"/{os.getpid()}"], ids=["none", "this process"])
 def test_a_job_goes_on_while_its_snakemake_runs(tmp_path, run):
     """Or if there is none."""
     assert start(tmp_path, run, seconds=1.2).wait(timeout=20) == 0

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,13 +38,12 @@ def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
     leaves its traceback in the log. The job ends with its Snakemake: the next one does the work again, on the same
     files.
     """
-    _end_with_snakemake()
     signal.signal(signal.SIGINT, _interrupted)
-    path = Path(snakemake.log[0])
+    path, level = Path(snakemake.log[0]), snakemake.config["execution"]["log_level"]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        with logging_to(path, snakemake.config["execution"]["log_level"]), _told():
+        with _ending_with_snakemake(), logging_to(path, level), _told():
             record = begin_record(snakemake)
             if comparing:
                 compare_inputs(record.content["inputs"], record.upstream)
@@ -84,16 +82,23 @@ def snakemake_has_ended() -> bool:
     return False
 
 
-def _end_with_snakemake() -> None:
-    """End this process at once when its Snakemake has ended, which may have been before this is called."""
+@contextmanager
+def _ending_with_snakemake() -> Iterator[None]:
+    """End this process at once if its Snakemake ends before the work does, or has ended already."""
+    done = threading.Event()
 
     def watch() -> None:
         while not snakemake_has_ended():
-            time.sleep(LOOK_SECONDS)
+            if done.wait(LOOK_SECONDS):
+                return
         log.error("Error: the Snakemake of this job has ended.")
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _interrupted(*_: object) -> NoReturn:
