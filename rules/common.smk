@@ -172,6 +172,11 @@ def cells_of_model(pattern):
     return expand(pattern, **(settings.grid(config) | names))
 
 
+def prompts_of_dataset(pattern):
+    """Return the pattern filled in for every perturbation of the grid; the dataset stays as a wildcard."""
+    return expand(pattern, perturbation=config["run"]["perturbations"], allow_missing=True)
+
+
 def compared_cells(pattern):
     """Return the pattern filled in for all cells that are compared with each other; the rest stays as wildcards."""
     return expand(pattern, **settings.compared(config), allow_missing=True)

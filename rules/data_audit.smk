@@ -1,7 +1,8 @@
 """Datasets -> what is wrong with them, before any model reads them.
 
-reads   results/datasets/{dataset}.jsonl, results/sources/{dataset}/{file}; results/datasets/{dataset}.too_long.csv if
-        statements with too long prompts are left out
+reads   results/datasets/{dataset}.jsonl, results/prompts/{dataset}.{perturbation}.jsonl,
+        results/sources/{dataset}/{file}; results/datasets/{dataset}.too_long.csv if statements with too long prompts are
+        left out
 writes  results/data_audit/{dataset}.csv, results/tables/data_audit.csv
 """
 
@@ -10,9 +11,11 @@ rule audit_data:
     """Check a dataset for labels that can be told without knowing the concept."""
     input:
         statements="results/datasets/{dataset}.jsonl",
+        prompts=prompts_of_dataset("results/prompts/{dataset}.{perturbation}.jsonl"),
         source=source_file("results/sources/{dataset}/{file}"),
         too_long=if_dropped("results/datasets/{dataset}.too_long.csv"),
         record="results/provenance/prepare_dataset/{dataset}.json",
+        prompt_records=prompts_of_dataset("results/provenance/render_prompts/{dataset}.{perturbation}.json"),
         too_long_record=if_dropped("results/provenance/find_long_statements/{dataset}.json"),
         source_record=source_file("results/provenance/fetch_source/{dataset}/{file}.json"),
     output:

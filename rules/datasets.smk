@@ -57,6 +57,8 @@ rule render_prompts:
         record="results/provenance/render_prompts/{dataset}.{perturbation}.json",
     log:
         "results/logs/render_prompts/{dataset}.{perturbation}.log",
+    # The data audit, which comes before any model, reads those of all perturbations.
+    priority: 1
     conda:
         "../envs/datasets.yaml"
     params:

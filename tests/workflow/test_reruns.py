@@ -71,10 +71,10 @@ SETTINGS = ["record_configuration", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {
     "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "audit_data/claims", AUDITS[1], "*/claims.*", INDEX, "measure_drift/*/claims", *AFTER_PROBES],
-    "prepare_dataset": ["prepare_dataset/*", *AUDITS, "render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
+    "prepare_dataset": ["prepare_dataset/*", "render_prompts/*", *AUDITS, "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "audit_data": AUDITS,
     "collect_data_audit": AUDITS[1:],
-    "render_prompts": ["render_prompts/*", "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
+    "render_prompts": ["render_prompts/*", *AUDITS, "train_baselines/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "fetch_model": ["fetch_model/*", "extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "extract_activations": ["extract_activations/*", INDEX, "train_probes/*", *DRIFT, *AFTER_SCORES],
     "index_activations": [INDEX, "audit_results"],
@@ -134,14 +134,13 @@ MODULES = {
         AFTER["prepare_dataset"],
     ),
     "datasets/prompts": AFTER["render_prompts"],
-    "datasets/rows": [*AFTER["render_prompts"], *AUDITS],
-    "datasets/too_long": [*AFTER["render_prompts"], *AUDITS],
+    **dict.fromkeys(modules("datasets", "rows", "too_long"), AFTER["render_prompts"]),
     **dict.fromkeys(
         modules("datasets", "archives", "download", "packages", "sources"),
         [*AFTER["fetch_source"], *AFTER["fetch_model"]],
     ),
-    "datasets/audit": AUDITS,
-    "datasets/words": [*AFTER["train_baselines"], *AUDITS],
+    **dict.fromkeys(modules("datasets", "audit", "checks"), AUDITS),
+    **dict.fromkeys(modules("datasets", "ends", "words"), [*AFTER["train_baselines"], *AUDITS]),
     "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "models/__init__": AFTER["fetch_model"],
     **dict.fromkeys(modules("models", "architectures", "checkpoint", "fetch", "hub"), AFTER["fetch_model"]),
@@ -366,6 +365,8 @@ TABLES = [*AFTER_PROBES, "record_configuration"]
 ONE_CELL = "tiny/fp32/coins.clean"
 COINS = [
     "render_prompts/coins.*",
+    "audit_data/coins",
+    "collect_data_audit",
     "train_baselines/coins.*",
     "extract_activations/*/coins.*",
     INDEX,
@@ -421,7 +422,7 @@ ROWS = {
     ),
     "too long prompts are dropped": Row(
         setting("prompts", "too_long", "drop"),
-        reruns("find_long_statements/*", *AFTER["render_prompts"], *AUDITS, *SETTINGS, among=jobs(more=[f"find_long_statements/{name}" for name in GRID["datasets"]])),
+        reruns("find_long_statements/*", *AFTER["render_prompts"], *SETTINGS, among=jobs(more=[f"find_long_statements/{name}" for name in GRID["datasets"]])),
     ),
     "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(
@@ -430,7 +431,7 @@ ROWS = {
     ),
     "which labels make a class": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
-        reruns("prepare_dataset/coins", "audit_data/coins", "collect_data_audit", *COINS, *TABLES),
+        reruns("prepare_dataset/coins", *COINS, *TABLES),
     ),
     "an accepted licence": Row(setting("datasets", "claims", "accept_licence", True), reruns(*SETTINGS)),
     "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
@@ -444,7 +445,7 @@ ROWS = {
     ),
     "a perturbation's seed": Row(
         setting("perturbations", "noise", "seed", 9),
-        reruns("render_prompts/*.noise", "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
+        reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
     ),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "tokens of an int8 pass": Row(
@@ -503,7 +504,7 @@ ROWS = {
     ),
     "a perturbation more": Row(
         new_perturbation,
-        reruns("*.caps", INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
+        reruns("*.caps", *AUDITS, INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
     ),
     "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, "collect_data_audit", *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
@@ -511,7 +512,7 @@ ROWS = {
         with_run(quantizations=["fp32"]), reruns(*DRIFT, *TABLES, among=among(quantizations=["fp32"]))
     ),
     "a perturbation less": Row(
-        with_run(perturbations=["noise"]), reruns(INDEX, *DRIFT, *TABLES, among=among(perturbations=["noise"]))
+        with_run(perturbations=["noise"]), reruns(*AUDITS, INDEX, *DRIFT, *TABLES, among=among(perturbations=["noise"]))
     ),
     # Bytes.
     "source bytes, at the same size and time": Row(
@@ -523,7 +524,7 @@ ROWS = {
     ),
     "an edited prompt file": Row(
         replace("results/prompts/coins.clean.jsonl", "heads", "tails"),
-        reruns("train_baselines/coins.clean", "*/tiny/*/coins.clean", "*/cached/*/coins.clean", INDEX, "measure_drift/*/coins", *AFTER_PROBES),
+        reruns("audit_data/coins", "collect_data_audit", "train_baselines/coins.clean", "*/tiny/*/coins.clean", "*/cached/*/coins.clean", INDEX, "measure_drift/*/coins", *AFTER_PROBES),
     ),
     "a deleted activation file": Row(
         lambda project: (project.folder / f"results/activations/{ONE_CELL}.h5").unlink(),

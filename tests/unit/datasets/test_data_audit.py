@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from audit_data import audit_dataset, data_of
 from conceptdepth.datasets.audit import FACTS, LIMITED, audit_data
+from conceptdepth.datasets.prompts import render
 from conceptdepth.datasets.too_long import TooLong, write_too_long
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
@@ -35,8 +36,24 @@ def statements(n=200, seed=0, text=lambda words, label: words):
     ]
 
 
-def found(kept, every=(), answers=("no", "yes"), settings=GROUPED, dropped=None):
-    data = data_of(kept, [*kept, *(dropped or ()), *every], dropped=dropped, answers=answers, split=settings)
+TEXT_LAST = {"layout": "prompt_first", "prompt": "True or false?"}
+CLEAN = {"prepend": []}
+
+
+def rendered(rows, template=TEXT_LAST, perturbations=(CLEAN,)):
+    """Return the prompts of statements under each perturbation."""
+    return [[render(row, template, perturbation) for row in rows] for perturbation in perturbations]
+
+
+def found(kept, every=(), answers=("no", "yes"), settings=GROUPED, dropped=None, prompts=None):
+    data = data_of(
+        kept,
+        [*kept, *(dropped or ()), *every],
+        prompts=prompts or rendered(kept),
+        dropped=dropped,
+        answers=answers,
+        split=settings,
+    )
     return {finding.check: finding for finding in audit_data(data, LIMITS)}
 
 
@@ -82,7 +99,7 @@ def test_repeated_and_contradictory_texts():
 def test_partners_in_training_are_those_that_a_count_finds():
     kept = statements()
     reference = SplitSettings(split="reference", test_share=0.4, seeds=[42])
-    data = data_of(kept, kept, answers=("no", "yes"), split=reference)
+    data = data_of(kept, kept, prompts=rendered(kept), answers=("no", "yes"), split=reference)
     finding = {one.check: one for one in audit_data(data, LIMITS)}["partner_in_training"]
     _, train, test = data.splits[0]
     in_training = {kept[i]["group"] for i in train}
@@ -106,7 +123,50 @@ def test_length():
 
 
 def test_words():
-    assert warnings(statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")) == ["bag_of_words"]
+    assert warnings(statements(text=lambda words, label: f"so it is {'good' if label else 'bad'} {words}")) == [
+        "bag_of_words"
+    ]
+
+
+def test_what_tells_the_label_at_an_end_is_named():
+    findings = found(statements(80, text=lambda words, label: f"{words}. "[: -label or None]))
+    said = "reach a balanced accuracy of 1.00; most unequal is ' ', in 100% of 'no' and 0% of 'yes'"
+    assert findings["text_end"].finding == f"the ends of texts {said}"
+    assert findings["prompt_end"].finding == f"the ends of prompts, which probes read, {said}"
+    assert findings["text_end"].verdict == findings["prompt_end"].verdict == "warning"
+    assert findings["text_start"].verdict == "ok"
+
+
+@pytest.mark.parametrize("template", [
+    {"layout": "text_first", "prompt": "True or false?"},
+    {"layout": "text_between", "prompt": "Text: ", "cue": "True or false?"},
+])  # fmt: skip
+def test_what_follows_the_text_keeps_its_end_from_the_prompts_end_but_not_from_the_model(template):
+    kept = statements(80, text=lambda words, label: words + ".?"[label])
+    findings = found(kept, prompts=rendered(kept, template))
+    assert findings["text_end"].verdict == "warning"
+    assert findings["prompt_end"].value == 0.5
+    assert findings["prompt_end"].verdict == "ok"
+
+
+def test_the_perturbation_that_tells_most_counts():
+    kept = statements(80)
+    prompts = rendered(kept, perturbations=(CLEAN, CLEAN, CLEAN))
+    for row in prompts[1]:
+        row["prompt"] += ".?"[row["label"]]
+    findings = found(kept, prompts=prompts)
+    assert findings["prompt_end"].value == 1
+    assert "'.', in 100% of 'no' and 0% of 'yes'" in findings["prompt_end"].finding
+    assert findings["text_end"].verdict == "ok"
+
+
+def test_ends_below_chance():
+    # Each pair ends in a word of its own: what is learnt of one is wrong of the other.
+    kept = [row | {"text": f"{row['text']} pair{row['group']}"} for row in statements()]
+    reference = SplitSettings(split="reference", test_share=0.4, seeds=[42])
+    finding = found(kept, settings=reference)["text_end"]
+    assert finding.value < 0.4
+    assert finding.verdict == "warning"
 
 
 def test_words_below_chance():
@@ -179,14 +239,24 @@ def test_the_answer_in_the_text():
     assert found(statements(text=lambda words, label: f"{words} noyes"))["answer_in_text"].value == 0, "whole words"
 
 
+def prompt_files(folder, rows):
+    """Write the prompts of statements, and return their paths."""
+    paths = []
+    for number, prompts in enumerate(rendered(rows, perturbations=(CLEAN, {"prepend": ["aaa", "bbb"]}))):
+        paths.append(str(folder / f"prompts{number}.jsonl"))
+        write_jsonl(paths[-1], prompts)
+    return paths
+
+
 def test_the_policy_to_stop_says_what_it_found(tmp_path):
     path = tmp_path / "statements.jsonl"
     source = tmp_path / "rows.jsonl"
-    rows = statements(text=lambda words, label: f"{words} {'good' if label else 'bad'}")
+    rows = statements(text=lambda words, label: f"so it is {'good' if label else 'bad'} {words}")
     write_jsonl(path, rows)
     write_jsonl(source, rows)
     options = {
         "statements": str(path),
+        "prompts": prompt_files(tmp_path, rows),
         "entry": ENTRY | {"source": {"path": str(source)}},
         "source": str(source),
         "answers": ["no", "yes"],
@@ -209,6 +279,7 @@ def test_a_dataset_is_audited_without_the_statements_that_are_left_out(tmp_path)
     audit_dataset(
         "d",
         statements=str(tmp_path / "statements.jsonl"),
+        prompts=prompt_files(tmp_path, rows[:200]),
         entry=ENTRY | {"source": {"path": str(tmp_path / "rows.jsonl")}},
         source=str(tmp_path / "rows.jsonl"),
         answers=["no", "yes"],

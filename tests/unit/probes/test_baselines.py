@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conceptdepth.datasets.ends import first_characters, last_characters
 from conceptdepth.probes.baselines import FEATURES, classifier, lengths, train_baseline
 from conceptdepth.probes.splits import SplitSettings, splits_of
 from conceptdepth.probes.tasks import tasks_of
@@ -26,7 +27,7 @@ LABELS = [0, 1] * 40
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_each_finds_what_it_looks_at(name):
-    told = [f"word{i % 7} {'good ' * 5 if label else 'bad'}" for i, label in enumerate(LABELS)]
+    told = [f"{label} word{i % 7} {'good ' * 5 if label else 'bad'}" for i, label in enumerate(LABELS)]
     assert accuracies(name, told, LABELS) == [1.0, 1.0]
 
 
@@ -41,6 +42,47 @@ def test_words_do_not_tell_their_order_but_pairs_of_words_do():
     texts = ["a before b" if label else "b before a" for label in LABELS]
     assert max(accuracies("bag_of_words", texts, LABELS)) <= 0.5
     assert accuracies("tf_idf", texts, LABELS) == [1.0, 1.0]
+
+
+# A text with one of two labels; words are of many.
+AT_THE_END = {
+    "a space": lambda words, label: words + ". " * label,
+    "a space where others have none": lambda words, label: f"{words}." + " " * (1 - label),
+    "more spaces": lambda words, label: f"{words}." + " " * (5 + label),
+    "another mark": lambda words, label: words + ".?"[label],
+    "marks in another order": lambda words, label: words + ['."', '".'][label],
+    "three dots for one": lambda words, label: words + [".", "..."][label],
+    "a line break": lambda words, label: words + "\n" * label,
+    "a space of another kind": lambda words, label: words + " \u00a0"[label],
+    "a character that is not seen": lambda words, label: words + "\u200b" * label,
+    "letters composed": lambda words, label: words + ["e\u0301", "\u00e9"][label],
+    "a capital": lambda words, label: words + [" End", " end"][label],
+    "a long word": lambda words, label: words + [" inconceivable", " conceivable"][label],
+    "what joins the last word": lambda words, label: words + ["-", " "][label] + "something",
+}
+
+
+def some_words():
+    draw = np.random.default_rng(0)
+    return [" ".join(draw.choice([f"w{i}" for i in range(100)], 4)) for _ in LABELS]
+
+
+@pytest.mark.parametrize("leak", AT_THE_END)
+def test_what_stands_at_the_end_is_found(leak):
+    told = [AT_THE_END[leak](text, label) for text, label in zip(some_words(), LABELS)]
+    assert accuracies("last_characters", told, LABELS) == [1.0, 1.0]
+
+
+def test_what_stands_at_one_end_is_found_there_and_not_at_the_other():
+    told = [text + ".?"[label] for text, label in zip(some_words(), LABELS)]
+    mirrored = [text[::-1] for text in told]
+    assert accuracies("first_characters", mirrored, LABELS) == [1.0, 1.0]
+    assert max(*accuracies("first_characters", told, LABELS), *accuracies("last_characters", mirrored, LABELS)) < 0.9
+
+
+def test_ends_of_an_endless_word_are_found_in_no_time():
+    assert last_characters("a" * 1_000_000 + "!") == ["!", "a!", "aa!"]
+    assert first_characters("") == last_characters("") == [""]
 
 
 def test_decisions_are_those_of_scikit_learn_at_the_chosen_strength():

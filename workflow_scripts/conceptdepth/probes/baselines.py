@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from conceptdepth.datasets.ends import first_characters, last_characters
 from conceptdepth.datasets.words import WORD
 from conceptdepth.probes.estimators import chosen_C
 from conceptdepth.probes.scores import decide, negative_log_loss, score
@@ -45,6 +46,14 @@ def _tf_idf() -> list[BaseEstimator]:
     return [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)]
 
 
+def _first_characters() -> list[BaseEstimator]:
+    return [CountVectorizer(binary=True, analyzer=first_characters)]
+
+
+def _last_characters() -> list[BaseEstimator]:
+    return [CountVectorizer(binary=True, analyzer=last_characters)]
+
+
 def _text_length() -> list[BaseEstimator]:
     return [FunctionTransformer(lengths), StandardScaler()]
 
@@ -53,9 +62,11 @@ FEATURES: dict[str, Callable[[], list[BaseEstimator]]] = {
     "bag_of_words": _bag_of_words,
     "tf_idf": _tf_idf,
     "text_length": _text_length,
+    "first_characters": _first_characters,
+    "last_characters": _last_characters,
 }
 """Baseline -> the steps that turn texts into features: which words there are, words and pairs of words weighted by how
-rare they are (Sparck Jones 1972), words and characters."""
+rare they are (Sparck Jones 1972), how many words and characters, with which characters a text begins and ends."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +111,14 @@ def train_baseline(name: str, texts: NDArray[np.object_], tasks: Sequence[Task])
         yield BaselineProbe(task, scores, decision)
 
 
-def words_alone(
-    texts: NDArray[np.object_], labels: NDArray[np.int8], groups: NDArray[np.object_], splits: Sequence[Split]
+def told(
+    name: str,
+    texts: NDArray[np.object_],
+    *,
+    labels: NDArray[np.int8],
+    groups: NDArray[np.object_],
+    splits: Sequence[Split],
 ) -> float:
-    """Return the balanced accuracy of a bag of words, mean over the splits; arrays have the shape (n_statements,)."""
+    """Return the balanced accuracy of a baseline, mean over the splits; arrays have the shape (n_statements,)."""
     tasks = list(tasks_of(labels, groups, splits, controls=[], choose=True))
-    return float(np.mean([probe.scores["balanced_accuracy"] for probe in train_baseline("bag_of_words", texts, tasks)]))
+    return float(np.mean([probe.scores["balanced_accuracy"] for probe in train_baseline(name, texts, tasks)]))
