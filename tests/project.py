@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import environments
 import yaml
 from dry_runs import dry_run
 from tiny_model import save_tiny_model
@@ -110,8 +111,8 @@ class Project:
         return dry_run(self.folder, (*arguments, *OPTIONS), self.variables())
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder."""
-        variables = os.environ | self.variables()
+        """Run a command in the project's folder, in which each job has what its environment file brings and no more."""
+        variables = os.environ | self.variables() | environments.variables(self.folder)
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=variables)
 
     def variables(self) -> dict[str, str]:

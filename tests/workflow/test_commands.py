@@ -104,7 +104,7 @@ def test_why_names_code_software_and_bytes(run):
     with (run.folder / "workflow_scripts/conceptdepth/activations/store.py").open("a") as stream:
         stream.write("\nEXTRA = 1\n")
     environment = run.folder / "envs/figures.yaml"
-    environment.write_text(environment.read_text().replace("matplotlib-base=3.11.2", "matplotlib-base=3.11.3"))
+    environment.write_text(environment.read_text().replace("matplotlib==3.11.2", "matplotlib==3.11.3"))
     prompts = run.folder / "results/prompts/claims.noise.jsonl"
     prompts.write_text(prompts.read_text().replace("city", "town"))
     reasons = why(run)

@@ -537,11 +537,11 @@ ROWS = {
     "a deleted source": Row(lambda project: shutil.rmtree(project.folder / "results/sources"), set()),
     # Software.
     "a library version": Row(
-        replace("envs/probes.yaml", "scikit-learn=1.9.1", "scikit-learn=1.9.2"),
+        replace("envs/probes.yaml", "scikit-learn==1.9.1", "scikit-learn==1.9.2"),
         reruns(*SCORES_ON, *AFTER["train_baselines"]),
     ),
     "a library version of the figures": Row(
-        replace("envs/figures.yaml", "matplotlib-base=3.11.2", "matplotlib-base=3.11.3"),
+        replace("envs/figures.yaml", "matplotlib==3.11.2", "matplotlib==3.11.3"),
         reruns("plot_*", "audit_results"),
     ),
     # Code.

@@ -1,10 +1,15 @@
-"""The conda environments agree with requirements.txt and with what the scripts of their rules import."""
+"""The conda environments agree with requirements.txt and with what the scripts of their rules import.
+
+That each suffices is seen in every run of a test: its jobs find nothing else (tests/environments.py).
+"""
 
 import ast
-import re
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import environments
 import pytest
 import yaml
 from conceptdepth.configuration.settings import pins
@@ -21,8 +26,25 @@ PINS = dict(
 )
 
 
+BY_OTHERS = {"pyarrow": "pandas reads Parquet with it", "bitsandbytes": "transformers quantizes with it"}
+"""Packages that no code of a stage imports by their names, and who does."""
+
+
 def environment(stage):
     return yaml.safe_load((ROOT / "envs" / f"{stage}.yaml").read_text())
+
+
+def imported(stage):
+    """Return the packages that the scripts of a stage and the library behind them import, wherever they do."""
+    scripts = [script for script, of in environments.stages_of_scripts(ROOT).items() if of == stage]
+    modules = set()
+    for path in {file for script in scripts for file in code_files(script)}:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module.split(".")[0])
+    return {DISTRIBUTIONS.get(name, name) for name in modules - set(sys.stdlib_module_names) - {"conceptdepth"}}
 
 
 def test_there_is_one_environment_for_each_rule_file_that_runs_scripts():
@@ -31,29 +53,55 @@ def test_there_is_one_environment_for_each_rule_file_that_runs_scripts():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_channels_end_with_nodefaults(stage):
-    assert environment(stage)["channels"] == ["conda-forge", "nodefaults"]
+def test_conda_brings_python_and_pip_and_pypi_what_the_tests_install(stage):
+    file = environment(stage)
+    assert file["channels"] == ["conda-forge", "nodefaults"]
+    *of_conda, of_pypi = file["dependencies"]
+    assert of_conda == ["python=3.11", "pip"]
+    assert of_pypi.keys() == {"pip"}
+    assert {(name, PINS[name]) for name in pins(stage) if name != "python"} == {
+        tuple(pin.split("==")) for pin in of_pypi["pip"]
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_versions_are_those_of_requirements(stage):
-    for name, version in pins(stage).items():
-        if name != "python":
-            assert PINS[name] == version
+def test_an_environment_has_what_its_scripts_import_and_nothing_that_nobody_does(stage):
+    named = pins(stage).keys() - {"python"}
+    assert imported(stage) <= named
+    assert named - imported(stage) <= BY_OTHERS.keys()
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_an_environment_has_what_its_scripts_import(stage):
-    scripts = re.findall(r'script:\s+"../workflow_scripts/(\w+\.py)"', (ROOT / "rules" / f"{stage}.smk").read_text())
-    imported = set()
-    for path in {file for script in scripts for file in code_files(script)}:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(node.module.split(".")[0])
-    third_party = imported - set(sys.stdlib_module_names) - {"conceptdepth"}
-    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= pins(stage).keys()
+def job(folder, code, script="plot_accuracy.py"):
+    """Run code as Snakemake does, from a copy of a script, where jobs find what their environment has."""
+    copy = folder / f".snakemake/scripts/tmp0.{script}"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(code)
+    variables = os.environ | environments.variables(ROOT)
+    return subprocess.run([sys.executable, str(copy)], env=variables, capture_output=True, text=True, check=False)
+
+
+def test_a_job_does_not_find_what_its_environment_lacks_nor_does_what_it_starts(tmp_path):
+    child = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('pandas') is not None)"
+    result = job(
+        tmp_path,
+        f"import subprocess, sys, pandas, PIL, snakemake\nsubprocess.run([sys.executable, '-c', {child!r}])\nimport torch\n",
+    )
+    assert result.stdout == "None True\n"
+    assert result.stderr.endswith("ModuleNotFoundError: No module named 'torch'\n")
+
+
+def test_other_processes_find_everything():
+    variables = os.environ | environments.variables(ROOT)
+    found = "import importlib.util as u; assert u.find_spec('torch')"
+    assert subprocess.run([sys.executable, "-c", found], env=variables, check=False).returncode == 0
+
+
+def test_what_is_required_and_by_which_extra_is_found():
+    names = environments.closure(["huggingface_hub==2.4.0"])
+    assert {"huggingface-hub", "httpx2", "anyio", "tqdm"} <= names
+    assert not {"torch", "pytest"} & names, "extras that are not asked for"
+    assert "h2" not in environments.closure(["httpx2"])
+    assert {"numpy", "pandas"} <= environments.brought("figures", ROOT)
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("activations", "answers")])

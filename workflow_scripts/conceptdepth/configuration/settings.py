@@ -106,19 +106,12 @@ def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) 
     return in_order(config["answers"] | {"words": words, "fixed_batch_tokens": fixed})
 
 
-PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-"""What packages of conda-forge are called on PyPI, where that differs."""
-
-
 @cache
 def pins(stage: str) -> dict[str, str]:
-    """Return the versions that ``envs/<stage>.yaml`` pins, by the packages' names on PyPI.
-
-    Without pip, which only brings files whose digest is checked.
-    """
+    """Return the versions that ``envs/<stage>.yaml`` pins: of Python, and of what comes from PyPI."""
     content = yaml.safe_load((ENVIRONMENTS / f"{stage}.yaml").read_text(encoding="utf-8"))
-    versions = dict(dependency.split("=") for dependency in content["dependencies"])
-    return in_order({PYPI_NAMES.get(name, name): version for name, version in versions.items() if name != "pip"})
+    python, _, of_pypi = content["dependencies"]
+    return in_order(dict([python.split("="), *(pin.split("==") for pin in of_pypi["pip"])]))
 
 
 def of_source(config: Mapping[str, Any], dataset: str, pattern: str) -> list[str]:
