@@ -133,10 +133,12 @@ def _ends(data: Data) -> Iterator[Check]:
     start, end = (data.told(name, data.texts) for name in ("first_characters", "last_characters"))
     yield "text_start", start, _said(data, "the starts of texts", start, data.texts, first_characters)
     yield "text_end", end, _said(data, "the ends of texts", end, data.texts, last_characters)
-    ends = [data.told("last_characters", prompts) for prompts in data.prompts]
-    worst = max(range(len(ends)), key=lambda number: abs(ends[number] - 0.5))
-    said = _said(data, "the ends of prompts, which probes read,", ends[worst], data.prompts[worst], last_characters)
-    yield "prompt_end", ends[worst], said
+    # What is put before a text seldom changes its end, which then is judged once.
+    differing = {str(list(map(last_characters, prompts))): prompts for prompts in data.prompts}.values()
+    renderings = [(data.told("last_characters", prompts), prompts) for prompts in differing]
+    value, prompts = max(renderings, key=lambda rendering: abs(rendering[0] - 0.5))
+    said = _said(data, "the ends of prompts, which probes read,", value, prompts, last_characters)
+    yield "prompt_end", value, said
 
 
 def _said(data: Data, what: str, value: float, texts: Texts, strings: Callable[[str], list[str]]) -> str:
