@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
@@ -29,12 +28,13 @@ PREAMBLE = {
 
 
 def brought(stage: str, folder: Path) -> set[str]:
-    """Return the packages that the environment of a stage has: its pins and all that they require."""
-    *_, of_pypi = yaml.safe_load((folder / "envs" / f"{stage}.yaml").read_text())["dependencies"]
-    return closure(of_pypi["pip"])
+    """Return the packages that the environment of a stage has: pip, its pins and all that they require."""
+    *of_conda, of_pypi = yaml.safe_load((folder / "envs" / f"{stage}.yaml").read_text())["dependencies"]
+    return closure(*of_conda[1:], *of_pypi["pip"])
 
 
-def closure(requirements: Iterable[str]) -> set[str]:
+@cache
+def closure(*requirements: str) -> set[str]:
     """Return the names of the packages that pip would install here, from what is installed here."""
     found: set[tuple[str, str]] = set()
     waiting = [Requirement(line) for line in requirements]
@@ -68,7 +68,7 @@ def installed() -> dict[str, set[str]]:
 
 def hidden(stage: str, folder: Path) -> list[str]:
     """Return the modules that jobs of a stage must do without."""
-    has = brought(stage, folder) | {"pip"}
+    has = brought(stage, folder)
     seen = PREAMBLE | sys.stdlib_module_names
     return sorted(module for module, packages in installed().items() if module not in seen and not packages & has)
 

@@ -44,7 +44,6 @@ def test_words_do_not_tell_their_order_but_pairs_of_words_do():
     assert accuracies("tf_idf", texts, LABELS) == [1.0, 1.0]
 
 
-# A text with one of two labels; words are of many.
 AT_THE_END = {
     "a space": lambda words, label: words + ". " * label,
     "a space where others have none": lambda words, label: f"{words}." + " " * (1 - label),
@@ -60,6 +59,7 @@ AT_THE_END = {
     "a long word": lambda words, label: words + [" inconceivable", " conceivable"][label],
     "what joins the last word": lambda words, label: words + ["-", " "][label] + "something",
 }
+"""How an end gives a label away: what becomes of the words of a text."""
 
 
 def some_words():

@@ -97,10 +97,11 @@ def test_other_processes_find_everything():
 
 
 def test_what_is_required_and_by_which_extra_is_found():
-    names = environments.closure(["huggingface_hub==2.4.0"])
+    names = environments.closure("huggingface_hub==2.4.0")
     assert {"huggingface-hub", "httpx2", "anyio", "tqdm"} <= names
     assert not {"torch", "pytest"} & names, "extras that are not asked for"
-    assert "h2" not in environments.closure(["httpx2"])
+    assert "h2" in environments.closure("httpx2[http2]")
+    assert "h2" not in environments.closure("httpx2")
     assert {"numpy", "pandas"} <= environments.brought("figures", ROOT)
 
 
