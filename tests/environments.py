@@ -67,9 +67,9 @@ def installed() -> dict[str, set[str]]:
 
 
 def hidden(stage: str, folder: Path) -> list[str]:
-    """Return the modules that jobs of a stage must do without."""
+    """Return the modules that jobs of a stage must do without; the library is that of the project, installed or not."""
     has = brought(stage, folder)
-    seen = PREAMBLE | sys.stdlib_module_names
+    seen = PREAMBLE | sys.stdlib_module_names | {"conceptdepth"}
     return sorted(module for module, packages in installed().items() if module not in seen and not packages & has)
 
 

@@ -71,12 +71,12 @@ def test_an_environment_has_what_its_scripts_import_and_nothing_that_nobody_does
     assert named - imported(stage) <= BY_OTHERS.keys()
 
 
-def job(folder, code, script="plot_accuracy.py"):
+def job(folder, code, script="plot_accuracy.py", variables=()):
     """Run code as Snakemake does, from a copy of a script, where jobs find what their environment has."""
     copy = folder / f".snakemake/scripts/tmp0.{script}"
     copy.parent.mkdir(parents=True)
     copy.write_text(code)
-    variables = os.environ | environments.variables(ROOT)
+    variables = os.environ | environments.variables(ROOT) | dict(variables)
     return subprocess.run([sys.executable, str(copy)], env=variables, capture_output=True, text=True, check=False)
 
 
@@ -88,6 +88,15 @@ def test_a_job_does_not_find_what_its_environment_lacks_nor_does_what_it_starts(
     )
     assert result.stdout == "None True\n"
     assert result.stderr.endswith("ModuleNotFoundError: No module named 'torch'\n")
+
+
+def test_a_job_finds_the_library_of_its_own_project_before_an_installed_one(tmp_path):
+    own = tmp_path / "workflow_scripts/conceptdepth/__init__.py"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    code = f"import sys; sys.path.append({str(own.parents[1])!r}); import conceptdepth; print(conceptdepth.__file__)"
+    result = job(tmp_path, code, variables={"PYTHONPATH": str(environments.HOOK)})
+    assert result.stdout == f"{own}\n", result.stderr
 
 
 def test_other_processes_find_everything():
