@@ -70,14 +70,15 @@ def test_a_clean_dataset_has_no_warning_and_every_check():
 
 
 def test_a_class_that_a_part_lacks_is_said_with_the_dataset(tmp_path):
-    write_jsonl(tmp_path / "kept.jsonl", [row for row in statements(40) if row["label"] or row["group"] == "0"])
+    kept = [row for row in statements(40) if row["label"] or row["group"] == "0"]
+    write_jsonl(tmp_path / "kept.jsonl", kept)
     settings = {"limits": LIMITS, "policy": "warn"}
     with pytest.raises(
         UserError, match="datasets.mine: probes: the .* part of split . holds one class only, of 1 statement"
     ):
         audit_dataset(
-            "mine", statements=tmp_path / "kept.jsonl", entry=ENTRY | {"source": {}}, source=tmp_path / "kept.jsonl",
-            answers=("no", "yes"), split=GROUPED, settings=settings, destination=tmp_path / "found.csv",
+            "mine", statements=tmp_path / "kept.jsonl", prompts=prompt_files(tmp_path, kept),
+            entry=ENTRY | {"source": {}}, source=tmp_path / "kept.jsonl", answers=("no", "yes"), split=GROUPED, settings=settings, destination=tmp_path / "found.csv",
         )  # fmt: skip
 
 
