@@ -70,6 +70,26 @@ def test_expected_texts_are_as_long_as_rendered_ones():
     assert expected.characters == rendered_texts([row["prompt"] for row in rows]).characters
 
 
+@pytest.mark.parametrize(
+    ("counts", "cap", "expected"),
+    [
+        ([12063, 4321], 3000, 6000),
+        ([12063, 4321], 10000, 14321),
+        ([12063, 4321], None, 16384),
+        ([12063, 4321], 1, 2),
+        (401, 200, 400),
+        (401, 201, 401),
+        (401, None, 401),
+    ],
+)
+def test_expected_texts_are_as_many_as_the_cap_leaves(counts, cap, expected):
+    dataset = {"size": {"statements": counts, "characters": 10}, "template": {"layout": "text_first", "prompt": "?"}}
+    texts = expected_texts(dataset | {"max_per_class": cap}, {"prepend": []})
+    assert (texts.statements, texts.characters) == (expected, expected * len(" ?") + expected * 10)
+    if cap is None:
+        assert expected_texts(dataset, {"prepend": []}) == texts
+
+
 def test_a_dataset_without_a_size_is_unknown():
     assert expected_texts({"template": {"layout": "text_first", "prompt": "?"}}, {"prepend": []}) is None
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from conceptdepth.configuration.costs import expected_statements
 from conceptdepth.datasets.sources import download_name
 from conceptdepth.ground.files import ROOT
 
@@ -54,4 +55,4 @@ def origin(source: Mapping[str, Any]) -> str:
 def size(entry: Mapping[str, Any]) -> str:
     """Say how many statements a dataset has, and what it is capped at."""
     cap = entry.get("max_per_class")
-    return f"{entry['size']['statements']:,}" + (f" (at most {cap:,} a class)" if cap else "")
+    return f"{expected_statements(entry):,}" + (f" (at most {cap:,} a class)" if cap else "")

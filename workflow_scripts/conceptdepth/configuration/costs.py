@@ -109,12 +109,20 @@ def expected_texts(dataset: Mapping[str, Any], perturbation: Mapping[str, Any]) 
     """
     if "size" not in dataset:
         return None
-    statements, length = dataset["size"]["statements"], dataset["size"]["characters"]
+    statements, length = expected_statements(dataset), dataset["size"]["characters"]
     before, _, after = fill("\0", **dataset["template"]).partition("\0")
     prepended = perturbation["prepend"]
     noise = sum(map(len, prepended)) / len(prepended) if prepended else 0
     own = statements * (noise + length + len(after))
     return Texts(statements, own + statements * len(before), own + len(before))
+
+
+def expected_statements(dataset: Mapping[str, Any]) -> int:
+    """Return how many statements a registry entry with a ``size`` leaves after its cap, an overlay's or its own."""
+    counts, cap = dataset["size"]["statements"], dataset.get("max_per_class")
+    if isinstance(counts, int):  # Of both classes together, which are taken to be equal.
+        counts = [counts // 2, counts - counts // 2]
+    return sum(counts if cap is None else (min(count, cap) for count in counts))
 
 
 def estimated_tokens(texts: Texts, characters_per_token: float) -> Tokens:
