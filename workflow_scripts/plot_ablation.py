@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import COLOURS, STYLE, Labels, save_for_job, word
+from conceptdepth.figures.style import COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, told_apart, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -18,14 +18,21 @@ GAIN, LOSS = COLOURS[0], COLOURS[1]
 def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
     """Draw ``ablation.csv``: for each dataset a bar for each switch, from the value without it to the value with it.
 
-    Model, weight format, texts, site and probe are held at their first value, which is that of the run.
+    Each site and probe has such a row. Model, weight format and texts are held at their first value, which is that of
+    the run.
     """
     ablation = held_at_first(ablation[ablation["model"] == ablation["model"].iloc[0]], "model")
-    datasets = [name for name in labels["datasets"] if len(ablation[ablation["dataset"] == name]) > 1]
-    heights = [(ablation["dataset"] == name).sum() for name in datasets]
+    every = probed_in(ablation)
+    curves = [
+        (name, probed, rows_of(ablation[ablation["dataset"] == name], probed))
+        for name in labels["datasets"]
+        for probed in every
+    ]
+    curves = [curve for curve in curves if len(curve[-1]) > 1]
+    heights = [len(table) for *_, table in curves]
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(datasets),
+            len(curves),
             len(MEASURES),
             figsize=(8.2, 0.9 + sum(0.55 + 0.26 * height for height in heights)),
             height_ratios=heights,
@@ -33,12 +40,12 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
             sharey="row",
             squeeze=False,
         )
-        for row, dataset in zip(grid, datasets):
-            table = ablation[ablation["dataset"] == dataset]
+        for row, (dataset, probed, table) in zip(grid, curves):
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_bars(axis, table, measure)
                 axis.set_title(title)
-            row[0].set_title(f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}")
+            names = [labels["datasets"][dataset]["label"], told_apart(probed, every)]
+            row[0].set_title(f"{', '.join(filter(None, names))}: {row[0].get_title('left').lower()}")
         for axis in grid[0]:  # The margins for numbers exceed the range of an accuracy or a depth.
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]

@@ -3,7 +3,18 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
+from conceptdepth.figures.style import (
+    CHANCE,
+    COLOURS,
+    STYLE,
+    Labels,
+    legend_below,
+    probed_in,
+    rows_of,
+    save_for_job,
+    told_apart,
+    word,
+)
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -24,28 +35,31 @@ MARKERS = {
 def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figure:
     """Draw ``direct_answers.csv`` and ``layer_scores.csv``: for each model a panel of accuracies and one of areas.
 
-    Weight format, texts, site and probe are held at their first value.
+    Each site and probe has such panels. Weight format and texts are held at their first value.
     """
     scores = held_at_first(scores, "model")
     held = {key: scores[key].iloc[0] for key in ("quantization", "perturbation")}
     for key, value in held.items():
         answers = answers[answers[key] == value]
-    models, datasets = list(labels["models"]), list(labels["datasets"])
+    models, datasets, every = list(labels["models"]), list(labels["datasets"]), probed_in(scores)
+    panels = [(model, probed) for model in models for probed in every]
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(models),
+            len(panels),
             len(MEASURES),
-            figsize=(8.2, 1.2 + (0.5 + 0.42 * len(datasets)) * len(models)),
+            figsize=(8.2, 0.3 + (0.5 + 0.15 * (len(every) > 1) + 0.42 * len(datasets)) * len(panels)),
             sharex=True,
             sharey=True,
             squeeze=False,
         )
-        for row, model in zip(grid, models):
+        for row, (model, probed) in zip(grid, panels):
             of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
-            of_probes = scores[scores["model"] == model]
+            of_probes = rows_of(scores[scores["model"] == model], probed)
+            names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
+            heading = ":\n".join(filter(None, names))
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
-                axis.set_title(title if len(models) == 1 else f"{labels['models'][model]['label']}: {title.lower()}")
+                axis.set_title(f"{heading}: {title.lower()}" if heading else title)
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
         grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)

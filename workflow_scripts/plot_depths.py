@@ -4,9 +4,19 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import COLOURS, STYLE, Labels, legend_below, save_for_job, word
-from conceptdepth.ground.names import CONTROL_FORMATS, PROBED
-from conceptdepth.ground.tables import at_first
+from conceptdepth.figures.style import (
+    COLOURS,
+    STYLE,
+    Labels,
+    converged_in_words,
+    legend_below,
+    probed_in,
+    rows_of,
+    save_for_job,
+    told_apart,
+    word,
+)
+from conceptdepth.ground.names import CONTROL_FORMATS
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -20,9 +30,12 @@ POINTS: dict[str, tuple[dict[str, Any], str]] = {
         "first layer above the baselines",
     ),
     "jump_point": ({"marker": ">", "markersize": 5, "fillstyle": "none"}, "paper: jump point"),
-    "converging_point": ({"marker": "s", "markersize": 5, "fillstyle": "none"}, "paper: converging point, from 0"),
+    "converging_point": ({"marker": "s", "markersize": 5, "fillstyle": "none"}, "paper: converging point"),
 }
 """Column -> its marker and its name in the legend."""
+
+AXIS = "Relative depth (layer / number of layers; the first layer is 0)"
+"""How all points of the figure are counted."""
 
 INTERVAL_OF = "gain_centre"
 """Column whose interval is drawn."""
@@ -34,23 +47,37 @@ NOTHING = "not above its baselines: no depth"
 """What stands in the place of a cell's points."""
 
 
+UNSOLVED_ALPHA = 0.3
+"""How faded the points of a curve are of which most probes did not converge."""
+
+
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw a panel for each model, and in it a row for each dataset with a line for each variant."""
-    depths = at_first(depths, PROBED)
+    """Draw a panel for each model, and in it a row for each dataset with a line for each variant.
+
+    Each site and probe has a row of panels.
+    """
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
-    models = list(labels["models"])
+    models, every = list(labels["models"]), probed_in(depths)
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1,
+            len(every),
             len(models),
-            figsize=(2.4 + 3.6 * len(models), 1.3 + 0.22 * len(labels["datasets"]) * (len(variants) + 1)),
+            figsize=(
+                2.4 + 3.6 * len(models),
+                0.2 + len(every) * (0.6 + 0.22 * len(labels["datasets"]) * (len(variants) + 1)),
+            ),
+            sharex=True,
             sharey=True,
             squeeze=False,
         )
-        for axis, model in zip(axes[0], models):
-            draw_model(axis, depths[depths["model"] == model], labels, variants)
-            axis.set_title(labels["models"][model]["label"])
+        for row, probed in zip(axes, every):
+            for axis, model in zip(row, models):
+                draw_model(axis, rows_of(depths[depths["model"] == model], probed), labels, variants)
+                names = [labels["models"][model]["label"], told_apart(probed, every)]
+                axis.set_title(", ".join(filter(None, names)))
+        for axis in axes[-1]:
+            axis.set_xlabel(AXIS)
         handles = [
             Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
             for n, (quantization, perturbation) in enumerate(variants)
@@ -77,15 +104,20 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
         nothing = of_variant["above_baselines"].eq(False)  # NaN, where that was not tested, is not.
         for place in places[nothing]:
             axis.text(0.5, place, NOTHING, ha="center", va="center", fontsize=6, color=colour, backgroundcolor="white")
-        shown, places = of_variant[~nothing], places[~nothing]
-        for column, (look, _) in POINTS.items():
-            axis.plot(shown[column], places, color=colour, linestyle="", alpha=0.9, **look)
-        axis.hlines(places, shown[f"{INTERVAL_OF}_low"], shown[f"{INTERVAL_OF}_high"], color=colour, **INTERVAL)
+        unsolved = of_variant["mostly_converged"].eq(False)
+        for rows, alpha in ((~nothing & ~unsolved, 0.9), (~nothing & unsolved, UNSOLVED_ALPHA)):
+            shown = of_variant[rows]
+            for column, (look, _) in POINTS.items():
+                axis.plot(shown[column], places[rows], color=colour, linestyle="", alpha=alpha, **look)
+        for place, converged in zip(places[~nothing & unsolved], of_variant.loc[~nothing & unsolved, "converged"]):
+            axis.text(1.02, place, converged_in_words(converged), ha="right", va="bottom", fontsize=6, color=colour)
+        shown = of_variant[~nothing]
+        lows, highs = shown[f"{INTERVAL_OF}_low"], shown[f"{INTERVAL_OF}_high"]
+        axis.hlines(places[~nothing], lows, highs, color=colour, **INTERVAL)
     names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
     axis.set_yticks(range(len(datasets)), names)
     axis.set_ylim(len(datasets) - 0.5, -0.5)
     axis.set_xlim(-0.03, 1.03)
-    axis.set_xlabel("Relative depth (layer / number of layers)")
     axis.grid(axis="y", visible=False)
 
 

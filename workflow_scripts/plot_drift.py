@@ -4,9 +4,19 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, legend_below, save_for_job, word
-from conceptdepth.ground.names import PROBED
-from conceptdepth.ground.tables import at_first
+from conceptdepth.figures.style import (
+    CHANCE,
+    COLOURS,
+    LEAST_WIDTH,
+    STYLE,
+    Labels,
+    legend_below,
+    probed_in,
+    rows_of,
+    save_for_job,
+    told_apart,
+    word,
+)
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -25,30 +35,30 @@ WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw two rows of panels for each model, a panel for each dataset, a line for each comparison.
+    """Draw two rows of panels for each site, probe and model, a panel for each dataset, a line for each comparison.
 
-    ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value, as are site and probe.
+    ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value.
     """
-    drift = at_first(drift, PROBED)
-    lines = list(comparisons(drift))
+    lines, every = list(comparisons(drift)), probed_in(drift)
     models, datasets = list(labels["models"]), list(labels["datasets"])
-    panels = [(model, column) for model in models for column in TITLES]
+    panels = [(probed, model, column) for probed in every for model in models for column in TITLES]
     with mpl.rc_context(STYLE | WHOLE_TICKS):
         figure, axes = plt.subplots(
             len(panels),
             len(datasets),
-            figsize=(0.9 + 2.6 * len(datasets), 0.9 + 2.0 * len(panels)),
+            figsize=(max(LEAST_WIDTH, 0.9 + 2.6 * len(datasets)), 0.4 + 2.0 * len(panels)),
             sharex=True,
             sharey="row",
             squeeze=False,
         )
-        for row, (model, column) in zip(axes, panels):
+        for row, (probed, model, column) in zip(axes, panels):
             for axis, dataset in zip(row, datasets):
                 for number, (_, shown) in enumerate(lines):
-                    cell = shown[(shown["model"] == model) & (shown["dataset"] == dataset)]
+                    cell = rows_of(shown[(shown["model"] == model) & (shown["dataset"] == dataset)], probed)
                     draw_line(axis, cell.sort_values("layer"), column, COLOURS[number % len(COLOURS)])
                 axis.set_xlim(0, 1)
-            row[0].set_ylabel((f"{labels['models'][model]['label']}\n" if len(models) > 1 else "") + TITLES[column])
+            names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
+            row[0].set_ylabel("\n".join([*filter(None, names), TITLES[column]]))
         for axis, dataset in zip(axes[0], datasets):
             axis.set_title(labels["datasets"][dataset]["label"])
         for axis in axes[-1]:

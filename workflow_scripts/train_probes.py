@@ -108,13 +108,14 @@ def train_layers(
 
 
 def keep(group: h5py.Group, layers: Sequence[LayerProbe]) -> None:
-    """Store test indices (n_test,), the target's labels of these (n_test,), decisions (n_layers, n_test), and of a
-    linear probe coefficients (n_layers, d_model + 1).
+    """Store test indices (n_test,), the target's labels of these (n_test,), decisions (n_layers, n_test), 1 where
+    the solver converged and 0 where not (n_layers,), and of a linear probe coefficients (n_layers, d_model + 1).
     """
     task = layers[0].task
     group.create_dataset("test", data=task.test)
     group.create_dataset("label", data=task.labels[task.test])
     group.create_dataset("decision", data=np.stack([probe.decision for probe in layers]))
+    group.create_dataset("converged", data=np.array([probe.scores["converged"] for probe in layers], dtype=np.int8))
     linear = [probe.coefficients for probe in layers if probe.coefficients is not None]
     if linear:
         group.create_dataset("coefficients", data=np.stack(linear))

@@ -26,7 +26,8 @@ def scores():
     draw = np.random.default_rng(0)
     rows = [
         {"model": m, "quantization": q, "dataset": d, "perturbation": p, "site": "mlp_input", "probe": "logistic_regression",
-         "target": "concept", "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5}
+         "target": "concept", "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5,
+         "converged": True}
         for m in "ab" for q in ("fp32", "int8") for d in "xy" for p in ("clean", "noise") for layer in range(4) for seed in (1, 2)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -108,7 +109,7 @@ def test_a_depth_that_does_not_exist_has_no_marker():
         "probe": "logistic_regression",
     }
     row |= {"gain_centre": 0.5, "first_above_baseline": 0.5, "converging_point": 0.75}
-    row |= {"gain_centre_low": 0.4, "gain_centre_high": 0.6}
+    row |= {"gain_centre_low": 0.4, "gain_centre_high": 0.6, "converged": 1.0, "mostly_converged": True}
     depths = pd.DataFrame([
         row | {"dataset": "x", "jump_point": 0.25, "above_baselines": True},
         row | {"dataset": "y", "jump_point": np.nan, "above_baselines": True},

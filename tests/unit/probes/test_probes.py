@@ -1,5 +1,6 @@
 """Probes and their scores agree with scikit-learn used by hand."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from conceptdepth.probes.estimators import KINDS, MassMean, ProbeSettings, RowSp
 from conceptdepth.probes.scores import decide
 from conceptdepth.probes.splits import folds_of
 from conceptdepth.probes.tasks import Task
-from conceptdepth.probes.training import train_layer
+from conceptdepth.probes.training import fit, train_layer
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -19,9 +20,10 @@ from sklearn.preprocessing import StandardScaler
 
 N = 120
 TRAIN, TEST = np.arange(80), np.arange(80, N)
-ONE = ProbeSettings(split="grouped", test_share=0.4, seeds=[1], C=1.0, max_iter=100)
+DEFAULT = ProbeSettings(split="grouped", test_share=0.4, seeds=[1], C=1.0, max_iter=100)
+ONE = replace(DEFAULT, solver="lbfgs")
 """The reference's probe."""
-CHOOSE = replace(ONE, C=[0.001, 0.01, 0.1, 1.0], standardize=True, max_iter=1000)
+CHOOSE = replace(DEFAULT, C=[0.001, 0.01, 0.1, 1.0], standardize=True, max_iter=1000)
 
 
 def data(d):
@@ -52,7 +54,7 @@ def train(features, task, settings):
 # --- The reference's probe ----------------------------------------------------------------------------------
 
 
-def test_the_default_is_scikit_learns_logistic_regression_to_the_last_digit(cell):
+def test_lbfgs_is_scikit_learns_logistic_regression_to_the_last_digit(cell):
     features, task = cell
     probe = train(features, task, ONE)
     model = LogisticRegression().fit(features[TRAIN], task.labels[TRAIN])
@@ -83,6 +85,54 @@ def test_a_probe_that_did_not_converge_says_so(cell):
         assert not probe.scores["converged"]
         assert probe.scores["iterations"] == 2
     assert train(features, with_folds(task), CHOOSE).scores["converged"]
+
+
+def test_a_solver_that_gives_up_has_not_converged(monkeypatch):
+    features, task = data(8)
+
+    def give_up(self, *_):
+        warnings.warn("Line Search failed", stacklevel=1)
+
+    monkeypatch.setattr(LogisticRegression, "fit", give_up)
+    assert not fit(estimator("logistic_regression", task, DEFAULT, [1.0]), features, task.labels)
+
+
+# --- Solved to the end --------------------------------------------------------------------------------------
+
+
+def like_a_residual_stream(d):
+    """One feature of hundreds beside others of about one, all far from 0."""
+    features, task = data(d)
+    features[:, -1] = 500 + 30 * features[:, -1]
+    return features, task
+
+
+@pytest.mark.parametrize("d", [8, 200], ids=["tall", "wide"])
+@pytest.mark.parametrize("make", [data, like_a_residual_stream])
+def test_the_default_probe_is_the_optimum_of_the_references(make, d):
+    """The same estimand, without scaling: the gradient of its loss and penalty is 0, in weights and intercept."""
+    features, task = make(d)
+    probe = train(features, task, DEFAULT)
+    assert probe.scores["converged"]
+    x, y = features[TRAIN].astype(float), task.labels[TRAIN]
+    weights, intercept = probe.coefficients[:-1], probe.coefficients[-1]
+    error = 1 / (1 + np.exp(-(x @ weights + intercept))) - y
+    np.testing.assert_allclose((x - x.mean(axis=0)).T @ error + weights, 0, atol=2e-6 * len(y))
+    np.testing.assert_allclose(error.sum(), 0, atol=2e-6 * len(y))
+
+
+def test_rounding_of_a_vector_that_moves_the_references_probe_does_not_move_the_default():
+    features, task = like_a_residual_stream(200)
+    draw = np.random.default_rng(1)
+    rounded = (features * (1 + 1e-7 * draw.normal(size=features.shape))).astype(np.float32)
+    moved = {
+        settings.solver: np.abs(
+            train(rounded, task, settings).decision - train(features, task, settings).decision
+        ).max()
+        for settings in (DEFAULT, ONE)
+    }
+    assert not train(features, task, ONE).scores["converged"]
+    assert moved["newton"] < 1e-3 < moved["lbfgs"]
 
 
 def test_majority_is_the_accuracy_of_always_naming_the_larger_class(cell):
@@ -165,7 +215,7 @@ def test_the_chosen_c_and_its_probe_are_those_of_a_grid_search(cell, kind):
 @pytest.mark.parametrize("kind", ["logistic_regression", "ridge", "mass_mean"])
 def test_coefficients_give_the_decisions_from_features_as_they_are_in_the_file(cell, kind):
     features, task = cell
-    for settings in (ONE, replace(ONE, standardize=True), CHOOSE):
+    for settings in (ONE, DEFAULT, replace(ONE, standardize=True), CHOOSE):
         given = with_folds(task) if settings.choose else task
         probe = train(features, given, replace(settings, kinds=[kind]))
         decision = features[TEST].astype(float) @ probe.coefficients[:-1] + probe.coefficients[-1]

@@ -78,6 +78,8 @@ def estimate(
         "n_test": round(np.mean([len(split.test) for split in curve.splits])),
         "n_layers": len(whole),
         "n_groups": design.n_groups,
+        "converged": curve.converged,
+        "mostly_converged": mostly(curve.converged),
         **band_noise(whole, drawn, depth["plateau_band"]),
         "p_above_chance": chance.min(),
         "first_above_chance": first_below(chance, 1 - settings.level),
@@ -88,6 +90,11 @@ def estimate(
     layers = {"accuracy": whole, "low": low, "high": high, "standard_error": error, "p_above_chance": chance}
     layers |= {"baseline_accuracy": above.accuracy, "p_above_baseline": above.p_values}
     return Estimate(curve.names, design, facts, values, draws, layers)
+
+
+def mostly(converged: float) -> bool | float:
+    """Tell whether at least half of a curve's probes converged, NaN if that is not known."""
+    return converged >= 0.5 if converged == converged else converged
 
 
 def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:

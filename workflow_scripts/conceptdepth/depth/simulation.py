@@ -200,7 +200,7 @@ def held_out(vectors: Vectors, task: Task, probes: ProbeSettings, *others: Vecto
     fitted = []
     for features in vectors:
         probe = estimator("logistic_regression", task, probes, probes.choices)
-        fitted.append(probe.fit(features[task.train], task.labels[task.train]))
+        fitted.append(probe.fit(features[task.train].astype(np.float64), task.labels[task.train]))
     return [
         Split(task.test, np.array([decide(p, x[task.test]) > 0 for p, x in zip(fitted, read)], dtype=np.int8))
         for read in (vectors, *others)

@@ -1,6 +1,8 @@
 """Curves of accuracy against depth, which three figures draw."""
 
 import math
+from itertools import zip_longest
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -9,73 +11,112 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.figures.style import CHANCE, COLOURS, PUBLISHED, STYLE, Labels, columns_of, legend_below, word
-from conceptdepth.ground.names import SCORED
+from conceptdepth.depth.published import PROBE, SITE
+from conceptdepth.figures.style import (
+    CHANCE,
+    COLOURS,
+    LEAST_WIDTH,
+    PUBLISHED,
+    STYLE,
+    UNSOLVED,
+    Labels,
+    columns_of,
+    converged_in_words,
+    legend_below,
+    probed_in,
+    rows_of,
+    told_apart,
+    word,
+)
+from conceptdepth.ground.names import EMBEDDING, PROBED, SCORED
 from conceptdepth.ground.tables import at_first
 
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
     """Draw accuracy against relative depth: a panel for each dataset, lines by ``compare``.
 
-    ``scores`` is ``layer_scores.csv``. What is neither compared nor a panel is held at its first value.
+    ``scores`` is ``layer_scores.csv``. What is neither compared nor has panels of its own is held at its first value.
     Lines are means over splits and the bands their range. Comparing models puts all into one panel of each
-    dataset; anything else has a row of panels for each model. ``published`` holds curves to be drawn beside
-    those of the same model and dataset (`conceptdepth.depth.published.published_curves`).
+    dataset; anything else has a row of panels for each model. Each site and probe has such a block of panels.
+    ``published`` holds curves to be drawn beside those of the same model and dataset
+    (`conceptdepth.depth.published.published_curves`).
     """
     scores = held_at_first(scores, compare)
     datasets = list(labels["datasets"])
     models = list(scores["model"].unique())
-    rows: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
-    panels = [(dataset, shown) for shown in rows for dataset in datasets]
+    every = probed_in(scores)
+    together: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
+    blocks = [(probed, shown) for probed in every for shown in together]
     columns = columns_of(len(datasets)) if compare == "model" else len(datasets)
-    n_rows = math.ceil(len(panels) / columns)
+    height = math.ceil(len(datasets) / columns)
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
-            n_rows,
+            height * len(blocks),
             columns,
-            figsize=(0.6 + 2.6 * columns, 0.9 + 2.2 * n_rows),
+            figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + 2.2 * height * len(blocks)),
             sharex=True,
             sharey=True,
             squeeze=False,
         )
-        axes = list(grid.flat)
-        for number, (axis, (dataset, shown)) in enumerate(zip(axes, panels)):
-            draw_panel(axis, scores[(scores["dataset"] == dataset) & scores["model"].isin(shown)], compare)
-            if published is not None:
-                draw_published(axis, published[published["dataset"] == dataset], models)
-            title = labels["datasets"][dataset]["label"]
-            if compare != "model" and len(models) > 1:
-                title += f"\n{labels['models'][shown[0]]['label']}"
-            axis.set_title(title)
-            if number < len(datasets):
-                domain = labels["datasets"][dataset]["domain"]
-                axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
+        for number, (probed, shown) in enumerate(blocks):
+            of_block = rows_of(scores[scores["model"].isin(shown)], probed)
+            names = [labels["models"][shown[0]]["label"]] if compare != "model" and len(models) > 1 else []
+            names += [told_apart(probed, every)] if len(every) > 1 else []
+            for axis, dataset in zip_longest(grid[number * height : (number + 1) * height].flat, datasets):
+                if dataset is None:
+                    axis.set_axis_off()
+                    continue
+                draw_panel(axis, of_block[of_block["dataset"] == dataset], compare)
+                if published is not None and probed == (SITE, PROBE):
+                    draw_published(axis, published[published["dataset"] == dataset], models)
+                axis.set_title("\n".join([labels["datasets"][dataset]["label"], *names]))
+                if number == 0:
+                    domain = labels["datasets"][dataset]["domain"]
+                    axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
-        for axis in axes[len(panels) - columns : len(panels)]:
+        for axis in list(grid[-height:].flat)[len(datasets) - columns : len(datasets)]:
             axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
             axis.tick_params(labelbottom=True)
-        for axis in axes[len(panels) :]:
-            axis.set_axis_off()
         add_legend(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """Keep the first value of every column that names a curve, but for models, datasets and what is compared."""
-    return at_first(scores, [column for column in SCORED if column not in ("model", "dataset", compare)])
+    """Keep the first value of every column that names a curve, but for models, datasets, sites and probes, and what is
+    compared; without the embedding, which has no layers.
+    """
+    drawn = ("model", "dataset", *PROBED, compare)
+    return at_first(scores[scores["site"] != EMBEDDING], [column for column in SCORED if column not in drawn])
 
 
 def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
-    """Draw the curves of one dataset, and the accuracy of always naming the larger class."""
+    """Draw the curves of one dataset, and the accuracy of always naming the larger class.
+
+    If not all probes converged, layers of which most did not are hollow, and the share that did stands in the panel.
+    """
     for number, value in enumerate(scores[compare].unique()):
-        curves = scores[scores[compare] == value].groupby("layer")["accuracy"].agg(["mean", "min", "max"])
-        depth = curves.index / scores[scores[compare] == value]["n_layers"].iloc[0]
+        layers = scores[scores[compare] == value].groupby("layer")
+        curves = layers["accuracy"].agg(["mean", "min", "max"])
+        depth = curves.index / layers["n_layers"].first()
         colour = COLOURS[number % len(COLOURS)]
         axis.fill_between(depth, curves["min"], curves["max"], color=colour, alpha=0.15, linewidth=0)
         axis.plot(depth, curves["mean"], color=colour)
+        unsolved = mostly_unsolved(layers)
+        axis.plot(depth[unsolved], curves["mean"][unsolved], color=colour, **UNSOLVED)
     axis.axhline(scores["majority"].mean(), **CHANCE)
     axis.set_xlim(0, 1)
+    converged = scores["converged"].mean()
+    if converged < 1:
+        axis.annotate(
+            converged_in_words(converged), (0.98, 0.03), xycoords="axes fraction", ha="right",
+            fontsize=7, color="#444444", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
+        )  # fmt: skip
+
+
+def mostly_unsolved(layers: Any) -> pd.Series:
+    """Tell of each group of probes whether more than half of them did not converge."""
+    return layers["converged"].mean() < 0.5
 
 
 def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
@@ -92,8 +133,11 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
     handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
     if has_published:
         handles.append(Line2D([], [], color="#444444", label="dotted: published for the same model", **PUBLISHED))
+    if mostly_unsolved(scores.groupby([*SCORED, "layer"])).any():
+        handles.append(Line2D([], [], color="#444444", label="most probes of the layer not converged", **UNSOLVED))
     handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
-    fixed = [word(scores[key].iloc[0]) for key in ("quantization", "perturbation", "site") if key != compare]
+    held = [key for key in ("quantization", "perturbation", "site") if key != compare and scores[key].nunique() == 1]
+    fixed = [word(scores[key].iloc[0]) for key in held]
     if compare != "model" and scores["model"].nunique() == 1:
         fixed.insert(0, models[scores["model"].iloc[0]])
     splits = scores["seed"].nunique()

@@ -1,8 +1,9 @@
 """One look for all figures, and how they are written."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -10,7 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.provenance.record import PREFIX
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A dictionary and not a matplotlibrc file: as code it is part of the digest that reruns stale figures.
 STYLE: Any = {
@@ -56,6 +61,12 @@ CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 """Look of published curves; their colour is that of the computed ones."""
 
+UNSOLVED: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.2}
+"""Look of a layer whose probes mostly did not converge."""
+
+LEAST_WIDTH = 4.4
+"""Inches across which the label of an axis of depth has room."""
+
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.configuration.settings.figure_labels` returns."""
 
@@ -70,9 +81,47 @@ def columns_of(panels: int) -> int:
     return panels if panels <= 4 else math.ceil(math.sqrt(panels))
 
 
+def probed_in(table: "pd.DataFrame") -> list[tuple[str, ...]]:
+    """Return each site and probe of a table, in its order; the embedding has no layers to draw."""
+    names = table.loc[table["site"] != EMBEDDING, list(PROBED)].drop_duplicates()
+    return list(names.itertuples(index=False, name=None))
+
+
+def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
+    """Return the rows of a site and probe."""
+    return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
+
+
+def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
+    """Return a reader's words for what tells a site and probe from others, none if it is the only one."""
+    return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
+
+
+def converged_in_words(share: float) -> str:
+    """Say what share of some probes converged, in whole percent; 100 are all."""
+    return f"{math.floor(100 * share)} % of probes converged"
+
+
 def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
-    """Name lines and markers below the panels, in rows of ``columns``."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, title_fontsize=8.5)
+    """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much."""
+    title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
+    for fewer in range(columns, 0, -1):
+        legend = figure.legend(
+            handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
+        )
+        legend.get_title().set_multialignment("center")
+        box = legend.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
+        if fewer == 1 or box.width <= figure.get_figwidth():
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + box.height)
+
+
+TITLE_SIZE = 8.5
+"""Points of the title of a legend."""
+
+CHARACTERS_PER_INCH = 15
+"""Of such a title, at most."""
 
 
 def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:

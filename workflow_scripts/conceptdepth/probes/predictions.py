@@ -41,6 +41,8 @@ class Split:
     """Which statements, shape (n_test,)."""
     predicted: NDArray[np.int8]
     """Class by layer and statement, shape (n_layers, n_test)."""
+    converged: NDArray[np.bool_] | None = None
+    """Whether the solver of each layer's probe converged, shape (n_layers,); None of baselines."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Curve:
     """Group of each statement, shape (n_statements,)."""
     splits: tuple[Split, ...]
     """One for each seed."""
+
+    @property
+    def converged(self) -> float:
+        """Share of the curve's probes, of all layers and splits, whose solver converged; NaN if that is not known."""
+        known = [split.converged for split in self.splits if split.converged is not None]
+        return float(np.mean(known)) if known else float("nan")
 
     @cached_property
     def group_numbers(self) -> Indices:
@@ -83,8 +91,7 @@ def read_curves(path: str) -> Iterator[Curve]:
 def read_coefficients(path: str, site: str, probe: str) -> list[NDArray[np.float64]] | None:
     """Return the coefficients of a curve by split, each (n_layers, d_model + 1), or None if its probes are not linear.
 
-    Raises `UserError` for a
-    damaged file.
+    Raises `UserError` for a damaged file.
     """
     with undamaged(path), _opened(path) as file:
         splits = _splits(file, site, probe)
@@ -113,4 +120,5 @@ def _split(group: h5py.Group, n_statements: int) -> Split:
     test, decision = array(group, "test", INTEGER, 1)[:], array(group, "decision", FLOAT, 2)[:]
     if decision.shape[1:] != test.shape or not np.isin(test, np.arange(n_statements)).all():
         raise ValueError("its decisions are not those of its statements")
-    return Split(test, (decision > 0).astype(np.int8))
+    converged = array(group, "converged", INTEGER, 1)[:].astype(bool) if "converged" in group else None
+    return Split(test, (decision > 0).astype(np.int8), converged)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
 
 from conceptdepth.probes.description import shortest_code
 from conceptdepth.probes.estimators import (
@@ -24,6 +25,9 @@ from conceptdepth.probes.estimators import (
 )
 from conceptdepth.probes.scores import decide, score
 from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task
+
+LINE_SEARCH_FAILED = "Line Search failed"
+"""What scikit-learn's newton-cg says, in a warning of no class of its own, when it gives up before it has converged."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,7 @@ def train_probe(
     if not as_reference(kind, settings):
         features = features.astype(np.float64)
     pipeline = estimator(kind, task, settings, choices)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        pipeline.fit(features[task.train], task.labels[task.train])
+    converged = fit(pipeline, features[task.train], task.labels[task.train])
     decision = decide(pipeline, features[task.test])
     labels = task.labels[task.test]
     # Of the control task a training part has one statement of each group: nothing of it tells the next.
@@ -80,10 +82,21 @@ def train_probe(
         "compression": len(task.train) / bits,
         "majority": max(np.mean(labels), 1 - np.mean(labels)),
         "C": chosen_C(pipeline),
-        "converged": not any(issubclass(warning.category, ConvergenceWarning) for warning in caught),
+        "converged": converged,
         "iterations": iterations(pipeline),
     }
     return LayerProbe(kind, task, scores, coefficients(pipeline), decision)
+
+
+def fit(pipeline: Pipeline, features: Features, labels: NDArray[np.int8]) -> bool:
+    """Fit a probe and tell whether its solver converged, in every fit that a choice of C takes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline.fit(features, labels)
+    return not any(
+        issubclass(warning.category, ConvergenceWarning) or str(warning.message) == LINE_SEARCH_FAILED
+        for warning in caught
+    )
 
 
 def description_length(features: Features, task: Task, kind: str, settings: ProbeSettings) -> float:
