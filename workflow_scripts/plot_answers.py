@@ -47,7 +47,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         figure, grid = plt.subplots(
             len(panels),
             len(MEASURES),
-            figsize=(8.2, 0.3 + (0.5 + 0.15 * (len(every) > 1) + 0.42 * len(datasets)) * len(panels)),
+            figsize=(8.2, 0.3 + (0.5 + 0.3 * (len(every) > 1) + 0.42 * len(datasets)) * len(panels)),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -56,10 +56,10 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
             of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
             of_probes = rows_of(scores[scores["model"] == model], probed)
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
-            heading = ":\n".join(filter(None, names))
+            between = ": " if len(every) == 1 else "\n"  # Names of a probe leave no room beside them.
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
-                axis.set_title(f"{heading}: {title.lower()}" if heading else title)
+                axis.set_title(between.join([*filter(None, names), title.lower() if any(names) else title]))
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
         grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)
