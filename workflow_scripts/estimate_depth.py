@@ -134,3 +134,5 @@ if __name__ == "__main__":
         above_chance = (depths["p_above_chance_adjusted"] <= 1 - settings.level).sum()
         warn_of_few(depths, settings)
         log.info("%d curves: %d above chance, %d above their baselines", len(depths), above_chance, sum(above))
+        if few := depths["mostly_converged"].eq(False).sum():
+            log.warning("of %d curves most probes did not converge: their depths depend on rounding", few)

@@ -160,11 +160,15 @@ def test_layers_whose_probes_mostly_did_not_converge_are_hollow_and_the_share_st
     assert not any(len(line.get_xdata()) for line in hollow(second))
     assert not any("converged" in text.get_text() for text in second.texts)
     assert any("not converged" in text.get_text() for text in figure.legends[0].texts)
+    assert figure.legends[0].get_title().get_text().endswith("89 % of probes converged")  # 43 of 48.
 
 
 def test_where_all_probes_converged_nothing_is_said_of_it():
     figure = FIGURES["accuracy"](labels_of(1, 1), ONE)
-    assert not any("converged" in text.get_text() for text in [*figure.axes[0].texts, *figure.legends[0].texts])
+    (legend,) = figure.legends
+    assert not any(
+        "converged" in text.get_text() for text in [*figure.axes[0].texts, *legend.texts, legend.get_title()]
+    )
 
 
 def test_one_unconverged_probe_of_a_thousand_is_not_rounded_away():

@@ -142,4 +142,6 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
         fixed.insert(0, models[scores["model"].iloc[0]])
     splits = scores["seed"].nunique()
     band = f"; mean and range of {splits} splits" if splits > 1 else ""
-    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band)
+    converged = scores["converged"].mean()
+    solved = f"; {converged_in_words(converged)}" if converged < 1 else ""
+    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band + solved)

@@ -110,11 +110,11 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, tit
             handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
         )
         legend.get_title().set_multialignment("center")
-        box = legend.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
-        if fewer == 1 or box.width <= figure.get_figwidth():
+        box = legend.get_window_extent()
+        if fewer == 1 or box.width <= figure.bbox.width:
             break
         legend.remove()
-    figure.set_figheight(figure.get_figheight() + box.height)
+    figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
 
 TITLE_SIZE = 8.5

@@ -1,0 +1,23 @@
+"""The summary of a run counts the probes that converged, and the curves of which most did not."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conceptdepth.commands.converged import TABLE, converged_line
+
+
+@pytest.mark.parametrize(
+    ("converged", "line"),
+    [
+        ([1.0, 1.0], "Probes   120, all converged"),
+        ([1.0, 29 / 30], "Probes   119 of 120 converged; most did not in 0 of 2 curves"),
+        ([0.0, 14 / 30], "Probes   14 of 120 converged; most did not in 2 of 2 curves"),
+    ],
+)
+def test_the_line_counts_probes_and_curves(tmp_path, converged, line):
+    table = pd.DataFrame({"n_layers": [30, 30], "n_seeds": [3, 1], "converged": converged})
+    table["mostly_converged"] = table["converged"] >= 0.5
+    Path(tmp_path, TABLE).parent.mkdir(parents=True)
+    table.to_csv(tmp_path / TABLE, index=False)
+    assert converged_line(tmp_path).removesuffix(f" ({TABLE})") == line
