@@ -18,6 +18,7 @@ from conceptdepth.probes.training import LayerProbe, train_layer
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
 from joblib import Parallel, delayed
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -98,7 +99,8 @@ def train_layers(
     """Train all probes of all layers, layers in parallel, each read from the file once."""
 
     def train(features: np.ndarray) -> list[LayerProbe]:
-        with threadpool_limits(1):
+        # Arguments are those of a checked configuration; scikit-learn's checks of them take as long as a fit.
+        with threadpool_limits(1), config_context(skip_parameter_validation=True):
             return list(train_layer(features, tasks, settings))
 
     # Processes, not threads: warnings of solvers that did not converge cannot be told apart between threads.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from conceptdepth.probes.description import surprise
@@ -30,16 +30,17 @@ def decide(pipeline: Pipeline, features: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def score(labels: NDArray[np.int8], decision: NDArray[np.float64], *, has_probabilities: bool) -> dict[str, float]:
-    """Return scikit-learn's scores of decisions, by the names of ``layer_scores.csv``.
+    """Return scikit-learn's scores of decisions, by the names of ``layer_scores.csv``; labels are of both classes.
 
+    Shares of statements are counted here: scikit-learn's checks of its input would take a third of the time of a probe.
     The log loss, in nats, takes decisions as log-odds. It is NaN for probes that are not fitted to probabilities: a
     sigmoid of their decision would be one, but of an arbitrary scale.
     """
     predicted = (decision > 0).astype(int)
     return {
-        "accuracy": accuracy_score(labels, predicted),
-        "balanced_accuracy": balanced_accuracy_score(labels, predicted),
-        "f1": f1_score(labels, predicted, zero_division=0.0),
+        "accuracy": np.mean(predicted == labels),
+        "balanced_accuracy": np.mean([np.mean(predicted[labels == label] == label) for label in (0, 1)]),
+        "f1": 2 * np.sum(predicted * labels) / np.sum(predicted + labels),
         "auc": roc_auc_score(labels, decision),
         "mcc": matthews_corrcoef(labels, predicted),
         "log_loss": log_loss(labels, decision) if has_probabilities else np.nan,

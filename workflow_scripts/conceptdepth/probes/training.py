@@ -53,9 +53,10 @@ def train_layer(features: Features, tasks: Sequence[Task], settings: ProbeSettin
     Controls take the C that was chosen for the concept on the same split: selectivity compares two tasks for one probe.
     """
     for kind in settings.kinds:
+        read = features if as_reference(kind, settings) else features.astype(np.float64)
         chosen: dict[int, Sequence[float]] = {}
         for task in tasks:
-            probe = train_probe(features, task, kind, settings, chosen.get(task.seed, settings.choices))
+            probe = train_probe(read, task, kind, settings, chosen.get(task.seed, settings.choices))
             if task.target == CONCEPT and settings.choose and kind in PENALISED:
                 chosen[task.seed] = [probe.scores["C"]]
             yield probe
@@ -65,8 +66,6 @@ def train_probe(
     features: Features, task: Task, kind: str, settings: ProbeSettings, choices: Sequence[float]
 ) -> LayerProbe:
     """Train and test one probe."""
-    if not as_reference(kind, settings):
-        features = features.astype(np.float64)
     pipeline = estimator(kind, task, settings, choices)
     converged = fit(pipeline, features[task.train], task.labels[task.train])
     decision = decide(pipeline, features[task.test])
