@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conceptdepth.probes.estimators import KINDS, MassMean, ProbeSettings, RowSpace, estimator
-from conceptdepth.probes.scores import decide
+from conceptdepth.probes.scores import decide, score
 from conceptdepth.probes.splits import folds_of
 from conceptdepth.probes.tasks import Task
 from conceptdepth.probes.training import fit, train_layer
@@ -76,6 +76,19 @@ def test_scores_are_scikit_learns(cell):
     assert scores["auc"] == metrics.roc_auc_score(labels, model.decision_function(features[TEST]))
     assert scores["log_loss"] == pytest.approx(metrics.log_loss(labels, model.predict_proba(features[TEST])), rel=1e-4)
     assert (scores["n_train"], scores["n_test"]) == (80, 40)
+
+
+@pytest.mark.parametrize("n", [2, 3, 160, 6554])
+def test_counted_scores_are_scikit_learns_to_the_last_digit(n):
+    draw = np.random.default_rng(n)
+    for share in (0, 0.1, 0.5, 0.9, 1):
+        labels = draw.permutation(np.arange(n) % 3 % 2 != 0).astype(np.int8)
+        decision = np.where(draw.random(n) < share, 1.0, -1.0)
+        found, predicted = score(labels, decision, has_probabilities=False), (decision > 0).astype(int)
+        assert found["accuracy"] == metrics.accuracy_score(labels, predicted)
+        assert found["balanced_accuracy"] == metrics.balanced_accuracy_score(labels, predicted)
+        assert found["f1"] == metrics.f1_score(labels, predicted, zero_division=0.0)
+        assert found["mcc"] == metrics.matthews_corrcoef(labels, predicted)
 
 
 def test_a_probe_that_did_not_converge_says_so(cell):
