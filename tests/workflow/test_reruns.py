@@ -211,8 +211,8 @@ MODULES = {
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options report "
-                "screen summary why"
+                "__init__ archive audit check_model config converged costs costs_table data ends items jobs keys main options "
+                "report screen summary why"
             ).split(),
         ),
         [],
