@@ -122,7 +122,7 @@ MODULES = {
     "ground/jsonl": AFTER["prepare_dataset"],
     "ground/checked_hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
-    "ground/tables": ["plot_*", "check_claims", "audit_results"],
+    "ground/tables": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(
         modules("provenance", "__init__", "comparison", "digest", "environment", "job", "record"), EVERYTHING
     ),
@@ -180,7 +180,7 @@ MODULES = {
     "probes/training": SCORES_ON,
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
-    "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy"],
+    "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy", "plot_comparison__*"],
     **dict.fromkeys(modules("depth", "definitions", "above", "draws", "estimates"), AFTER["estimate_depth"]),
     **dict.fromkeys(modules("depth", "resampling", "uncertainty"), [*AFTER["estimate_depth"], *AFTER["measure_drift"]]),
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
@@ -188,7 +188,7 @@ MODULES = {
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     **dict.fromkeys(modules("depth", "coverage", "simulation"), []),  # As their rule.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
-    "depth/published": ["plot_accuracy", "check_claims", "audit_results"],
+    "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
     "figures/published": [],  # As its rules.
