@@ -25,7 +25,8 @@ from conceptdepth.configuration.settings import pins
 gc.set_threshold(100_000)
 
 # Snakemake puts the path of Python into its commands as it is, in which a space would end it.
-sys.executable = shlex.quote(sys.executable)
+if os.path.exists(sys.executable):  # Another module of the same workflow may have quoted it.
+    sys.executable = shlex.quote(sys.executable)
 
 # A worker that keeps a model loaded leaves when the Snakemake that it works for ends. In a SLURM job that is the
 # first of several, which start each other.

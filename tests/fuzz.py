@@ -1,5 +1,6 @@
 """Readers under mutation: what a reader makes of thousands of damaged files, none of which may hang or take all memory."""
 
+import faulthandler
 import os
 import random
 import resource
@@ -120,18 +121,13 @@ class Tally:
         return f"{self.counts.total()} tried: {dict(self.counts)}"
 
 
-def mutant_of(content: bytes, seed: int, number: int) -> bytes:
-    """Return the mutant that a tally names."""
-    source = mutants(content, seed)
-    return [next(source) for _ in range(number + 1)][-1]
-
-
 def _batch(read: Callable[[Path], object], content: bytes, path: Path, seed: int) -> list[tuple[str, str]]:
     """Read some mutants in a process of its own, until it dies."""
     receiving, sending = os.pipe()
     child = os.fork()
     if not child:
         os.close(receiving)
+        faulthandler.disable()  # How it dies is told by its exit status.
         try:
             _read_all(read, content, path, seed, sending)
         finally:

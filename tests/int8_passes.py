@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.layouts import EqualLengths
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.depth.drift import relative_change
-from conceptdepth.ground.jsonl import read_jsonl
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.sites import decoder_of
 from conceptdepth.models.tokens import tokenize
@@ -94,7 +94,7 @@ def measure(dataset: str, size: str, statements: int) -> None:
 
 def rows_of(dataset: str) -> list[dict]:
     """Return the prompts of a dataset of the default run, clean."""
-    return read_jsonl(ROOT / f"results/prompts/{dataset}.clean.jsonl")
+    return read_prompts(ROOT / f"results/prompts/{dataset}.clean.jsonl")
 
 
 def vectors_of(dataset: str, size: int | str) -> np.ndarray:

@@ -218,7 +218,7 @@ class Campaign:
     def summary(self) -> str:
         """Return the counts in words."""
         return (
-            f"{len(self.kills)} kills in {self.runs} runs, of which {self.ended} came to their end; {self.compared} files "
+            f"{len(self.kills)} kills in {self.runs} runs, {self.ended} of which ended by themselves; {self.compared} files "
             f"compared after them, {len(self.different)} different."
         )
 

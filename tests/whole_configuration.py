@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conceptdepth.configuration.schema import filled
+from conceptdepth.configuration.schema import FILES, filled
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[1]
-
-FILES = ("models", "datasets", "config", "claims")
-"""What the Snakefile reads, in its order."""
 
 
 def configuration(*overlays: Mapping[str, Any] | str) -> dict[str, Any]:

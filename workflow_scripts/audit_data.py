@@ -14,7 +14,7 @@ from conceptdepth.datasets.statements import Statement, load_statements
 from conceptdepth.datasets.too_long import parted, read_too_long
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
-from conceptdepth.probes.baselines import told
+from conceptdepth.probes.baselines import held_out_accuracy
 from conceptdepth.probes.splits import SplitSettings, splits_of
 from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
@@ -86,7 +86,7 @@ def data_of(
         labels=labels,
         groups=groups,
         splits=splits,
-        told=partial(told, labels=labels, groups=groups, splits=splits),
+        accuracy=partial(held_out_accuracy, labels=labels, groups=groups, splits=splits),
         left_out=[statement for statement in every if statement["id"] not in ids],
         answers=answers,
         dropped=dropped,

@@ -14,7 +14,7 @@ from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING, RANDOM
-from conceptdepth.probes.predictions import Curve, read_curves, said_of
+from conceptdepth.probes.predictions import Curve, facts_of, read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
 from tqdm import tqdm
@@ -29,14 +29,18 @@ def estimate_all(
     """
     controls = Controls(probes, baselines)
     found: dict[str, list[Estimate]] = {}
-    datasets = {path: said_of(path, "dataset") for path in probes}
-    in_order = sorted(probes, key=datasets.__getitem__)
-    for _, paths in groupby(tqdm(in_order, unit="cell", mininterval=5), key=datasets.__getitem__):
+    facts = {path: facts_of(path, "dataset", "weights") for path in probes}
+
+    def dataset_of(path: str) -> str:
+        return facts[path]["dataset"]
+
+    in_order = sorted(probes, key=dataset_of)
+    for _, paths in groupby(tqdm(in_order, unit="cell", mininterval=5), key=dataset_of):
         taken = None
         for path in paths:
             curves = [curve for curve in read_curves(path) if curve.names["site"] != EMBEDDING]
             taken = taken or resamples(curves[0], settings)
-            weights = {"weights": said_of(path, "weights")}
+            weights = {"weights": facts[path]["weights"]}
             estimates = [
                 estimate(curve, taken, baselines=controls.of(curve), depth=dict(depth), settings=settings)
                 for curve in curves

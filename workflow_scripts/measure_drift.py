@@ -13,7 +13,7 @@ from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import group_weights
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL, PROBED
-from conceptdepth.probes.predictions import Curve, Split, read_coefficients, read_curves, said_of
+from conceptdepth.probes.predictions import Curve, Split, facts_of, read_coefficients, read_curves
 from conceptdepth.provenance.job import job, log
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -24,7 +24,7 @@ class Files:
 
     def __init__(self, activations: str, probes: str) -> None:
         self.activations, self.probes = activations, probes
-        self.names = {name: said_of(probes, name) for name in CELL}
+        self.names = facts_of(probes, *CELL)
 
 
 def compared(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Files, Files]]:

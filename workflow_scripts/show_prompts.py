@@ -29,5 +29,5 @@ if __name__ == "__main__":
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         show_prompts(snakemake.input.prompts, snakemake.input.model[0])
-    except UserError as error:
+    except (UserError, OSError) as error:
         raise SystemExit(f"Error: {error}") from None

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -79,12 +79,13 @@ def main() -> int:
 
 def write_workloads(sources: Path, size: float) -> list[str]:
     """Write the prompts of each workload that is at hand, and return their names."""
-    workloads = {"cities": [row["prompt"] for row in read_jsonl(CITIES)]}
+    workloads = {"cities": [row["prompt"] for row in read_prompts(CITIES)]}
     if (sources / "StrategyQA_task.json").exists():
         examples = json.loads((sources / "StrategyQA_task.json").read_text("utf-8"))["examples"]
         workloads["strategyqa"] = [f"{STRATEGY_QA}{e['input']} Let us think step by step..." for e in examples]
     if (sources / "imdb_test_first1000_per_class.jsonl").exists():
-        reviews = read_jsonl(sources / "imdb_test_first1000_per_class.jsonl")
+        lines = (sources / "imdb_test_first1000_per_class.jsonl").read_text("utf-8").rstrip("\n").split("\n")
+        reviews = [json.loads(line) for line in lines]
         workloads["imdb"] = [f"{review['text']} {IMDB}" for review in reviews]
     for name, prompts in workloads.items():
         (OUT / f"{name}.json").write_text(json.dumps(prompts[: int(size * PROMPTS[name])]), encoding="utf-8")

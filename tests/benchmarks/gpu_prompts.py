@@ -25,13 +25,13 @@ def write_prompts(file: Path, tokenizer_folder: Path, sources: Path) -> None:
     import pandas as pd
     from bench import IMDB, STRATEGY_QA
     from conceptdepth.datasets.parsers import strategyqa
-    from conceptdepth.ground.jsonl import read_jsonl
     from conceptdepth.models.loading import load_tokenizer
     from conceptdepth.models.tokens import tokenize
 
     cities = pd.read_csv(sources / "cities.csv")["statement"]
     questions = list(strategyqa(sources / "StrategyQA_task.json", rationale=True))[:400]
-    reviews = read_jsonl(sources / "imdb_test_first1000_per_class.jsonl")  # The classes stand one after the other.
+    lines = (sources / "imdb_test_first1000_per_class.jsonl").read_text("utf-8").rstrip("\n").split("\n")
+    reviews = [json.loads(line) for line in lines]  # The classes stand one after the other.
     texts = {
         "cities": [f"Judge the statement is True or False. {statement}" for statement in cities],
         "strategyqa": [f"{STRATEGY_QA}{row['text']} Let us think step by step..." for row in questions],

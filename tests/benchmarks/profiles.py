@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.store import new_activations
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.tokens import tokenize
 from conceptdepth.probes.estimators import ProbeSettings
@@ -44,7 +44,7 @@ NO_CONTROLS = {"targets": [], "embedding_layer": False}
 
 def writing(folder: Path) -> str:
     """Extract Cities in float32 and return the shares of writing, and of flushing and checking the file."""
-    body, rows = load_model(WEIGHTS, quantization="fp32", device=CPU).base_model, read_jsonl(PROMPTS)
+    body, rows = load_model(WEIGHTS, quantization="fp32", device=CPU).base_model, read_prompts(PROMPTS)
     tokens = tokenize(load_tokenizer(WEIGHTS), [row["prompt"] for row in rows])
     n_layers, d_model = shape(body, "smollm2-135m")
     size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": list(map(len, tokens))}
@@ -91,7 +91,7 @@ def probes(folder: Path) -> str:
 def int8() -> str:
     """Extract the first cities in int8 and return the operations that take most of the time."""
     body = load_model(WEIGHTS, quantization="int8", device=CPU).base_model
-    tokens = tokenize(load_tokenizer(WEIGHTS), [row["prompt"] for row in read_jsonl(PROMPTS)[:200]])
+    tokens = tokenize(load_tokenizer(WEIGHTS), [row["prompt"] for row in read_prompts(PROMPTS)[:200]])
     into = {"mlp_input": torch.empty((*shape(body, "smollm2-135m")[:1], len(tokens), 576)).numpy()}
     with profile() as profiler:
         extract(body, tokens, into=into, batch_tokens=4096, name="smollm2-135m")

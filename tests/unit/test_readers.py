@@ -17,7 +17,7 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.ground.names import CURVE
 from conceptdepth.models.weights import weight_files
-from conceptdepth.probes.predictions import read_coefficients, read_curves, said_of
+from conceptdepth.probes.predictions import facts_of, read_coefficients, read_curves
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
@@ -73,7 +73,7 @@ def write_probes(path):
 
 
 def read_probes(path):
-    said_of(path, "dataset")
+    facts_of(path, "dataset")
     for curve in read_curves(path):
         for split in curve.splits:
             assert curve.labels[split.test].shape == split.predicted[0].shape

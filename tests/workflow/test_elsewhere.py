@@ -107,15 +107,15 @@ def test_a_module_runs_the_same(project, elsewhere, config, arguments):
     ("host", "message"),
     [
         ({"config": 'prefix: "mine"'}, "A module's results lie in results/ of the folder that Snakemake works in"),
-        ({"snakefile": "github('a/b', path='Snakefile', tag='v1')"}, "must lie on this machine"),
+        # No network is asked: git answers in the place of a host.
+        ({"snakefile": "'git+file:{folder}/Snakefile@main'"}, "must lie on this machine"),
         ({"config": 'config: {"probs": 1}'}, "unknown key 'probs' (did you mean 'probes'?)"),
     ],
     ids=["a prefix", "a Snakefile that is not here", "a configuration that is wrong"],
 )
 def test_what_a_module_cannot_have_is_said(project, elsewhere, host, message):
-    if "snakefile" in host:  # No network is asked: git answers in its place.
-        host["snakefile"] = f"'git+file:{project.folder}/Snakefile@main'"
-    written = write_host(elsewhere, project, **host)
+    here = {key: text.replace("{folder}", str(project.folder)) for key, text in host.items()}
+    written = write_host(elsewhere, project, **here)
     said = dry_run(elsewhere.folder, ("--snakefile", str(written)), elsewhere.variables())
     assert said.returncode == 1
     assert message in said.stdout

@@ -120,7 +120,6 @@ MODULES = {
     "ground/mappings": [],
     "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
-    "ground/checked_hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/tables": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(
@@ -211,7 +210,7 @@ MODULES = {
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config converged costs costs_table data ends items jobs keys main options "
+                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options "
                 "report screen summary why"
             ).split(),
         ),

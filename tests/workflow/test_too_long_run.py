@@ -6,7 +6,7 @@ import re
 import h5py
 import pandas as pd
 import pytest
-from conceptdepth.ground.jsonl import read_jsonl
+from conceptdepth.datasets.rows import read_prompts, read_statements
 from project import make_project
 from test_ablation_run import under
 from test_reruns import Row, all_of, nothing, plan, setting, with_run
@@ -74,7 +74,7 @@ def test_what_is_too_long_is_refused_unless_a_run_says_otherwise(refused):
 
 
 def test_every_cell_has_the_same_statements_and_none_that_is_too_long_for_one(dropped):
-    every = [row["id"] for row in read_jsonl(dropped.folder / "results/datasets/claims.jsonl")]
+    every = [row["id"] for row in read_statements(dropped.folder / "results/datasets/claims.jsonl")]
     assert LONG.keys() < set(every)
     for cell in CELLS:
         with h5py.File(dropped.folder / f"results/activations/{cell}.h5") as file:
@@ -149,4 +149,4 @@ def test_under_a_switch_its_own_prompts_are_counted(dropped, tmp_path):
     result = project.snakemake(path)
     assert result.returncode == 0, result.stderr
     # Counted for this run's model alone, which takes all of them.
-    assert {row["id"] for row in read_jsonl(project.folder / path)} > LONG.keys()
+    assert {row["id"] for row in read_prompts(project.folder / path)} > LONG.keys()

@@ -15,7 +15,6 @@ import yaml
 from conceptdepth.configuration.costs import expected_statements
 from conceptdepth.datasets.sources import fetch_file
 from conceptdepth.datasets.statements import load_statements
-from conceptdepth.ground.jsonl import read_jsonl
 
 ROOT = Path(__file__).parents[3]
 MIRROR = ROOT / "../shared/sources"
@@ -101,7 +100,10 @@ def test_statements_about_one_thing_are_a_group(prepared, name, groups):
 
 @needs_mirror
 def test_imdb_reads_the_same_from_parquet(prepared, tmp_path):
-    rows = [{"text": row["text"], "label": row["label"]} for row in read_jsonl(IMDB_ROWS)]
+    rows = [
+        {"text": row["text"], "label": row["label"]}
+        for row in map(json.loads, IMDB_ROWS.read_text("utf-8").rstrip("\n").split("\n"))
+    ]
     pd.DataFrame(rows).to_parquet(tmp_path / "test.parquet", engine="pyarrow")
     assert load_statements("imdb", REGISTRY["imdb"], tmp_path / "test.parquet") == prepared("imdb")
 

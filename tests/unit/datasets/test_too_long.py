@@ -3,9 +3,10 @@
 import logging
 
 import pytest
+from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.datasets.too_long import TooLong, check_classes, described, parted, read_too_long, write_too_long
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.jsonl import read_jsonl, write_jsonl
+from conceptdepth.ground.jsonl import write_jsonl
 from render_prompts import render_prompts
 
 STATEMENTS = [{"id": str(n), "text": f"text {n}", "label": n % 2, "group": str(n)} for n in range(6)]
@@ -59,7 +60,7 @@ def rendered(tmp_path):
             too_long=None if found is None else str(tmp_path / "table.csv"),
             destination=str(tmp_path / "prompts.jsonl"),
         )
-        return read_jsonl(tmp_path / "prompts.jsonl")
+        return read_prompts(tmp_path / "prompts.jsonl")
 
     return render
 

@@ -30,7 +30,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.checked_hdf5 import (
+from conceptdepth.ground.disk import check_room
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.hdf5 import (
     FLOAT,
     INTEGER,
     TEXT,
@@ -38,13 +41,10 @@ from conceptdepth.ground.checked_hdf5 import (
     attribute,
     check_strings,
     member,
+    new_hdf5,
     open_hdf5,
     undamaged,
 )
-from conceptdepth.ground.disk import check_room
-from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.hdf5 import new_hdf5
 from conceptdepth.ground.names import EMBEDDING
 
 FORMAT = "conceptdepth-activations"

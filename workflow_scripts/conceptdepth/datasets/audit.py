@@ -46,7 +46,7 @@ LIMITED = (
 """Checks with a limit; the last is made only where too long prompts are dropped."""
 
 HELD_OUT = ("bag_of_words", "text_start", "text_end", "prompt_end")
-"""Accuracies on held-out statements. As far below chance, where partners in training bring them, is too far, too."""
+"""Accuracies on held-out statements. As far below chance is a warning, too: partners in training bring them there."""
 
 FACTS = ("groups", "opposites")
 """What is told without judging it."""

@@ -48,8 +48,8 @@ class Data:
     groups: NDArray[np.object_]
     splits: Sequence[Split]
     """Training and test parts, as `conceptdepth.probes.splits.splits_of` gives them."""
-    told: Callable[[str, Texts], float]
-    """Balanced accuracy on them of a baseline that sees these texts, see `conceptdepth.probes.baselines.told`."""
+    accuracy: Callable[[str, Texts], float]
+    """Balanced accuracy on them of a named baseline that sees these texts: `held_out_accuracy` of probes/baselines.py."""
     left_out: Sequence[Statement]
     """Statements that ``max_per_class`` cuts off."""
     answers: Sequence[str]
@@ -125,17 +125,17 @@ def _length(data: Data) -> Iterator[Check]:
 
 
 def _words(data: Data) -> Iterator[Check]:
-    value = data.told("bag_of_words", data.texts)
+    value = data.accuracy("bag_of_words", data.texts)
     yield "bag_of_words", value, f"words alone reach a balanced accuracy of {value:.2f}"
 
 
 def _ends(data: Data) -> Iterator[Check]:
-    start, end = (data.told(name, data.texts) for name in ("first_characters", "last_characters"))
+    start, end = (data.accuracy(name, data.texts) for name in ("first_characters", "last_characters"))
     yield "text_start", start, _said(data, "the starts of texts", start, data.texts, first_characters)
     yield "text_end", end, _said(data, "the ends of texts", end, data.texts, last_characters)
     # What is put before a text seldom changes its end, which then is judged once.
-    differing = {str(list(map(last_characters, prompts))): prompts for prompts in data.prompts}.values()
-    renderings = [(data.told("last_characters", prompts), prompts) for prompts in differing]
+    differing = {tuple(map(tuple, map(last_characters, prompts))): prompts for prompts in data.prompts}.values()
+    renderings = [(data.accuracy("last_characters", prompts), prompts) for prompts in differing]
     value, prompts = max(renderings, key=lambda rendering: abs(rendering[0] - 0.5))
     said = _said(data, "the ends of prompts, which probes read,", value, prompts, last_characters)
     yield "prompt_end", value, said

@@ -13,7 +13,7 @@ import pandas as pd
 
 from conceptdepth.depth.estimates import Estimate
 from conceptdepth.depth.uncertainty import Design
-from conceptdepth.ground.checked_hdf5 import NUMBER, TEXT, array, attribute, check_strings, open_hdf5
+from conceptdepth.ground.hdf5 import NUMBER, TEXT, array, attribute, check_strings, open_hdf5
 from conceptdepth.ground.names import CURVE
 
 

@@ -79,7 +79,7 @@ def estimate(
         "n_layers": len(whole),
         "n_groups": design.n_groups,
         "converged": curve.converged,
-        "mostly_converged": mostly(curve.converged),
+        "mostly_converged": mostly_converged(curve.converged),
         **band_noise(whole, drawn, depth["plateau_band"]),
         "p_above_chance": chance.min(),
         "first_above_chance": first_below(chance, 1 - settings.level),
@@ -92,9 +92,9 @@ def estimate(
     return Estimate(curve.names, design, facts, values, draws, layers)
 
 
-def mostly(converged: float) -> bool | float:
+def mostly_converged(share: float) -> bool | float:
     """Tell whether at least half of a curve's probes converged, NaN if that is not known."""
-    return converged >= 0.5 if converged == converged else converged
+    return share if np.isnan(share) else share >= 0.5
 
 
 def band_noise(whole: Values, drawn: Values, band: float) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Errors that a person reads, and the signal that ends work early."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ class NotWanted(Exception):
     """Ends work whose result is no longer wanted."""
 
 
+OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of a disk that is written to, which say nothing of what is read meanwhile."""
+
+
 @contextmanager
 def explained(what: str) -> Iterator[None]:
     """Turn whatever a library raises about a user's files into a `UserError`: ``what``, and its first line."""
@@ -37,6 +42,8 @@ def explained(what: str) -> Iterator[None]:
     except (UserError, NotWanted):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_WRITING:
+            raise
         log.debug("%s", what, exc_info=True)
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{what} ({first.rstrip('.')}).") from None

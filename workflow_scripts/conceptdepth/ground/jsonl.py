@@ -8,12 +8,6 @@ from typing import Any
 from conceptdepth.ground.files import complete_file
 
 
-def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """Read a JSON Lines file. Only line feeds end a record: texts may hold other Unicode line ends."""
-    with open(path, encoding="utf-8", newline="\n") as stream:
-        return [json.loads(line) for line in stream if line.strip()]
-
-
 def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as JSON Lines, complete or not at all."""
     with complete_file(path) as part, open(part, "w", encoding="utf-8", newline="\n") as stream:

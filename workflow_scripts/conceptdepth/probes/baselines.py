@@ -111,7 +111,7 @@ def train_baseline(name: str, texts: NDArray[np.object_], tasks: Sequence[Task])
         yield BaselineProbe(task, scores, decision)
 
 
-def told(
+def held_out_accuracy(
     name: str,
     texts: NDArray[np.object_],
     *,

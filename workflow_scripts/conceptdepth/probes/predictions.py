@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.datasets.groups import group_numbers
-from conceptdepth.ground.checked_hdf5 import (
+from conceptdepth.ground.hdf5 import (
     FLOAT,
     INTEGER,
     TEXT,
@@ -100,10 +100,10 @@ def read_coefficients(path: str, site: str, probe: str) -> list[NDArray[np.float
         return [array(split, "coefficients", FLOAT, 2)[:] for split in splits]
 
 
-def said_of(path: str, what: str) -> str:
+def facts_of(path: str, *names: str) -> dict[str, str]:
     """Return what a cell's file of probes says of it, such as its dataset. Raises `UserError` for a damaged file."""
     with undamaged(path), _opened(path) as file:
-        return attribute(file, what, TEXT)
+        return {name: attribute(file, name, TEXT) for name in names}
 
 
 def _opened(path: str) -> h5py.File:

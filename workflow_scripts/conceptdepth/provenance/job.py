@@ -43,7 +43,7 @@ def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        with _ending_with_snakemake(), logging_to(path, level), _told():
+        with _ending_with_snakemake(), logging_to(path, level), _ending_in_a_sentence():
             record = begin_record(snakemake)
             if comparing:
                 compare_inputs(record.content["inputs"], record.upstream)
@@ -54,7 +54,7 @@ def job(snakemake: Any, *, comparing: bool = True) -> Iterator[JobRecord]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _ending_in_a_sentence() -> Iterator[None]:
     """Log why work ends, and end the job unless a disk refuses to be written."""
     try:
         yield

@@ -49,7 +49,10 @@ def take_back(path: str | Path, record: str) -> dict[str, Any] | None:
         release(path.parent, path.name)
         return None
     path.unlink(missing_ok=True)
-    os.link(link, path)
+    try:
+        os.link(link, path)
+    except OSError:  # Its computation would find out why.
+        return None
     return kept["facts"]
 
 

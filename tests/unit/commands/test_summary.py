@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conceptdepth.commands.converged import TABLE, converged_line
+from conceptdepth.commands.summary import TABLE
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ def test_the_line_counts_probes_and_curves(tmp_path, converged, line):
     table["mostly_converged"] = table["converged"] >= 0.5
     Path(tmp_path, TABLE).parent.mkdir(parents=True)
     table.to_csv(tmp_path / TABLE, index=False)
-    assert converged_line(tmp_path).removesuffix(f" ({TABLE})") == line
+    assert converged(tmp_path).removesuffix(f" ({TABLE})") == line
