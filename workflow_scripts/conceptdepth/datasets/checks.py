@@ -49,7 +49,7 @@ class Data:
     splits: Sequence[Split]
     """Training and test parts, as `conceptdepth.probes.splits.splits_of` gives them."""
     accuracy: Callable[[str, Texts], float]
-    """Balanced accuracy on them of a named baseline that sees these texts: `held_out_accuracy` of probes/baselines.py."""
+    """Balanced accuracy on them of a baseline that sees these texts: `held_out_accuracy` of probes/baselines.py."""
     left_out: Sequence[Statement]
     """Statements that ``max_per_class`` cuts off."""
     answers: Sequence[str]
