@@ -176,7 +176,7 @@ MODULES = {
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
     ),
-    "probes/training": SCORES_ON,
+    **dict.fromkeys(modules("probes", "fitting", "training"), SCORES_ON),
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
     "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy", "plot_comparison__*"],

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conceptdepth.probes.estimators import KINDS, MassMean, ProbeSettings, RowSpace, estimator
+from conceptdepth.probes.fitting import fit
 from conceptdepth.probes.scores import decide, score
 from conceptdepth.probes.splits import folds_of
 from conceptdepth.probes.tasks import Task
-from conceptdepth.probes.training import fit, train_layer
+from conceptdepth.probes.training import train_layer
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -132,6 +133,24 @@ def test_the_default_probe_is_the_optimum_of_the_references(make, d):
     error = 1 / (1 + np.exp(-(x @ weights + intercept))) - y
     np.testing.assert_allclose((x - x.mean(axis=0)).T @ error + weights, 0, atol=2e-6 * len(y))
     np.testing.assert_allclose(error.sum(), 0, atol=2e-6 * len(y))
+
+
+@pytest.mark.parametrize("unit", [1, 30, 1e3])
+def test_a_probe_is_solved_as_far_whatever_the_unit_of_its_vectors(unit):
+    features, task = data(200)
+    probe = train(features * unit, task, DEFAULT)
+    assert probe.scores["converged"]
+    x, y = features.astype(float), task.labels  # The same problem with vectors of length about one.
+    x = x - x[TRAIN].mean(axis=0)
+    optimum = LogisticRegression(C=unit**2, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(x[TRAIN], y[TRAIN])
+    expected = optimum.decision_function(x[task.test])
+    np.testing.assert_allclose(probe.decision, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_a_probe_that_is_far_from_its_optimum_has_not_converged_though_its_solver_says_so():
+    """Where the penalty is next to nothing, no tolerance of the gradient is small enough."""
+    features, task = data(200)
+    assert not train(features, task, replace(DEFAULT, C=1e9)).scores["converged"]
 
 
 def test_rounding_of_a_vector_that_moves_the_references_probe_does_not_move_the_default():

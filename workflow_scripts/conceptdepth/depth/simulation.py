@@ -18,6 +18,7 @@ from conceptdepth.depth.drift import transfer
 from conceptdepth.depth.estimates import Estimate, estimate
 from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.probes.estimators import ProbeSettings, estimator
+from conceptdepth.probes.fitting import fit
 from conceptdepth.probes.predictions import Curve, Split
 from conceptdepth.probes.scores import decide
 from conceptdepth.probes.splits import splits_of
@@ -200,7 +201,8 @@ def held_out(vectors: Vectors, task: Task, probes: ProbeSettings, *others: Vecto
     fitted = []
     for features in vectors:
         probe = estimator("logistic_regression", task, probes, probes.choices)
-        fitted.append(probe.fit(features[task.train].astype(np.float64), task.labels[task.train]))
+        fit(probe, features[task.train].astype(np.float64), task.labels[task.train])
+        fitted.append(probe)
     return [
         Split(task.test, np.array([decide(p, x[task.test]) > 0 for p, x in zip(fitted, read)], dtype=np.int8))
         for read in (vectors, *others)

@@ -1,6 +1,5 @@
 """Training and testing the probes of one layer."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
 
 from conceptdepth.probes.description import shortest_code
 from conceptdepth.probes.estimators import (
@@ -23,11 +20,9 @@ from conceptdepth.probes.estimators import (
     estimator,
     iterations,
 )
+from conceptdepth.probes.fitting import fit
 from conceptdepth.probes.scores import decide, score
 from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task
-
-LINE_SEARCH_FAILED = "Line Search failed"
-"""What scikit-learn's newton-cg says, in a warning of no class of its own, when it gives up before it has converged."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +82,6 @@ def train_probe(
     return LayerProbe(kind, task, scores, coefficients(pipeline), decision)
 
 
-def fit(pipeline: Pipeline, features: Features, labels: NDArray[np.int8]) -> bool:
-    """Fit a probe and tell whether its solver converged, in every fit that a choice of C takes."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        pipeline.fit(features, labels)
-    return not any(
-        issubclass(warning.category, ConvergenceWarning) or str(warning.message) == LINE_SEARCH_FAILED
-        for warning in caught
-    )
-
-
 def description_length(features: Features, task: Task, kind: str, settings: ProbeSettings) -> float:
     """Return the bits of the online code of a training part, or NaN for a probe without probabilities."""
     if kind not in PROBABILISTIC:
@@ -105,9 +89,8 @@ def description_length(features: Features, task: Task, kind: str, settings: Prob
 
     def trained(C: float, seen: Features, labels: NDArray[np.int8], following: Features) -> NDArray[np.float64]:  # noqa: N803
         probe = estimator(kind, replace(task, folds=()), settings, [C])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return decide(probe.fit(seen, labels), following)
+        fit(probe, seen, labels)
+        return decide(probe, following)
 
     choices = settings.choices if kind in PENALISED else settings.choices[:1]
     decisions = [partial(trained, C) for C in choices]
