@@ -2,6 +2,7 @@
 
 import gc
 import os
+import platform
 import shlex
 import sys
 
@@ -32,7 +33,7 @@ if os.path.exists(sys.executable):  # Another module of the same workflow may ha
 # first of several, which start each other.
 slurm_job = os.environ.get("SLURM_JOB_ID", "")
 if not (slurm_job and os.environ.get(RUN_VARIABLE, "").startswith(f"{slurm_job}/")):
-    os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}"
+    os.environ[RUN_VARIABLE] = f"{slurm_job}/{os.getpid()}@{platform.node()}"
 
 # Records name files from the folder that Snakemake works in, and are found by their names.
 if workflow.modifier.path_modifier.replace_prefix("results/") != "results/":
@@ -51,7 +52,8 @@ try:
     check_project(here)
     check_files(workflow.configfiles)
     check_config(config)
-    check_results()
+    if "--unlock" not in sys.argv:  # Which asks for no room.
+        check_results()
     # Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.
     if workflow.modifier.is_main_snakefile():
         keep_memory_in_results()

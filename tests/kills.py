@@ -37,7 +37,7 @@ PATIENCE = 15.0
 HALF_WRITTEN = re.compile(r"\.(part|worker)$")
 """What names of files end in while they are written."""
 
-SECOND_NAMES = re.compile(r"^\.snakemake$|\.kept(\.json)?$")
+SECOND_NAMES = re.compile(r"^\.(snakemake|syntax)$|\.kept(\.json)?$")
 """Hidden names that are no half-written files: Snakemake's memory, and finished cells that wait for those of their group."""
 
 OF_ONE_RUN = {"started", "ended", "seconds", "peak_memory_mb", "measured", "seal"}

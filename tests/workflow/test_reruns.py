@@ -651,16 +651,16 @@ def test_a_rule_that_uses_another_one_has_its_script_and_tracks_its_code():
 
 
 @pytest.mark.parametrize(
-    "grid",
-    [{"models": ["tiny"], "perturbations": ["clean"]}, pytest.param(GRID, marks=pytest.mark.long)],
+    ("grid", "more"),
+    [({"models": ["tiny"], "perturbations": ["clean"]}, AUDITS), pytest.param(GRID, (), marks=pytest.mark.long)],
     ids=["a part", "all"],
 )
-def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, grid):
+def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, grid, more):
     project = finished.copy(tmp_path / "project")
     changes = [with_run(**grid), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
     planned = plan(project, Row(all_of(*changes), set()))
     assert project.snakemake("--quiet", "all").returncode == 0
-    assert planned == reruns(*FROM_EXTRACTION, *SETTINGS, among=among(**grid))
+    assert planned == reruns(*FROM_EXTRACTION, *more, *SETTINGS, among=among(**grid))
     assert plan(project, Row(nothing, set())) == set()
 
 

@@ -79,6 +79,7 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "probes.seeds": ([42], [42, 43, 44, 45, 46]),
         "probes.kinds": (["logistic_regression"], ["logistic_regression", "mass_mean"]),
         "probes.standardize": (False, True),
+        "probes.solver": ("lbfgs", "newton"),
         "probes.C": (1.0, [0.00001, 0.0001, 0.001, 0.01, 0.1]),
         "probes.max_iter": (100, 1000),
         "controls.targets": ([], ["shuffled_labels", "control_task"]),

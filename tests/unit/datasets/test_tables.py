@@ -150,6 +150,10 @@ WRONG = {
         CSV.replace(b"The city of Lima is in Peru.", b'"Lima, Peru"'), COUNTED.format(4, 5, 4),
         table={"format": "csv", "quoted": False},
     ),
+    "a quote that closes in another row": as_csv(
+        CSV.replace(b"The city of Lima is in ", b'"Lima is in '), "line 4: a double quote opens and closes 1 line further"
+    ),
+    "a key twice in an object": (JSONL.replace(b'{"', b'{"claim": "x", "', 1), {"table": {"format": "jsonl"}}, "line 1 is"),
     "a quote that never closes": as_csv(
         CSV.replace(b"The city of Lima is in Peru.", b'"Lima is in Peru.'), "line 4: a double quote opens and never closes"
     ),
@@ -306,6 +310,17 @@ def test_what_is_wrong_is_said_in_one_sentence_with_its_place(tmp_path, kind):
     assert str(error.value).startswith("datasets.mine")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 500
+
+
+def test_a_column_that_nobody_asked_for_may_hold_what_python_cannot(tmp_path):
+    table = pyarrow.Table.from_pylist(ROWS)
+    stream = io.BytesIO()
+    parquet.write_table(
+        table.append_column("seen", pyarrow.array([10**12] * len(ROWS), pyarrow.timestamp("s"))), stream
+    )
+    assert load(tmp_path, stream.getvalue(), table={"format": "parquet"}) == load(
+        tmp_path, PARQUET, table={"format": "parquet"}
+    )
 
 
 def test_what_a_generator_cannot_make_is_said_in_a_sentence():

@@ -92,6 +92,14 @@ def test_counted_scores_are_scikit_learns_to_the_last_digit(n):
         assert found["mcc"] == metrics.matthews_corrcoef(labels, predicted)
 
 
+def test_scores_of_many_statements_are_those_of_scikit_learn():
+    """Products of their numbers are larger than what 64 bits hold."""
+    labels = np.tile([0, 1], 140_000).astype(np.int8)
+    decision = np.where(np.arange(len(labels)) % 5 == 0, 0.5 - labels, labels - 0.5)
+    found = score(labels, decision, has_probabilities=False)
+    assert found["mcc"] == pytest.approx(metrics.matthews_corrcoef(labels, decision > 0))
+
+
 def test_a_probe_that_did_not_converge_says_so(cell):
     features, task = cell
     for settings, given in ((ONE, task), (CHOOSE, with_folds(task))):

@@ -99,7 +99,7 @@ def remove_dead(path: Path) -> None:
     """Remove the addresses of workers that were killed, on the machine of this address."""
     for file in path.parent.glob(f"{path.name[:OF_MACHINE]}*.lock"):
         other = file.with_suffix(".sock")
-        with locked(other, wait=False) as alone:
+        with suppress(OSError), locked(other, wait=False) as alone:
             connection = connect(other) if alone else None
             if connection:
                 connection.close()

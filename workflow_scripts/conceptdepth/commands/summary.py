@@ -4,6 +4,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from conceptdepth.ground.errors import explained
+
 TABLE = "results/tables/concept_depth.csv"
 
 
@@ -18,10 +20,10 @@ def summary(folder: Path) -> Iterator[str]:
 
 def converged(folder: Path) -> str:
     """Say how many probes of a finished run in a folder converged, and of how many curves most did not."""
-    with Path(folder, TABLE).open(encoding="utf-8", newline="") as file:
+    with explained(f"{TABLE} is damaged"), Path(folder, TABLE).open(encoding="utf-8", newline="") as file:
         curves = list(csv.DictReader(file))
-    sizes = [int(curve["n_layers"]) * int(curve["n_seeds"]) for curve in curves]
-    n_converged = sum(round(float(curve["converged"]) * size) for curve, size in zip(curves, sizes))
+        sizes = [int(curve["n_layers"]) * int(curve["n_seeds"]) for curve in curves]
+        n_converged = sum(round(float(curve["converged"]) * size) for curve, size in zip(curves, sizes))
     if n_converged == sum(sizes):
         return f"Probes   {n_converged:,}, all converged"
     few = sum(curve["mostly_converged"] == "False" for curve in curves)

@@ -8,6 +8,9 @@ from typing import Any
 from conceptdepth.datasets.statements import Statement, load_statements
 from conceptdepth.ground.errors import UserError
 
+TRIED_SEEDS = 50
+"""Splits that are tried at most, in each dry run; the data audit makes all of them."""
+
 NEGLIGIBLE = 1e-9
 """A part lacks a class so rarely that splits need not be tried here: scikit-learn takes a second to import."""
 
@@ -46,7 +49,7 @@ def _try_splits(statements: Sequence[Statement], config: Mapping[str, Any]) -> N
     check_splits(
         np.array([statement["label"] for statement in statements], dtype=np.int8),
         np.array([statement["group"] for statement in statements], dtype=object),
-        SplitSettings(settings["split"], settings["test_share"], settings["seeds"]),
+        SplitSettings(settings["split"], settings["test_share"], settings["seeds"][:TRIED_SEEDS]),
         folds=isinstance(settings["C"], list)
         or bool(config["controls"]["baselines"])
         or config["data_audit"]["policy"] != "off",

@@ -117,4 +117,6 @@ def _download_hf(name: str, source: Mapping[str, Any]) -> Path:
 
 def _check_digest(name: str, source: Mapping[str, Any], path: Path) -> None:
     if "sha256" in source and (found := file_sha256(path)) != source["sha256"]:
+        if "path" in source:  # The digest is that of the file when the run was planned.
+            raise UserError(f"{name}.source.path: {path} was changed after the run had been planned; run again.")
         raise UserError(f"{name}.source: {path.name} has the sha256 {found}, but the registry says {source['sha256']}.")

@@ -1,5 +1,6 @@
 """Decisions of a fitted probe or baseline, and scikit-learn's scores of them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,4 +52,4 @@ def matthews_correlation(labels: NDArray[np.int8], predicted: NDArray[np.int64])
     """Return the correlation of labels and predictions, 0 if all predictions are the same."""
     n, ones, called = len(labels), int(labels.sum()), int(predicted.sum())
     spread = ones * (n - ones) * called * (n - called)
-    return float((n * int(predicted @ labels) - ones * called) / np.sqrt(spread)) if spread else 0.0
+    return float((n * int(predicted @ labels) - ones * called) / math.sqrt(spread)) if spread else 0.0

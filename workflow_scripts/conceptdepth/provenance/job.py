@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from conceptdepth.provenance.record import JobRecord, is_record, rule_of
 log = logging.getLogger("conceptdepth")
 
 RUN_VARIABLE = "CONCEPTDEPTH_RUN"
-"""Environment variable with the SLURM job, if any, and the process id of the Snakemake that a job belongs to."""
+"""Environment variable with the SLURM job, if any, process id and machine of the Snakemake that a job belongs to."""
 
 LOOK_SECONDS = 0.5
 """How often a process looks whether its Snakemake has ended."""
@@ -72,9 +73,11 @@ def _ending_in_a_sentence() -> Iterator[None]:
 
 def snakemake_has_ended() -> bool:
     """Tell whether the Snakemake that this process belongs to, if there is one, runs no more."""
-    process = int(os.environ.get(RUN_VARIABLE, "/0").rpartition("/")[2])
+    process, _, machine = os.environ.get(RUN_VARIABLE, "/0").rpartition("/")[2].partition("@")
+    if machine not in ("", platform.node()):  # From here nobody can tell.
+        return False
     try:
-        os.kill(process, 0)  # 0 is the group of this process.
+        os.kill(int(process), 0)  # 0 is the group of this process.
     except ProcessLookupError:
         return True
     except PermissionError:
