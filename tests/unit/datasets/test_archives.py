@@ -79,6 +79,30 @@ def test_a_member_of_archives_in_archives(extract, depth):
         extract(content, member.removesuffix("data") + "none")
 
 
+@pytest.mark.parametrize("make", [zipped, tarred], ids=["zip", "tar"])
+@pytest.mark.parametrize("stored", ["data.csv", "./data.csv", "folder/data.csv", "./folder/data.csv"])
+def test_a_dot_that_names_begin_with_is_no_part_of_them(extract, make, stored):
+    content = make(**{"data": b"x", stored: CONTENT})
+    for member in (stored, stored.removeprefix("./"), f"./{stored.removeprefix('./')}"):
+        assert extract(content, member) == CONTENT
+    with pytest.raises(UserError, match=r"has no member '\.data\.csv'"):
+        extract(content, ".data.csv")
+
+
+@pytest.mark.parametrize("first", ["data", "PKG-INFO"])
+def test_a_tar_that_ends_in_a_zip_is_that_tar(extract, first):
+    content = tarred(mode="w:", **{first: CONTENT, "inner.zip": zipped(data=b"inner", only=b"in it")})
+    assert extract(content, first) == CONTENT
+    assert extract(content, "inner.zip!data") == b"inner"
+    with pytest.raises(UserError, match="a.whl has no member 'only'"):
+        extract(content, "only")
+
+
+def test_an_empty_zip_has_no_member(extract):
+    with pytest.raises(UserError, match="a.whl has no member 'data'"):
+        extract(zipped(), "data")
+
+
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )

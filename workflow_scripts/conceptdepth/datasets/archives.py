@@ -27,7 +27,8 @@ LONGEST_HEADER = 1 << 20
 def extract_member(archive: Path, member: str, destination: Path, scratch: Path) -> None:
     """Write one file of a zip or tar archive; ``outer!inner`` goes through nested archives, kept in ``scratch``.
 
-    Raises `UserError` for what is missing, no file, no archive, or larger than `RATIO` allows.
+    A ``./`` that a name begins with is no part of it. Raises `UserError` for what is missing, no file, no archive, or
+    larger than `RATIO` allows.
     """
     limit = max(ALWAYS, RATIO * archive.stat().st_size)
     said = archive.name
@@ -41,15 +42,27 @@ def extract_member(archive: Path, member: str, destination: Path, scratch: Path)
 
 def _extract(archive: Path, said: str, member: str, destination: Path, limit: int) -> None:
     with explained(f"{said} cannot be unpacked"):
-        opened = _in_zip if zipfile.is_zipfile(archive) else _in_tar
+        opened = _in_zip if _is_zip(archive) else _in_tar
         with opened(archive, said, member, limit) as source, destination.open("wb") as target:
             shutil.copyfileobj(source, target)
+
+
+def _is_zip(archive: Path) -> bool:
+    """Tell by the first bytes: a tar whose last file is a zip ends as a zip does."""
+    with archive.open("rb") as stream:
+        return stream.read(4) in (b"PK\3\4", b"PK\5\6")  # The latter if it is empty.
+
+
+def _plain(name: str) -> str:
+    """Return a name without the ``./`` that ``tar c ./*`` stores."""
+    return name.removeprefix("./")
 
 
 @contextmanager
 def _in_zip(archive: Path, said: str, member: str, limit: int) -> Iterator[IO[bytes]]:
     with zipfile.ZipFile(archive) as opened:
-        found = opened.NameToInfo.get(member)
+        entries = reversed(opened.infolist())  # Of one name the last, as in a tar.
+        found = next((entry for entry in entries if _plain(entry.filename) == _plain(member)), None)
         if found is None:
             raise _missing(said, member)
         if found.is_dir() or stat.S_ISLNK(found.external_attr >> 16) or found.flag_bits & 1:
@@ -66,7 +79,7 @@ def _in_tar(archive: Path, said: str, member: str, limit: int) -> Iterator[IO[by
         for entry in opened:
             size += abs(entry.size)  # A negative one makes no room for others.
             _check_size(said, size, limit)  # What stands before a member is unpacked, too.
-            found = entry if entry.name == member else found
+            found = entry if _plain(entry.name) == _plain(member) else found
         if found is None:
             raise _missing(said, member)
         stream = opened.extractfile(found) if found.isfile() else None
