@@ -59,6 +59,9 @@ def _handler(index: StubIndex) -> type[BaseHTTPRequestHandler]:
                 status, kind, body = 401, "text/plain", b"who are you?"
             else:
                 status, kind, body = index.answer(self.path, self.headers.get("Accept", ""))
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            if status == 200 and start:
+                status, body = (206, body[start:]) if start < len(body) else (416, b"")
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

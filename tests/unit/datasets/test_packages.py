@@ -1,6 +1,7 @@
 """Files of packages come as files, from where pip is configured to look. Indexes are real servers on the loopback interface."""
 
 import base64
+import errno
 import subprocess
 import sys
 
@@ -124,7 +125,7 @@ def test_a_login_goes_to_the_server_of_the_index_and_to_no_other(settings, tmp_p
     other.close()
 
 
-@pytest.mark.parametrize("page", [b"\xff\xfe", b"{", b'{"files": [{"url": 1}]}', b'{"files": 3}', b"[]"])
+@pytest.mark.parametrize("page", [b"\xff\xfe", b"<![x[", b"{", b'{"files": [{"url": 1}]}', b'{"files": 3}', b"[]"])
 def test_a_page_that_is_none_has_no_files(settings, tmp_path, monkeypatch, page):
     index = StubIndex()
     monkeypatch.setattr(index, "answer", lambda *_: (200, packages.JSON, page))
@@ -132,6 +133,102 @@ def test_a_page_that_is_none_has_no_files(settings, tmp_path, monkeypatch, page)
     with pytest.raises(UserError, match="no page lists it"):
         fetch_release_file(WHERE, "demo==1.0", sha256(b""), tmp_path)
     index.close()
+
+
+@pytest.mark.parametrize("says_digests", [True, False])
+def test_wrong_bytes_that_came_once_do_not_fail_the_next_attempt(index, settings, tmp_path, says_digests):
+    index.says_digests = says_digests
+    index.files["demo-1.0.tar.gz"] = b"right"
+    settings["index-url"] = index.url
+    source = {"pypi": "demo==1.0", "sha256": sha256(b"right"), "member": "data"}
+    portal = (200, "text/html", b"<html>log in, please</html>")
+    index.answer, answer = lambda path, accept: portal if "/files/" in path else answer(path, accept), index.answer
+    with pytest.raises(UserError, match="no file that is listed of it has the sha256"):
+        fetch_file("datasets.x", source, tmp_path / "out", None)
+    index.answer = answer
+    with pytest.raises(UserError, match=r"^demo-1.0.tar.gz is neither a zip nor a tar archive"):
+        fetch_file("datasets.x", source, tmp_path / "out", None)
+
+
+def test_files_of_one_name_at_two_places_are_two_files(index, settings, tmp_path):
+    other = StubIndex()
+    index.says_digests = other.says_digests = False
+    index.files["demo-1.0.tar.gz"], other.files["demo-1.0.tar.gz"] = b"long, but wrong", b"right"
+    settings |= {"index-url": index.url, "extra-index-url": other.url}
+    assert fetch_release_file(WHERE, "demo==1.0", sha256(b"right"), tmp_path).read_bytes() == b"right"
+    other.close()
+
+
+GOOD = '<a href="/files/demo-1.0.zip">good</a>'
+
+
+def stub_page(index: StubIndex, page: str, kind: str = "text/html") -> None:
+    """Let the index have one good file and a page of the test's."""
+    index.files["demo-1.0.zip"] = b"good"
+    answer = index.answer
+    index.answer = lambda path, accept: (200, kind, page.encode()) if path == "/simple/demo/" else answer(path, accept)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f'<a href="http://[x/">bad</a>{GOOD}',
+        f'<a href="file:///nowhere/demo-1.0.zip">gone</a>{GOOD}',
+        f'<a href="FOLDER">a folder</a>{GOOD}',
+        f'<a href="ftp://127.0.0.1/demo-1.0.zip">no protocol of ours</a>{GOOD}',
+        f'<a href="http://127.0.0.1:1/demo-1.0.zip">dead</a>{GOOD}',
+        f'<a href="/files/none/demo-1.0.zip">404</a>{GOOD}',
+        '<base href="http://127.0.0.1:1/"><a href="SERVER/files/demo-1.0.zip">absolute</a>',
+        '<base target="_top"><base href="/files/"><base href="/none/"><a href="demo-1.0.zip">relative</a>',
+        f'<a href="/files/demo-1.0.zip#sha256={sha256(b"good")}&egg=demo">good</a>',
+        f'<a href="/files/demo-1.0.zip#egg=demo&sha256={sha256(b"good")}">good</a>',
+        '<a href="/files/demo-1.0.zip#sha256=none">no digest</a>',
+    ],
+)
+def test_what_is_wrong_on_a_page_does_not_hide_what_is_right(settings, tmp_path, page):
+    index = StubIndex()
+    folder = tmp_path / "folder" / "demo-1.0.zip"
+    folder.mkdir(parents=True)
+    stub_page(index, page.replace("FOLDER", folder.as_uri()).replace("SERVER", f"http://{index.host}"))
+    settings["index-url"] = index.url
+    assert fetch_release_file(WHERE, "demo==1.0", sha256(b"good"), tmp_path).read_bytes() == b"good"
+    index.close()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        '{"url": "/files/demo-1.0.zip", "hashes": null}',
+        '{"url": "/files/demo-1.0.zip"}',
+        '{"url": 1, "hashes": {}}, null, {}, {"url": "/files/demo-1.0.zip", "hashes": {}}',
+    ],
+)
+def test_a_file_that_json_says_too_little_of_is_looked_at_or_passed_over(settings, tmp_path, file):
+    index = StubIndex()
+    stub_page(index, f'{{"files": [{file}]}}', packages.JSON)
+    settings["index-url"] = index.url
+    assert fetch_release_file(WHERE, "demo==1.0", sha256(b"good"), tmp_path).read_bytes() == b"good"
+    index.close()
+
+
+def test_where_the_only_file_does_not_come_that_is_what_is_said(settings, tmp_path):
+    index = StubIndex()
+    stub_page(index, '<a href="/files/none/demo-1.0.zip">gone</a>')
+    settings["index-url"] = index.url
+    with pytest.raises(UserError, match=rf"{WHERE}: cannot download .*/none/demo-1.0.zip .*404.*`source_mirror`"):
+        fetch_release_file(WHERE, "demo==1.0", sha256(b"good"), tmp_path)
+    index.close()
+
+
+def test_a_full_disk_is_not_taken_for_a_bad_link(index, settings, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    index.files["demo-1.0.zip"] = b"good"
+    settings["index-url"] = index.url
+    monkeypatch.setattr(packages, "download", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch_release_file(WHERE, "demo==1.0", sha256(b"good"), tmp_path)
 
 
 def test_pips_configuration_is_read_as_pip_reads_it(monkeypatch, tmp_path):
@@ -165,6 +262,11 @@ def test_pages_are_asked_for_as_pip_would(settings):
     [
         ("demo-1.0.tar.gz", "demo==1.0", True),
         ("demo-1.0.zip", "Demo==1", True),
+        ("demo-1.0.tar.bz2", "demo==1.0", True),
+        ("demo-1.0.tar.xz", "demo==1.0", True),
+        ("demo-1.0.tgz", "demo==1.0", True),
+        ("demo-1.0.tgz", "demo==1.1", False),
+        ("demo-1.0.xz", "demo==1.0", False),
         ("My_Demo-1.0-py3-none-any.whl", "my.demo==1.0.0", True),
         ("demo-1.0.1.tar.gz", "demo==1.0", False),
         ("demo-1.0rc1.tar.gz", "demo==1.0", False),

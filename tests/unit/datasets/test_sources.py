@@ -21,13 +21,16 @@ def sha(content: bytes) -> str:
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves CONTENT with ranges; breaks off in the middle as often as the server's ``breaks`` says."""
+    """Serves CONTENT with ranges; breaks off in the middle as often as the server's ``breaks`` says.
+
+    It says the length that it sends, or the server's ``length``.
+    """
 
     def do_GET(self):  # noqa: N802
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.server.starts.append(start)
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.send_header("Content-Length", self.server.length or str(len(CONTENT) - start))
         self.end_headers()
         if self.server.breaks:
             self.server.breaks -= 1
@@ -42,7 +45,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.breaks, httpd.starts = 0, []
+        httpd.breaks, httpd.starts, httpd.length = 0, [], ""
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         yield httpd
         httpd.shutdown()
@@ -56,6 +59,12 @@ def test_a_url_is_downloaded(server, tmp_path):
     fetch_file("datasets.x", url_source(server), tmp_path / "out", None)
     assert (tmp_path / "out").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_length_that_is_no_number_is_no_length(server, tmp_path):
+    server.length = "unknown"
+    fetch_file("datasets.x", url_source(server), tmp_path / "out", None)
+    assert (tmp_path / "out").read_bytes() == CONTENT
 
 
 def test_a_broken_download_goes_on_where_it_broke_off(server, tmp_path):

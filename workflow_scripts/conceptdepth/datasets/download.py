@@ -44,7 +44,8 @@ def _continue(session: "requests.Session", url: str, target: Path) -> None:
         reply.raise_for_status()
         if reply.status_code != 206:
             have = 0
-        total = have + int(reply.headers.get("Content-Length", 0)) or None
+        length = reply.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else None
         with (
             target.open("ab" if have else "wb") as stream,
             tqdm(desc=target.name, initial=have, total=total, unit="B", unit_scale=True, mininterval=5) as bar,

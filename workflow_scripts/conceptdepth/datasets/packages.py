@@ -7,16 +7,18 @@ go, as it would go there, and the file of the release is taken that has the pinn
 import ast
 import json
 import logging
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from conceptdepth.datasets.download import download
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.ground.files import file_sha256
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 PUBLIC_INDEX = "https://pypi.org/simple"
 """Where pip looks unless it is told otherwise."""
+
+OLD_SDIST = re.compile(r"\.(tar\.bz2|tar\.xz|tgz)$")
+"""How sdists were packed before there was one way."""
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -43,7 +48,8 @@ class Link(NamedTuple):
 def fetch_release_file(where: str, requirement: str, sha256: str, folder: Path) -> Path:
     """Bring the file of ``name==version`` that has a SHA-256 to ``folder``; return its path, there or on a local index.
 
-    ``where`` is the key of the configuration, for messages. Raises `UserError` if no page has such a file.
+    ``where`` is the key of the configuration, for messages. Raises `UserError` if no page has such a file, or if one
+    that might be it does not come. A broken download stays in ``folder`` to be resumed, wrong bytes do not.
     """
     settings = pip_settings()
     session = _session(settings)
@@ -51,13 +57,36 @@ def fetch_release_file(where: str, requirement: str, sha256: str, folder: Path) 
     pages = pages_of(project, settings)
     links = [link for page in pages for link in _links(page, session) if is_release(link.file, project, version)]
     # Not every page says digests: a file without one is fetched to be looked at, after any that is said to be right.
-    for link in sorted((link for link in links if link.sha256 in (None, sha256)), key=lambda link: link.sha256 is None):
-        path = _local(link.address) or download(where, link.address, folder / link.file, session)
-        if file_sha256(path) == sha256:
-            return path
+    likely = sorted((link for link in links if link.sha256 in (None, sha256)), key=lambda link: link.sha256 is None)
+    failed = []
+    for number, link in enumerate(likely):
+        try:
+            if path := _right_file(where, link, sha256, folder / str(number), session):
+                return path
+        except UserError as error:
+            log.warning("%s", error)
+            failed.append(error)
+    if failed:
+        raise failed[0]
     known = f"no file that is listed of it has the sha256 {sha256}" if links else "no page lists it"
     places = ", ".join(pages) or "no place, as it is configured"
     raise UserError(f"{where}: cannot get {requirement}: {known}; pip is configured to look at {places}.")
+
+
+def _right_file(where: str, link: Link, sha256: str, folder: Path, session: "requests.Session") -> Path | None:
+    """Return the path of a link's file, or None if it has another digest; ``folder`` is for this link alone.
+
+    Raises `UserError` if the file does not come.
+    """
+    with explained(f"{where}: {link.address} cannot be read"):
+        if path := _local(link.address):
+            return path if file_sha256(path) == sha256 else None
+        folder.mkdir(exist_ok=True)
+        path = download(where, link.address, folder / link.file, session)
+        if file_sha256(path) == sha256:
+            return path
+        path.unlink()  # Or the next attempt would resume it.
+        return None
 
 
 def is_release(file: str, project: str, version: str) -> bool:
@@ -72,7 +101,8 @@ def is_release(file: str, project: str, version: str) -> bool:
     from packaging.version import InvalidVersion, Version
 
     try:
-        name, found, *_ = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+        sdist = OLD_SDIST.sub(".tar.gz", file)
+        name, found, *_ = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(sdist)
         return name == canonicalize_name(project) and found == Version(version)
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return False
@@ -123,19 +153,30 @@ def _session(settings: Mapping[str, str]) -> "requests.Session":
 
 
 def _links(page: str, session: "requests.Session") -> list[Link]:
-    """Return the files on a page or in a folder. What cannot be read has none, and is logged."""
-    try:
+    """Return the files on a page or in a folder. What cannot be read, page or link, has none, and is logged."""
+    links: list[Link] = []
+    with _passed_over(f"{page} cannot be read"):
         base, addresses = _read(page, session)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # Those of requests are OSErrors.
-        log.warning("%s cannot be read: %s", page, error)
-        return []
-    return [_link(_with_login(urljoin(base, address), page), sha256) for address, sha256 in addresses]
+        for address, sha256 in addresses:
+            with _passed_over(f"{page}: the link {address!r} cannot be read"):
+                links.append(_link(_with_login(urljoin(base, address), page), sha256))
+    return links
+
+
+@contextmanager
+def _passed_over(what: str) -> Iterator[None]:
+    """Log what goes wrong, and go on."""
+    try:
+        with explained(what):
+            yield
+    except UserError as error:
+        log.warning("%s", error)
 
 
 def _link(address: str, sha256: str | None) -> Link:
     parts = urlsplit(address)
-    kind, _, digest = parts.fragment.partition("=")
-    return Link(Path(unquote(parts.path)).name, address, sha256 or (digest if kind == "sha256" else None))
+    said = re.search(r"(?:^|&)sha256=([0-9a-f]{64})(?:&|$)", parts.fragment)
+    return Link(Path(unquote(parts.path)).name, address, sha256 or (said[1] if said else None))
 
 
 def _read(page: str, session: "requests.Session") -> tuple[str, list[tuple[str, str | None]]]:
@@ -147,26 +188,28 @@ def _read(page: str, session: "requests.Session") -> tuple[str, list[tuple[str, 
             return page, []
         reply.raise_for_status()
         read = _of_json if reply.headers.get("Content-Type", "").startswith(JSON) else _of_html
-        return reply.url, read(reply.text)
+        return read(reply.text, reply.url)
     path = path / "index.html" if (path / "index.html").is_file() else path
     if path.is_dir():
         return page, [(file.resolve().as_uri(), None) for file in sorted(path.iterdir())]
-    return path.resolve().as_uri(), _of_html(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return _of_html(path.read_text(encoding="utf-8"), path.resolve().as_uri()) if path.is_file() else (page, [])
 
 
-def _of_json(text: str) -> list[tuple[str, str | None]]:
-    return [(file["url"], file["hashes"].get("sha256")) for file in json.loads(text)["files"]]
+def _of_json(text: str, page: str) -> tuple[str, list[tuple[str, str | None]]]:
+    files = [file for file in json.loads(text)["files"] if isinstance(file, dict) and "url" in file]
+    return page, [(file["url"], (file.get("hashes") or {}).get("sha256")) for file in files]
 
 
-def _of_html(text: str) -> list[tuple[str, str | None]]:
-    addresses: list[str] = []
+def _of_html(text: str, page: str) -> tuple[str, list[tuple[str, str | None]]]:
+    found: dict[str, list[str]] = {"a": [], "base": []}
 
     class Anchors(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            addresses.extend(value for name, value in attrs if (tag, name) == ("a", "href") and value)
+            found.get(tag, []).extend(value for name, value in attrs if name == "href" and value)
 
     Anchors().feed(text)
-    return [(address, None) for address in addresses]
+    base = urljoin(page, found["base"][0]) if found["base"] else page
+    return base, [(address, None) for address in found["a"]]
 
 
 def _with_login(address: str, page: str) -> str:
