@@ -71,6 +71,8 @@ class LogHandler(LogHandlerBase):
         """Tell what a record of Snakemake says, if a person wants to know it."""
         try:
             self._tell(record)
+        except BrokenPipeError:  # As of `make run | head`: the run goes on, and nobody listens.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except Exception:
             self.handleError(record)
 

@@ -104,3 +104,10 @@ def test_parts_lack_a_class_no_more_often_than_the_bound_says(zeros, ones, share
         except UserError:
             lacked += 1
     assert NEGLIGIBLE < lacked / 300 <= 2 * lacking(found, share)
+
+
+def test_a_rule_for_missing_groups_without_groups_is_refused():
+    config = configuration()
+    config["datasets"]["coin_flips"]["missing_group"] = "refuse"
+    with pytest.raises(UserError, match="coin_flips.missing_group: no column is named in `columns.group`"):
+        check_config(config)

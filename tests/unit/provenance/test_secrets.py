@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import pytest
 from conceptdepth.commands.main import main
@@ -62,6 +63,15 @@ def test_a_message_of_a_command_has_no_secret(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err == "Error: https://***@a.org refused ***.\n"
+
+
+def test_what_libraries_print_into_a_log_has_no_secrets_either(tmp_path):
+    """huggingface_hub has a handler of its own, on standard error."""
+    with logging_to(tmp_path / "log", "INFO"):
+        print("HEAD https://user:word@a.org")
+        logging.StreamHandler(sys.stderr).emit(logging.makeLogRecord({"msg": "GET https://user:word@b.org"}))
+    said = (tmp_path / "log").read_text()
+    assert said == "HEAD https://***@a.org\nGET https://***@b.org\n"
 
 
 @pytest.mark.parametrize("gated", [False, True])

@@ -20,7 +20,7 @@ from conceptdepth.activations.request import WorkRequest
 from conceptdepth.ground.disk import refusal, told
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.loaded import LoadedModels
-from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, snakemake_has_ended
+from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, PublicLog, snakemake_has_ended
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class OwnLog(io.TextIOBase):
     @contextmanager
     def to(self, path: str) -> Iterator[None]:
         """Let this thread append to a file."""
-        with open(path, "a", encoding="utf-8", buffering=1) as stream:
+        with PublicLog(path) as stream:
             self._of_thread.stream = stream
             try:
                 yield

@@ -63,7 +63,10 @@ def _dataset_option_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _source_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["run"]["datasets"]:
-        source = config["datasets"][name]["source"]
+        entry = config["datasets"][name]
+        source = entry["source"]
+        if "missing_group" in entry and "group" not in entry.get("columns", {}):
+            yield f"datasets.{name}.missing_group: no column is named in `columns.group`, so that none can be missing."
         if "generator" not in source and not is_file_name(file_name(source)):
             yield f"datasets.{name}.source: {file_name(source)!r}, where it ends, cannot be the name of a file here."
 

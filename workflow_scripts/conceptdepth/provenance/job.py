@@ -1,5 +1,6 @@
 """What every script does around its work: log to the job's file, report errors to a person, keep a record."""
 
+import io
 import logging
 import os
 import platform
@@ -125,25 +126,27 @@ def begin_record(snakemake: Any) -> JobRecord:
     )
 
 
-class PublicFormatter(logging.Formatter):
-    """Lines of a log, tracebacks included, without secrets."""
+class PublicLog(io.TextIOWrapper):
+    """A log file, to which whatever is written comes without secrets: libraries log and print addresses, too."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return public(super().format(record))
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(open(path, "ab"), encoding="utf-8", line_buffering=True)  # noqa: SIM115 - closed with it
+
+    def write(self, text: str) -> int:
+        """Append a text, which is seldom cut within a word."""
+        super().write(public(text))
+        return len(text)
 
 
 @contextmanager
 def logging_to(path: str | Path, level: str) -> Iterator[None]:
     """Append all that is logged or printed, by libraries written in C too, to a file."""
     kept = (sys.stdout, sys.stderr, os.dup(1), os.dup(2))
-    with open(path, "a", encoding="utf-8", buffering=1) as stream:
+    with PublicLog(path) as stream:
         sys.stdout = sys.stderr = stream
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(PublicFormatter(LOG_LINE, LOG_DATE))
-        logging.basicConfig(handlers=[handler], level=level, force=True)
+        logging.basicConfig(stream=stream, level=level, format=LOG_LINE, datefmt=LOG_DATE, force=True)
         logging.captureWarnings(True)
         try:
             yield
