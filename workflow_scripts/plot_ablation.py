@@ -3,7 +3,18 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, told_apart, word
+from conceptdepth.figures.style import (
+    COLOURS,
+    STYLE,
+    Labels,
+    panel_inches,
+    probed_in,
+    rows_of,
+    save_for_job,
+    title_lines,
+    told_apart,
+    word,
+)
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -34,7 +45,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
         figure, grid = plt.subplots(
             len(curves),
             len(MEASURES),
-            figsize=(8.2, 0.9 + sum(0.55 + 0.26 * height for height in heights)),
+            figsize=(8.2, 0.9 + sum(0.55 + 0.16 * (len(every) > 1) + 0.26 * height for height in heights)),
             height_ratios=heights,
             sharex="col",
             sharey="row",
@@ -44,8 +55,9 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_bars(axis, table, measure)
                 axis.set_title(title)
-            names = [labels["datasets"][dataset]["label"], told_apart(probed, every)]
-            row[0].set_title(f"{', '.join(filter(None, names))}: {row[0].get_title('left').lower()}")
+            title = f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}"
+            inches = panel_inches(figure, len(MEASURES))
+            row[0].set_title(title_lines(title, told_apart(probed, every), inches=inches))
         for axis in grid[0]:  # The margins for numbers exceed the range of an accuracy or a depth.
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]

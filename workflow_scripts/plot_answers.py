@@ -9,9 +9,11 @@ from conceptdepth.figures.style import (
     STYLE,
     Labels,
     legend_below,
+    panel_inches,
     probed_in,
     rows_of,
     save_for_job,
+    title_lines,
     told_apart,
     word,
 )
@@ -56,10 +58,11 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
             of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
             of_probes = rows_of(scores[scores["model"] == model], probed)
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
-            between = ": " if len(every) == 1 else "\n"  # Names of a probe leave no room beside them.
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
-                axis.set_title(between.join([*filter(None, names), title.lower() if any(names) else title]))
+                words = [*filter(None, names), title.lower() if any(names) else title]
+                words = [": ".join(words)] if len(every) == 1 else words  # Names of a probe leave no room beside them.
+                axis.set_title(title_lines(*words, inches=panel_inches(figure, len(MEASURES))))
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
         grid[0, 0].set_ylim(len(datasets) - 0.5, -0.5)

@@ -13,6 +13,7 @@ from conceptdepth.figures.style import (
     probed_in,
     rows_of,
     save_for_job,
+    title_lines,
     told_apart,
     word,
 )
@@ -37,6 +38,9 @@ POINTS: dict[str, tuple[dict[str, Any], str]] = {
 AXIS = "Relative depth (layer / number of layers; the first layer is 0)"
 """How all points of the figure are counted."""
 
+NAMES_WIDTH = 1.6
+"""Inches at the left for the names of datasets."""
+
 INTERVAL_OF = "gain_centre"
 """Column whose interval is drawn."""
 
@@ -59,14 +63,14 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
     models, every = list(labels["models"]), probed_in(depths)
+    width = NAMES_WIDTH + 0.8 + 3.6 * len(models)
+    height = 0.6 + 0.16 * (len(every) > 1) + 0.22 * len(labels["datasets"]) * (len(variants) + 1)
+    inches = (width - NAMES_WIDTH) / len(models)
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(every),
             len(models),
-            figsize=(
-                2.4 + 3.6 * len(models),
-                0.2 + len(every) * (0.6 + 0.22 * len(labels["datasets"]) * (len(variants) + 1)),
-            ),
+            figsize=(width, 0.2 + len(every) * height),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -74,10 +78,10 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
         for row, probed in zip(axes, every):
             for axis, model in zip(row, models):
                 draw_model(axis, rows_of(depths[depths["model"] == model], probed), labels, variants)
-                names = [labels["models"][model]["label"], told_apart(probed, every)]
-                axis.set_title(", ".join(filter(None, names)))
+                names = labels["models"][model]["label"], told_apart(probed, every)
+                axis.set_title(title_lines(*names, inches=inches))
         for axis in axes[-1]:
-            axis.set_xlabel(AXIS)
+            axis.set_xlabel(title_lines(AXIS, inches=inches, bold=False))
         handles = [
             Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
             for n, (quantization, perturbation) in enumerate(variants)
@@ -110,7 +114,8 @@ def draw_model(axis: Axes, depths: pd.DataFrame, labels: Labels, variants: list[
             for column, (look, _) in POINTS.items():
                 axis.plot(shown[column], places[rows], color=colour, linestyle="", alpha=alpha, **look)
         for place, converged in zip(places[~nothing & unsolved], of_variant.loc[~nothing & unsolved, "converged"]):
-            axis.text(1.02, place, converged_in_words(converged), ha="right", va="bottom", fontsize=6, color=colour)
+            between = place - step / 2  # Lines, where no marker is.
+            axis.text(1.02, between, converged_in_words(converged), ha="right", va="center", fontsize=6, color=colour)
         shown = of_variant[~nothing]
         lows, highs = shown[f"{INTERVAL_OF}_low"], shown[f"{INTERVAL_OF}_high"]
         axis.hlines(places[~nothing], lows, highs, color=colour, **INTERVAL)

@@ -11,9 +11,11 @@ from conceptdepth.figures.style import (
     STYLE,
     Labels,
     legend_below,
+    panel_inches,
     probed_in,
     rows_of,
     save_for_job,
+    title_lines,
     told_apart,
     word,
 )
@@ -35,18 +37,19 @@ WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw two rows of panels for each site, probe and model, a panel for each dataset, a line for each comparison.
+    """Draw two rows of panels for each model, site and probe, a panel for each dataset, a line for each comparison.
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value.
     """
     lines, every = list(comparisons(drift)), probed_in(drift)
     models, datasets = list(labels["models"]), list(labels["datasets"])
-    panels = [(probed, model, column) for probed in every for model in models for column in TITLES]
+    blocks = [(probed, model) for probed in every for model in models]
+    panels = [(*block, column) for block in blocks for column in TITLES]
     with mpl.rc_context(STYLE | WHOLE_TICKS):
         figure, axes = plt.subplots(
             len(panels),
             len(datasets),
-            figsize=(max(LEAST_WIDTH, 0.9 + 2.6 * len(datasets)), 0.4 + 2.0 * len(panels)),
+            figsize=(max(LEAST_WIDTH, 0.9 + 2.6 * len(datasets)), 0.4 + 2.0 * len(panels) + 0.3 * len(blocks[1:])),
             sharex=True,
             sharey="row",
             squeeze=False,
@@ -57,10 +60,12 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
                     cell = rows_of(shown[(shown["model"] == model) & (shown["dataset"] == dataset)], probed)
                     draw_line(axis, cell.sort_values("layer"), column, COLOURS[number % len(COLOURS)])
                 axis.set_xlim(0, 1)
+            row[0].set_ylabel(TITLES[column])
+        for row, (probed, model) in zip(axes[:: len(TITLES)], blocks):
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
-            row[0].set_ylabel("\n".join([*filter(None, names), TITLES[column]]))
-        for axis, dataset in zip(axes[0], datasets):
-            axis.set_title(labels["datasets"][dataset]["label"])
+            for axis, dataset in zip(row, datasets):
+                names_of_panel = labels["datasets"][dataset]["label"], *names
+                axis.set_title(title_lines(*names_of_panel, inches=panel_inches(figure, len(datasets))))
         for axis in axes[-1]:
             axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
         handles = [
@@ -87,6 +92,7 @@ def draw_line(axis: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
     if column == "relative_change":
         axis.plot(depth, rows[column].where(rows[column] > 0), color=colour)
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")  # The one of logarithmic axes writes TeX, which STYLE leaves as it is.
         axis.yaxis.set_minor_formatter(NullFormatter())
         return
     axis.axhline(0, **CHANCE)

@@ -185,7 +185,7 @@ def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():
     assert np.isnan(lines_of(changes)[0].get_ydata()[0])
 
 
-@pytest.mark.parametrize("text", ["$p<.05", "a $x$ b", "$\\frac{1}$", "_under", "</text><script>x()</script>", "a & b"])
+@pytest.mark.parametrize("text", ["$p<.05", "a $x$ b", "$\\frac{1}$", "_under", "</text><script/>", "a & b"])
 def test_a_label_stands_in_a_figure_as_it_is_written(scores, tmp_path, text):
     labels = {
         "models": {"a": {"label": f"{text}"}, "b": {"label": "Model B"}},

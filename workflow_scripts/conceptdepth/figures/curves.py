@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from conceptdepth.depth.published import PROBE, SITE
 from conceptdepth.figures.style import (
+    BOLD_PER_INCH,
     CHANCE,
     COLOURS,
     LEAST_WIDTH,
@@ -23,8 +24,10 @@ from conceptdepth.figures.style import (
     columns_of,
     converged_in_words,
     legend_below,
+    panel_inches,
     probed_in,
     rows_of,
+    title_lines,
     told_apart,
     word,
 )
@@ -61,7 +64,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
         for number, (probed, shown) in enumerate(blocks):
             of_block = rows_of(scores[scores["model"].isin(shown)], probed)
             names = [labels["models"][shown[0]]["label"]] if compare != "model" and len(models) > 1 else []
-            names += [told_apart(probed, every)] if len(every) > 1 else []
+            names.append(told_apart(probed, every))
             for axis, dataset in zip_longest(grid[number * height : (number + 1) * height].flat, datasets):
                 if dataset is None:
                     axis.set_axis_off()
@@ -69,10 +72,9 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
                 draw_panel(axis, of_block[of_block["dataset"] == dataset], compare)
                 if published is not None and probed == (SITE, PROBE):
                     draw_published(axis, published[published["dataset"] == dataset], models)
-                axis.set_title("\n".join([labels["datasets"][dataset]["label"], *names]))
-                if number == 0:
-                    domain = labels["datasets"][dataset]["domain"]
-                    axis.annotate(domain, (1, 1.02), xycoords="axes fraction", ha="right", color="#666666")
+                domain = labels["datasets"][dataset]["domain"] if number == 0 else ""
+                names_of_panel = [labels["datasets"][dataset]["label"], *names]
+                add_title(axis, names_of_panel, domain, panel_inches(figure, columns))
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
         for axis in list(grid[-height:].flat)[len(datasets) - columns : len(datasets)]:
@@ -112,6 +114,16 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
             converged_in_words(converged), (0.98, 0.03), xycoords="axes fraction", ha="right",
             fontsize=7, color="#444444", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
         )  # fmt: skip
+
+
+def add_title(axis: Axes, names: list[str], domain: str, inches: float) -> None:
+    """Write each name on a line of its own above the panel, and the domain at the right of the first."""
+    first, *others = names
+    room = (len(domain) + 1) / BOLD_PER_INCH if domain else 0
+    title = axis.set_title(title_lines(title_lines(first, inches=inches - room), *others, inches=inches))
+    if domain:
+        beside: Any = ("axes fraction", title)
+        axis.annotate(domain, (1, 1), xycoords=beside, ha="right", va="top", color="#666666")
 
 
 def mostly_unsolved(layers: Any) -> pd.Series:

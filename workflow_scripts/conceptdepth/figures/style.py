@@ -97,6 +97,17 @@ def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str
     return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
 
 
+def title_lines(*texts: str, inches: float, bold: bool = True) -> str:
+    """Put each text that is not empty on a line of its own, on several if it is wider than ``inches``."""
+    width = max(1, math.floor((BOLD_PER_INCH if bold else CHARACTERS_PER_INCH) * inches))
+    return "\n".join(textwrap.fill(text, width) for text in texts if text)
+
+
+def panel_inches(figure: Figure, columns: int) -> float:
+    """Return the width of a panel of a figure of that many columns, without what is between panels."""
+    return figure.get_figwidth() / columns - GAP
+
+
 def converged_in_words(share: float) -> str:
     """Say what share of some probes converged, in whole percent; 100 are all."""
     return f"{math.floor(100 * share)} % of probes converged"
@@ -104,7 +115,7 @@ def converged_in_words(share: float) -> str:
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
     """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much."""
-    title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
+    title = title and title_lines(title, inches=figure.get_figwidth(), bold=False)
     for fewer in range(columns, 0, -1):
         legend = figure.legend(
             handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
@@ -117,11 +128,17 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, tit
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
 
+GAP = 0.4
+"""Inches between panels, for their ticks."""
+
+BOLD_PER_INCH = 12
+"""Characters of the title of a panel, which is bold, at most."""
+
 TITLE_SIZE = 8.5
 """Points of the title of a legend."""
 
 CHARACTERS_PER_INCH = 15
-"""Of such a title, at most."""
+"""Of such a title or the label of an axis, at most."""
 
 
 def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:

@@ -1,0 +1,81 @@
+"""Made-up tables of any number of datasets, models, sites and probes, and the figures of them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from conceptdepth.figures.curves import draw_curves
+from plot_ablation import plot_ablation
+from plot_answers import plot_answers
+from plot_depths import POINTS, plot_depths
+from plot_drift import plot_drift
+
+LAYERS = 12
+ONE = [("mlp_input", "logistic_regression")]
+FOUR = list(itertools.product(["mlp_input", "residual"], ["logistic_regression", "mass_mean"]))
+
+
+def labels_of(n_datasets, n_models):
+    names = ["Movie snippets", "Transitive order", "Cities (GoT)", "CommonClaim", "HateEval"]
+    domains = ["emotional", "inferential", "factual"]
+    return {
+        "models": {f"m{n}": {"label": f"Qwen1.5-{n}.8B"} for n in range(n_models)},
+        "datasets": {f"d{n}": {"label": names[n % 5], "domain": domains[n % 3]} for n in range(n_datasets)},
+    }
+
+
+def scores_of(labels, probed=ONE):
+    """Return ``layer_scores.csv`` of two formats and texts; of residual streams no probe converged, of others all."""
+    draw = np.random.default_rng(0)
+    rows = [
+        {"model": model, "quantization": quantization, "dataset": dataset, "perturbation": perturbation, "site": site,
+         "probe": probe, "target": "concept", "layer": layer, "n_layers": LAYERS, "seed": seed,
+         "accuracy": 0.5 + layer / 30 + draw.uniform(0, 0.1), "auc": draw.uniform(0.5, 1), "majority": 0.5,
+         "converged": site == "mlp_input"}
+        for model, quantization, dataset, perturbation, (site, probe), layer, seed in itertools.product(
+            labels["models"], ("fp32", "int8"), labels["datasets"], ("clean", "noise"), probed, range(LAYERS), (1, 2)
+        )
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def curves_of(labels, probed):
+    return scores_of(labels, probed).query("layer == 0 and seed == 1").drop(columns=["accuracy", "layer"])
+
+
+def depths_of(labels, probed=ONE):
+    points = dict(zip(POINTS, (0.3, 0.4, 0.5, 0.6)))
+    return curves_of(labels, probed).assign(
+        **points, gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
+        mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),
+    )  # fmt: skip
+
+
+def drift_of(labels, probed=ONE):
+    scores = scores_of(labels, probed).query("seed == 1")
+    of_formats = scores.query("quantization == 'int8'").assign(compared="quantization", first="fp32", second="int8")
+    of_texts = scores.query("perturbation == 'noise'").assign(compared="perturbation", first="clean", second="noise")
+    change = {"relative_change": 0.02, "transfer_change": 0.0}
+    return pd.concat([of_formats, of_texts]).assign(**change, transfer_change_low=-0.1, transfer_change_high=0.1)
+
+
+def ablation_of(labels, probed=ONE):
+    switches = [("none", 0.8), ("emotion_prompt", 0.7), ("one_prompt_a_pass", 0.9)]
+    return pd.concat([
+        curves_of(labels, probed).assign(switch=name, peak_accuracy=value, converging_point_published=value)
+        for name, value in switches
+    ])  # fmt: skip
+
+
+def answers_of(labels):
+    return curves_of(labels, ONE).assign(accuracy=0.6)
+
+
+FIGURES = {
+    "accuracy": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="model"),
+    "formats": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="quantization"),
+    "depths": lambda labels, probed: plot_depths(depths_of(labels, probed), labels),
+    "drift": lambda labels, probed: plot_drift(drift_of(labels, probed), labels),
+    "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
+    "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
+}

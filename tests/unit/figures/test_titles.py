@@ -1,0 +1,109 @@
+"""Titles, labels and ticks of figures can be read: none lies over another one, is cut off or is TeX."""
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from conceptdepth.figures.curves import draw_curves
+from conceptdepth.figures.style import STYLE
+from figure_tables import FIGURES, FOUR, ONE, depths_of, drift_of, labels_of, scores_of
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
+from plot_depths import POINTS, plot_depths
+from plot_drift import plot_drift
+from plot_published_curves import plot_published_curves
+from plot_published_sizes import plot_published_sizes
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def published_of(name):
+    return pd.read_csv(f"resources/published/{name}.csv")
+
+
+def published_curves():
+    return plot_published_curves(*map(published_of, ("site_curves_7B", "site_peak_converge", "datasets")))
+
+
+def published_sizes():
+    return plot_published_sizes(*map(published_of, ("site_peak_converge", "models", "datasets")))
+
+
+def titles_and_labels(figure):
+    return [
+        text
+        for axis in figure.axes
+        for text in (axis.title, axis._left_title, axis._right_title, axis.xaxis.label, axis.yaxis.label)
+        if text.get_text()
+    ]
+
+
+def assert_readable(figure):
+    """No title or label overlaps with another one or is cut off, and no text is TeX."""
+    with mpl.rc_context(STYLE):
+        figure.canvas.draw()
+        texts = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+    assert not [text for text in texts if "mathdefault" in text or "\\" in text]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in titles_and_labels(figure)]
+    assert not [(one, two) for (one, a), (two, b) in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    whole = figure.bbox.padded(1)
+    assert not [name for name, box in boxes if not (whole.contains(*box.min) and whole.contains(*box.max))]
+
+
+@pytest.mark.parametrize("probed", [ONE, FOUR], ids=["one", "four"])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", FIGURES)
+def test_titles_and_labels_of_two_models_can_be_read(name, count, probed):
+    labels = labels_of(count, 2)
+    for model in labels["models"].values():
+        model["label"] = "Llama-3.1-8B-Instruct 0"
+    assert_readable(FIGURES[name](labels, probed))
+
+
+@pytest.mark.parametrize("draw", [published_curves, published_sizes])
+def test_titles_and_labels_of_published_figures_can_be_read(draw):
+    assert_readable(draw())
+
+
+def test_the_ticks_of_a_logarithmic_axis_are_plain_numbers():
+    labels = labels_of(1, 1)
+    drift = drift_of(labels)
+    figure = plot_drift(drift.assign(relative_change=np.geomspace(0.002, 0.5, len(drift))), labels)
+    with mpl.rc_context(STYLE):
+        figure.canvas.draw()
+    ticks = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both")]
+    assert {"0.001", "0.01", "0.1", "1"} <= set(ticks)
+
+
+@pytest.mark.parametrize("probed", [ONE, FOUR], ids=["one", "four"])
+@pytest.mark.parametrize("compare", ["model", "quantization"])
+def test_the_domain_stands_beside_the_first_line_of_the_title(compare, probed):
+    labels = labels_of(3, 2)
+    figure = draw_curves(scores_of(labels, probed), labels, compare=compare)
+    figure.canvas.draw()
+    for axis in figure.axes[:3]:
+        title = axis._left_title
+        (domain,) = (text for text in axis.texts if text.get_text().strip() in ("emotional", "inferential", "factual"))
+        top = title.get_window_extent().y1
+        assert domain.get_window_extent().y1 == pytest.approx(top, abs=1), "pixels"
+        title.set_text(title.get_text().split("\n")[0])
+        assert title.get_window_extent().x1 < domain.get_window_extent().x0
+
+
+def test_the_share_of_probes_that_converged_stands_where_no_marker_is():
+    labels = labels_of(3, 2)
+    depths = depths_of(labels, FOUR).assign(mostly_converged=False, converged=0.2, converging_point=0.9)
+    figure = plot_depths(depths, labels)
+    figure.canvas.draw()
+    for axis in figure.axes:
+        shares = [text.get_window_extent() for text in axis.texts]
+        points = [point for line in axis.lines for point in axis.transData.transform(line.get_xydata())]
+        assert len(shares) == 3 * 4, "datasets, variants"
+        reach = POINTS["converging_point"][0]["markersize"] / 2 * figure.dpi / 72
+        assert not [box for box in shares for x, y in points if box.padded(reach).contains(x, y)]
