@@ -60,7 +60,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
-                words = [*filter(None, names), title.lower() if any(names) else title]
+                words = [*filter(None, names), title[0].lower() + title[1:] if any(names) else title]
                 words = [": ".join(words)] if len(every) == 1 else words  # Names of a probe leave no room beside them.
                 axis.set_title(title_lines(*words, inches=panel_inches(figure, len(MEASURES))))
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]

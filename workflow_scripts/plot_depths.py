@@ -35,11 +35,11 @@ POINTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 """Column -> its marker and its name in the legend."""
 
-AXIS = "Relative depth (layer / number of layers; the first layer is 0)"
-"""How all points of the figure are counted."""
+AXIS = ("Relative depth (layer / number of layers;", "the first layer is 0)")
+"""How all points of the figure are counted; one line, or two where models stand side by side."""
 
-NAMES_WIDTH = 1.6
-"""Inches at the left for the names of datasets."""
+PANEL = 3.6
+"""Inches across a panel, at least."""
 
 INTERVAL_OF = "gain_centre"
 """Column whose interval is drawn."""
@@ -63,14 +63,12 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))
     models, every = list(labels["models"]), probed_in(depths)
-    width = NAMES_WIDTH + 0.8 + 3.6 * len(models)
     height = 0.6 + 0.16 * (len(every) > 1) + 0.22 * len(labels["datasets"]) * (len(variants) + 1)
-    inches = (width - NAMES_WIDTH) / len(models)
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(every),
             len(models),
-            figsize=(width, 0.2 + len(every) * height),
+            figsize=(2.4 + PANEL * len(models), 0.2 + len(every) * height),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -79,9 +77,9 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
             for axis, model in zip(row, models):
                 draw_model(axis, rows_of(depths[depths["model"] == model], probed), labels, variants)
                 names = labels["models"][model]["label"], told_apart(probed, every)
-                axis.set_title(title_lines(*names, inches=inches))
+                axis.set_title(title_lines(*names, inches=PANEL))
         for axis in axes[-1]:
-            axis.set_xlabel(title_lines(AXIS, inches=inches, bold=False))
+            axis.set_xlabel((" " if len(models) == 1 else "\n").join(AXIS))
         handles = [
             Line2D([], [], color=COLOURS[n % len(COLOURS)], label=f"{word(quantization)}, {word(perturbation)}")
             for n, (quantization, perturbation) in enumerate(variants)

@@ -37,7 +37,7 @@ WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw two rows of panels for each model, site and probe, a panel for each dataset, a line for each comparison.
+    """Draw two rows of panels for each site, probe and model, a panel for each dataset, a line for each comparison.
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value.
     """
@@ -64,8 +64,8 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
         for row, (probed, model) in zip(axes[:: len(TITLES)], blocks):
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
             for axis, dataset in zip(row, datasets):
-                names_of_panel = labels["datasets"][dataset]["label"], *names
-                axis.set_title(title_lines(*names_of_panel, inches=panel_inches(figure, len(datasets))))
+                inches = panel_inches(figure, len(datasets))
+                axis.set_title(title_lines(labels["datasets"][dataset]["label"], *names, inches=inches))
         for axis in axes[-1]:
             axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
         handles = [

@@ -73,8 +73,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
                 if published is not None and probed == (SITE, PROBE):
                     draw_published(axis, published[published["dataset"] == dataset], models)
                 domain = labels["datasets"][dataset]["domain"] if number == 0 else ""
-                names_of_panel = [labels["datasets"][dataset]["label"], *names]
-                add_title(axis, names_of_panel, domain, panel_inches(figure, columns))
+                add_title(axis, [labels["datasets"][dataset]["label"], *names], domain, panel_inches(figure, columns))
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
         for axis in list(grid[-height:].flat)[len(datasets) - columns : len(datasets)]:

@@ -97,9 +97,9 @@ def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str
     return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
 
 
-def title_lines(*texts: str, inches: float, bold: bool = True) -> str:
+def title_lines(*texts: str, inches: float) -> str:
     """Put each text that is not empty on a line of its own, on several if it is wider than ``inches``."""
-    width = max(1, math.floor((BOLD_PER_INCH if bold else CHARACTERS_PER_INCH) * inches))
+    width = max(1, math.floor(BOLD_PER_INCH * inches))
     return "\n".join(textwrap.fill(text, width) for text in texts if text)
 
 
@@ -115,7 +115,7 @@ def converged_in_words(share: float) -> str:
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
     """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much."""
-    title = title and title_lines(title, inches=figure.get_figwidth(), bold=False)
+    title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
     for fewer in range(columns, 0, -1):
         legend = figure.legend(
             handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
@@ -138,7 +138,7 @@ TITLE_SIZE = 8.5
 """Points of the title of a legend."""
 
 CHARACTERS_PER_INCH = 15
-"""Of such a title or the label of an axis, at most."""
+"""Of such a title, at most."""
 
 
 def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:
