@@ -1,6 +1,7 @@
 """Titles, labels and ticks of figures can be read: none lies over another one, is cut off or is TeX."""
 
 import itertools
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,8 @@ from plot_drift import plot_drift
 from plot_published_curves import plot_published_curves
 from plot_published_sizes import plot_published_sizes
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture(autouse=True)
 def closed():
@@ -24,7 +27,7 @@ def closed():
 
 
 def published_of(name):
-    return pd.read_csv(f"resources/published/{name}.csv")
+    return pd.read_csv(ROOT / f"resources/published/{name}.csv")
 
 
 def published_curves():
