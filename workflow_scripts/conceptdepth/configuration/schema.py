@@ -50,9 +50,14 @@ def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(END.sub(r"\\Z", pattern))
+
+
 def _matches(_: Any, pattern: str, value: Any, schema: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
     """Hold a text against a pattern as JSON Schema means it: `$` is the very end, for Python also before a line end."""
-    if isinstance(value, str) and not re.search(END.sub(r"\\Z", pattern), value):
+    if isinstance(value, str) and not _compiled(pattern).search(value):
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from conceptdepth.configuration.schema import YAML_LOADER
 from conceptdepth.datasets.sources import file_name
 from conceptdepth.depth.published import QUANTIZATION, SITE
 from conceptdepth.ground.files import ROOT, file_sha256
@@ -109,7 +110,7 @@ def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) 
 @cache
 def pins(stage: str) -> dict[str, str]:
     """Return the versions that ``envs/<stage>.yaml`` pins: of Python, and of what comes from PyPI."""
-    content = yaml.safe_load((ENVIRONMENTS / f"{stage}.yaml").read_text(encoding="utf-8"))
+    content = yaml.load((ENVIRONMENTS / f"{stage}.yaml").read_text(encoding="utf-8"), YAML_LOADER)
     python, _, of_pypi = content["dependencies"]
     return in_order(dict([python.split("="), *(pin.split("==") for pin in of_pypi["pip"])]))
 
