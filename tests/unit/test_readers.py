@@ -8,10 +8,12 @@ import time
 import fuzz
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from conceptdepth.activations.store import new_activations, open_activations, read_labels, weights_of
 from conceptdepth.configuration import settings
 from conceptdepth.datasets.rows import read_prompts, read_statements
+from conceptdepth.datasets.statements import load_statements
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
@@ -70,6 +72,7 @@ def write_probes(path):
                 split.create_dataset("test", data=np.arange(4 * seed))
                 split.create_dataset("decision", data=RANDOM.normal(size=(LAYERS, 4 * seed)))
                 split.create_dataset("coefficients", data=RANDOM.normal(size=(LAYERS, WIDTH + 1)))
+                split.create_dataset("converged", data=np.ones(LAYERS, "i1"))
 
 
 def read_probes(path):
@@ -145,6 +148,17 @@ def read_kept(path):
     assert take_back(made, "a" * 64) in (None, FACTS)
 
 
+def read_table_of(form):
+    """Return what reads a user's table."""
+    entry = {
+        "source": {"path": "table"},
+        "table": {"format": form},
+        "columns": {"id": "id", "text": "text", "label": "label", "group": "group"},
+        "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
+    }
+    return lambda path: load_statements("mine", entry, path)
+
+
 READERS = {
     "activations": (write_activations, read_activations),
     "probes": (write_probes, lambda path: read_probes(str(path))),
@@ -158,6 +172,9 @@ READERS = {
     "record": (write_record, read_records),
     "record in an audit": (write_record, audit_records),
     "kept": (write_kept, read_kept),
+    "parquet": (lambda path: pd.DataFrame(ROWS).to_parquet(path), read_table_of("parquet")),
+    "table in JSON Lines": (write_rows, read_table_of("jsonl")),
+    "table in CSV": (lambda path: pd.DataFrame(ROWS).to_csv(path, index=False), read_table_of("csv")),
 }  # fmt: skip
 
 ALWAYS_A_SENTENCE = ["model.json of the hub"]
