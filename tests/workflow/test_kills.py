@@ -6,6 +6,7 @@
 import os
 import random
 import shutil
+import signal
 
 import pytest
 from kills import Campaign, content, left_behind, start, works
@@ -60,7 +61,9 @@ def test_a_second_snakemake_is_refused_and_a_few_kills_change_nothing(finished, 
     targets = [f"results/probes/{cell}.csv" for cell in CELLS]
     first = start(project, *targets)
     assert works(project, first)
+    first.send_signal(signal.SIGSTOP)  # Or it might be done before the second looks.
     second = project.snakemake(*targets)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     assert "Directory cannot be locked" in second.stderr
     assert "Traceback" not in second.stderr
