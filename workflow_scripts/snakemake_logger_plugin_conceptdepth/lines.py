@@ -10,7 +10,7 @@ class Lines:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        print(f"{progress.total} steps to run", flush=True)
+        _print(f"{progress.total} steps to run")
 
     def finished(self, step: Step, seconds: float) -> None:
         """Write which step that was, how long it took, and how long the rest may take."""
@@ -22,7 +22,7 @@ class Lines:
             span(seconds) + step.speed(seconds),
             "" if left is None or self._progress.is_done() else f"(about {clock(left)} left)",
         ]
-        print("  ".join(filter(None, words)), flush=True)
+        _print("  ".join(filter(None, words)))
 
     def say(self, text: str) -> None:
         """Write what Snakemake says."""
@@ -30,4 +30,9 @@ class Lines:
 
     def close(self) -> None:
         """Write how far the run came."""
-        print(self._progress.verdict(), flush=True)
+        _print(self._progress.verdict())
+
+
+def _print(line: str) -> None:
+    """Write a line in one piece: jobs write into the same pipe."""
+    print(f"{line}\n", end="", flush=True)
