@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.datasets.rows import read_prompts
+from conceptdepth.ground.disk import told
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.loading import load_tokenizer
 from conceptdepth.models.tokens import tokenize
@@ -30,4 +31,4 @@ if __name__ == "__main__":
     try:
         show_prompts(snakemake.input.prompts, snakemake.input.model[0])
     except (UserError, OSError) as error:
-        raise SystemExit(f"Error: {error}") from None
+        raise SystemExit(f"Error: {told(error)}") from None

@@ -40,9 +40,9 @@ def train_probes(
     """Write the scores of every layer, site, probe, target and split as CSV, coefficients and predictions as HDF5."""
     rows: list[dict[str, Any]] = []
     with open_activations(activations) as source, complete_file(probes) as part, new_hdf5(part) as target:
-        held = read_labels(source)
+        held, weights = read_labels(source), weights_of(source)
         target.attrs["record"] = PREFIX + record
-        target.attrs.update({**cell, "weights": weights_of(source)})
+        target.attrs.update({**cell, "weights": weights})
         target.attrs["probes"] = list(settings.kinds)  # Groups of HDF5 have no order of their own.
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
@@ -56,7 +56,7 @@ def train_probes(
                 rows += [
                     {
                         **cell,
-                        "weights": weights_of(source),
+                        "weights": weights,
                         **name,
                         "layer": layer,
                         "n_layers": len(layers),

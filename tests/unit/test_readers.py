@@ -130,20 +130,23 @@ def audit_records(path):
     assert Auditor(path.parent / "audited", lambda file, folder: []).audit_all().verdict
 
 
-def write_kept(path):
-    made = path.parent / "cell.h5"
+def kept(folder):
+    """Keep a cell, and return its path and that of the facts."""
+    made = folder / "cell.h5"
     made.write_bytes(b"vectors")
     keep(describe(made), "a" * 64, FACTS)
-    (facts,) = path.parent.glob(".*.kept.json")
+    (facts,) = folder.glob(".*.kept.json")
+    return made, facts
+
+
+def write_kept(path):
+    _, facts = kept(path.parent)
     path.write_bytes(facts.read_bytes())
 
 
 def read_kept(path):
     """A cell is taken back with the facts that were kept, or not at all."""
-    made = path.parent / "cell.h5"
-    made.write_bytes(b"vectors")
-    keep(describe(made), "a" * 64, FACTS)
-    (facts,) = path.parent.glob(".*.kept.json")
+    made, facts = kept(path.parent)
     facts.write_bytes(path.read_bytes())
     assert take_back(made, "a" * 64) in (None, FACTS)
 

@@ -9,12 +9,13 @@ import pytest
 import requests
 import yaml
 from conceptdepth.datasets import packages
-from conceptdepth.datasets.packages import PUBLIC_INDEX, fetch_release_file, is_release, pages_of, pip_settings
+from conceptdepth.datasets.packages import fetch_release_file, is_release, pages_of, pip_settings
 from conceptdepth.datasets.sources import fetch_file
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import ROOT, file_sha256
 from conceptdepth.ground.secrets import public
 from conceptdepth.provenance.job import logging_to
+from pip._internal.models.index import PyPI
 from stub_index import StubIndex, sdist_that_runs, sha256
 
 WHERE = "datasets.x.source.pypi"
@@ -247,7 +248,7 @@ def test_pips_configuration_is_read_as_pip_reads_it(monkeypatch, tmp_path):
 
 
 def test_without_a_setting_the_public_index_is_asked():
-    assert pages_of("My_Package.x", {}) == [f"{PUBLIC_INDEX}/my-package-x/"]
+    assert pages_of("My_Package.x", {}) == [f"{PyPI.simple_url}/my-package-x/"]
 
 
 def test_pages_are_asked_for_as_pip_would(settings):

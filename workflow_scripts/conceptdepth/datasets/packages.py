@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PUBLIC_INDEX = "https://pypi.org/simple"
-"""Where pip looks unless it is told otherwise."""
-
 OLD_SDIST = re.compile(r"\.(tar\.bz2|tar\.xz|tgz)$")
 """How sdists were packed before there was one way."""
 
@@ -110,10 +107,9 @@ def is_release(file: str, project: str, version: str) -> bool:
 
 def pip_settings() -> dict[str, str]:
     """Return the options that pip has from its files and from environment variables."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = _pip("config", "list")
     if result.returncode != 0:
-        log.warning("pip cannot say how it is configured, so that %s is asked: %s", PUBLIC_INDEX, result.stderr.strip())
+        log.warning("pip cannot say how it is configured: %s", result.stderr.strip())
     sections: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}  # Later ones are stronger.
     for line in result.stdout.splitlines():
         key, _, value = line.partition("=")
@@ -123,13 +119,26 @@ def pip_settings() -> dict[str, str]:
     return {option: value for section in sections.values() for option, value in section.items()}
 
 
+def default_index() -> str:
+    """Return where pip looks unless it is told otherwise, as its own help has it. Raises `UserError` if it does not."""
+    found = re.search(r"--index-url <url>.*?\(default\s+(\S+)\)", _pip("download", "--help").stdout, re.DOTALL)
+    if found is None:
+        raise UserError("pip does not say where it looks for packages; set `index-url` in its configuration.")
+    return found[1]
+
+
+def _pip(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def pages_of(project: str, settings: Mapping[str, str]) -> list[str]:
     """Return the addresses and local paths where pip would look for files of a project."""
     from packaging.utils import canonicalize_name
 
-    indexes = [settings.get("index-url", PUBLIC_INDEX), *settings.get("extra-index-url", "").split()]
-    if settings.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t"):
-        indexes = []
+    indexes = []
+    if settings.get("no-index", "").lower() not in ("1", "true", "yes", "on", "y", "t"):
+        indexes = [settings.get("index-url") or default_index(), *settings.get("extra-index-url", "").split()]
     own = [f"{index.rstrip('/')}/{canonicalize_name(project)}/" for index in indexes]
     return own + settings.get("find-links", "").split()
 
