@@ -67,3 +67,36 @@ def one_by_one(
     """Read the sites of each prompt alone, (n_layers, n_prompts, d_model)."""
     single = [plain_forward(body, [prompt], "right", sites) for prompt in tokens]
     return {site: np.concatenate([one[site] for one in single], axis=1) for site in sites}
+
+
+def plain_states(body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], site: str) -> list[np.ndarray]:
+    """Read a site at every token of each prompt alone, each (n_layers, n_tokens, d_model)."""
+    found: list[list[np.ndarray]] = []
+
+    def keep(states: torch.Tensor) -> None:
+        found[-1].append(states.reshape(len(prompt), -1).float().cpu().numpy())
+
+    def after(module, arguments, output):
+        keep(output[0] if isinstance(output, tuple) else output)
+
+    def before(module, arguments, named):
+        keep(arguments[0] if arguments else named["hidden_states"])
+
+    handles = [
+        block.register_forward_hook(after)
+        if site == "residual"
+        else block.get_submodule(mlp_of(block)).register_forward_pre_hook(before, with_kwargs=True)
+        for block in blocks(body, "tiny")
+    ]
+    with torch.inference_mode():
+        for prompt in tokens:
+            found.append([])
+            body(input_ids=torch.tensor([prompt], device=body.device), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return [np.stack(layers) for layers in found]
+
+
+def read_by_hand(states: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean over some tokens of each prompt, (n_layers, n_prompts, d_model), summed in float64."""
+    return np.stack([own[:, tokens].astype(np.float64).mean(axis=1) for own, tokens in zip(states, places)], axis=1)

@@ -15,6 +15,7 @@ if __name__ == "__main__":
         cell = Cell(
             quantization=settings["weights"],
             sites=list(settings["sites"]),
+            positions=list(settings["positions"]),
             destination=snakemake.output.activations,
             record=record.id,
             **common_fields(snakemake, fixed=settings["fixed_batch_tokens"]),

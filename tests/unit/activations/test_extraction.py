@@ -315,7 +315,7 @@ def test_a_pass_of_another_thread_may_meet_a_hook_that_is_half_registered():
     tokens = torch.zeros((1, 2), dtype=torch.long)
     with (
         Leaving({}, "tiny") as leaving,
-        Collector(body, ["residual", EMBEDDING], leaving, "tiny"),
+        Collector(body, ["residual", EMBEDDING], {}, leaving, "tiny"),
         ThreadPoolExecutor(1) as other,
     ):
         blocks(body, "tiny")[0]._forward_pre_hooks_with_kwargs.clear()

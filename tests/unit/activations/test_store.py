@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
-from conceptdepth.activations.store import new_activations, open_activations, read_labels
+from conceptdepth.activations.store import new_activations, open_activations, positions_of, read_labels
 from conceptdepth.ground.errors import UserError
 
 PROMPTS = [{"id": "a", "label": 0, "group": "x"}, {"id": "b", "label": 1, "group": "x"}, {"id": "ü", "label": 1, "group": "y"}]  # fmt: skip
@@ -18,14 +18,18 @@ EMBEDDED = np.arange(1 * 3 * 5, dtype=np.float32).reshape(1, 3, 5)
 ALL = np.arange(3)
 
 
-def new(path, sites=("mlp_input",)):
-    return new_activations(path, sites=sites, n_layers=4, d_model=5, prompts=PROMPTS, n_tokens=[3, 4, 5])
+PLACES = {"last": np.array([(2, 3), (3, 4), (4, 5)], dtype=np.int32)}
+
+
+def new(path, sites=("mlp_input",), places=PLACES, same=None):
+    size = {"n_layers": 4, "d_model": 5, "prompts": PROMPTS, "n_tokens": [3, 4, 5]}
+    return new_activations(path, sites=sites, places=places, same=same, **size)
 
 
 def write(path, lacking=None, but=ALL):
     """Write a file. At one site and layer, write some prompts alone."""
     with new(path) as file:
-        for site, vectors in {"mlp_input": VALUES, "embedding": EMBEDDED}.items():
+        for site, vectors in {"mlp_input/last": VALUES, "embedding/last": EMBEDDED}.items():
             for layer, values in enumerate(vectors):
                 there = but if (site, layer) == lacking else ALL
                 file.into[site][layer, there] = values[there]
@@ -40,26 +44,29 @@ def path(tmp_path):
 
 def test_golden_layout(path):
     with h5py.File(path) as file:
-        layout = {name: (item.shape, item.dtype.str) for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        assert layout == {
-            "embedding": ((1, 3, 5), "<f4"),
+        layout = {}
+        file.visititems(lambda name, item: layout.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        assert {name: (item.shape, item.dtype.str) for name, item in layout.items()} == {
+            "activations/mlp_input/last": ((4, 3, 5), "<f4"),
+            "embedding/last": ((1, 3, 5), "<f4"),
+            "places/last": ((3, 2), "<i4"),
             "id": ((3,), "|O"),
             "label": ((3,), "|i1"),
             "group": ((3,), "|O"),
             "n_tokens": ((3,), "<i4"),
         }
-        values = file["activations/mlp_input"]
-        assert (values.shape, values.dtype.str) == ((4, 3, 5), "<f4")
-        for dataset in (values, file["embedding"]):
-            assert dataset.chunks is None, "contiguous: a layer is one read"
-        assert dict(file.attrs) == {"format": "conceptdepth-activations", "format_version": 2, "model": "tiny"}
+        for name in ("activations/mlp_input/last", "embedding/last"):
+            assert file[name].chunks is None, "contiguous: a layer is one read"
+        attributes = dict(file.attrs)
+        assert attributes.pop("positions").tolist() == ["last"]
+        assert attributes == {"format": "conceptdepth-activations", "format_version": 3, "model": "tiny"}
 
 
 def test_what_was_written_is_read(path):
     with open_activations(path) as file:
         held = read_labels(file)
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
-        np.testing.assert_array_equal(file["embedding"], EMBEDDED)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
+        np.testing.assert_array_equal(file["embedding/last"], EMBEDDED)
     assert held.ids.tolist() == ["a", "b", "ü"]
     assert held.labels.tolist() == [0, 1, 1]
     assert held.groups.tolist() == ["x", "x", "y"]
@@ -69,11 +76,11 @@ def test_vectors_may_come_in_any_order(tmp_path):
     path = tmp_path / "cell.h5"
     with new(path, ["residual"]) as file:
         for layer in (2, 0, 3, 1):
-            file.into["residual"][layer, np.array([1])] = VALUES[layer, [1]]
-            file.into["residual"][layer, np.array([0, 2])] = VALUES[layer, [0, 2]]
-        file.into["embedding"][0, ALL] = EMBEDDED[0]
+            file.into["residual/last"][layer, np.array([1])] = VALUES[layer, [1]]
+            file.into["residual/last"][layer, np.array([0, 2])] = VALUES[layer, [0, 2]]
+        file.into["embedding/last"][0, ALL] = EMBEDDED[0]
     with open_activations(path) as file:
-        np.testing.assert_array_equal(file["activations/residual"], VALUES)
+        np.testing.assert_array_equal(file["activations/residual/last"], VALUES)
 
 
 def test_threads_write_scattered_prompts_side_by_side(tmp_path):
@@ -81,8 +88,9 @@ def test_threads_write_scattered_prompts_side_by_side(tmp_path):
     path, draw = tmp_path / "cell.h5", np.random.default_rng(0)
     n_layers, n_prompts, d_model = 6, 300, 7
     values = {
-        site: draw.normal(size=(n_layers, n_prompts, d_model)).astype(np.float32) for site in ("mlp_input", "residual")
-    } | {"embedding": draw.normal(size=(1, n_prompts, d_model)).astype(np.float32)}
+        site: draw.normal(size=(n_layers, n_prompts, d_model)).astype(np.float32)
+        for site in ("mlp_input/last", "residual/last")
+    } | {"embedding/last": draw.normal(size=(1, n_prompts, d_model)).astype(np.float32)}
     pieces = [
         (site, layer, np.sort(some))
         for site, vectors in values.items()
@@ -91,6 +99,7 @@ def test_threads_write_scattered_prompts_side_by_side(tmp_path):
     ]
     rows = [{"id": str(n), "label": 0, "group": ""} for n in range(n_prompts)]
     size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": [1] * n_prompts}
+    size |= {"places": {"last": np.full((n_prompts, 2), (0, 1))}}
     with new_activations(path, sites=["mlp_input", "residual"], **size) as file, ThreadPoolExecutor(8) as threads:
 
         def put(number):
@@ -99,7 +108,8 @@ def test_threads_write_scattered_prompts_side_by_side(tmp_path):
 
         list(threads.map(put, draw.permutation(len(pieces))))
     with open_activations(path) as file:
-        for name, dataset in [("embedding", file["embedding"]), *file["activations"].items()]:
+        for name in values:
+            dataset = (file if name.startswith("embedding") else file["activations"])[name]
             assert dataset[:].tobytes() == values[name].tobytes()
             assert dataset.chunks is None
         assert read_labels(file).ids.tolist() == [row["id"] for row in rows]
@@ -115,21 +125,21 @@ def test_vectors_that_do_not_lie_as_the_file_has_them(tmp_path):
     ]
     with new(tmp_path / "cell.h5") as file:
         for layer, values in enumerate(kinds):
-            file.into["mlp_input"][layer, ALL] = values
-        file.into["embedding"][0, ALL] = EMBEDDED[0]
+            file.into["mlp_input/last"][layer, ALL] = values
+        file.into["embedding/last"][0, ALL] = EMBEDDED[0]
     with open_activations(tmp_path / "cell.h5") as file:
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
 
 
 def test_a_layer_is_one_piece_of_the_file(path):
     """Other tools may map it into memory."""
     with h5py.File(path) as file:
-        start = file["activations/mlp_input"].id.get_offset()
+        start = file["activations/mlp_input/last"].id.get_offset()
     np.testing.assert_array_equal(np.memmap(path, "<f4", "r", start, VALUES.shape), VALUES)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-@pytest.mark.parametrize(("site", "layer"), [("mlp_input", 0), ("mlp_input", 3), ("embedding", 0)])
+@pytest.mark.parametrize(("site", "layer"), [("mlp_input/last", 0), ("mlp_input/last", 3), ("embedding/last", 0)])
 def test_a_file_that_lacks_a_vector_leaves_nothing(tmp_path, site, layer, missing):
     with pytest.raises(ValueError, match=f"layer {layer} of {site} lacks vectors"):
         write(tmp_path / "cell.h5", (site, layer), np.delete(ALL, missing))
@@ -138,7 +148,7 @@ def test_a_file_that_lacks_a_vector_leaves_nothing(tmp_path, site, layer, missin
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path):
     with pytest.raises(IndexError):
-        write(tmp_path / "cell.h5", ("mlp_input", 2), np.array([0, 7]))
+        write(tmp_path / "cell.h5", ("mlp_input/last", 2), np.array([0, 7]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -148,7 +158,36 @@ def test_a_write_that_takes_only_part_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr("os.pwrite", lambda file, data, place: whole(file, data[:13], place))
     write(tmp_path / "cell.h5")
     with open_activations(tmp_path / "cell.h5") as file:
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
+
+
+TWO = PLACES | {"text_mean": np.array([(0, 2), (1, 3), (1, 5)], dtype=np.int32)}
+
+
+def test_positions_lie_beside_each_other(tmp_path):
+    with new(tmp_path / "cell.h5", places=TWO) as file:
+        assert list(file.into) == ["mlp_input/last", "mlp_input/text_mean", "embedding/last", "embedding/text_mean"]
+        for number, region in enumerate(file.into.values()):
+            for layer in range(4 if number < 2 else 1):
+                region[layer, ALL] = VALUES[layer] + 100 * number
+    with open_activations(tmp_path / "cell.h5") as file:
+        assert positions_of(file) == ["last", "text_mean"]
+        np.testing.assert_array_equal(file["activations/mlp_input/text_mean"], VALUES + 100)
+        np.testing.assert_array_equal(file["embedding/text_mean"], VALUES[:1] + 300)
+        np.testing.assert_array_equal(file["places/text_mean"], TWO["text_mean"])
+
+
+def test_positions_that_read_the_same_tokens_are_one_dataset(path, tmp_path):
+    places = {"text_last": PLACES["last"], "last": PLACES["last"]}
+    with new(tmp_path / "two.h5", places=places, same={"text_last": "text_last", "last": "text_last"}) as file:
+        assert list(file.into) == ["mlp_input/text_last", "embedding/text_last"]
+        for layer in range(4):
+            file.into["mlp_input/text_last"][layer, ALL] = VALUES[layer]
+        file.into["embedding/text_last"][0, ALL] = EMBEDDED[0]
+    with open_activations(tmp_path / "two.h5") as file:
+        assert file["activations/mlp_input/last"] == file["activations/mlp_input/text_last"], "one dataset"
+        assert positions_of(file) == ["text_last", "last"]
+    assert (tmp_path / "two.h5").stat().st_size < path.stat().st_size + 4096, "vectors are there once"
 
 
 def test_another_file_is_refused(tmp_path):

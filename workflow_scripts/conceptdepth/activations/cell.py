@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
@@ -10,7 +11,9 @@ from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import new_activations
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.loaded import LoadedModel
+from conceptdepth.models.positions import BY_CHARACTERS, Probed, Row, probed
 from conceptdepth.models.sites import blocks, site_of
+from conceptdepth.models.tokens import Tokenized, check_characters
 from conceptdepth.models.weights import read_description
 from conceptdepth.provenance.record import PREFIX
 
@@ -26,6 +29,8 @@ class Cell(WorkRequest):
 
     sites: list[str]
     """Sites, of `conceptdepth.models.sites.SITES`."""
+    positions: list[str]
+    """Positions, of `conceptdepth.models.positions.POSITIONS`."""
     record: str
     """Id of the job's record."""
 
@@ -34,7 +39,8 @@ class Cell(WorkRequest):
         from conceptdepth.activations.extraction import extract, shape
 
         rows = read_prompts(self.prompts)
-        tokens = model.tokens([row["prompt"] for row in rows])
+        prompts = model.tokenized([row["prompt"] for row in rows])
+        tokens, read = [prompt.ids for prompt in prompts], self._probed(model, prompts, rows)
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)
         n_layers, d_model = shape(body, self.name)
@@ -42,13 +48,21 @@ class Cell(WorkRequest):
         with (
             model.passes(),
             new_activations(
-                self.destination, sites=self.sites, n_layers=n_layers, d_model=d_model, prompts=rows, n_tokens=n_tokens
+                self.destination,
+                sites=self.sites,
+                places=read.extents,
+                same=read.first_alike,
+                n_layers=n_layers,
+                d_model=d_model,
+                prompts=rows,
+                n_tokens=n_tokens,
             ) as file,
         ):
             work = extract(
                 body,
                 tokens,
                 into=file.into,
+                positions={position: read.tokens[position] for position in read.first_alike.values()},
                 batch_tokens=self.tokens_of_a_pass(model),
                 layout=test.layout,
                 fixed=self.fixed_batch_tokens,
@@ -78,3 +92,11 @@ class Cell(WorkRequest):
             seconds,
         )
         return seconds
+
+    def _probed(self, model: LoadedModel, prompts: Sequence[Tokenized], rows: Sequence[Row]) -> Probed:
+        from conceptdepth.activations.tested import TEXTS
+
+        if BY_CHARACTERS.intersection(self.positions):
+            with model.tokenizing() as tokenizer:
+                check_characters(tokenizer, TEXTS, self.name)
+        return probed(self.positions, prompts, rows)

@@ -1,4 +1,4 @@
-"""Hooks that hand on the vectors of the prompts' last tokens at the sites of every layer, and nothing else."""
+"""Hooks that hand on what is read of the prompts at the sites of every layer, and nothing else."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,11 @@ import torch
 from conceptdepth.activations.attention import Kept
 from conceptdepth.activations.forward import Finished, forward
 from conceptdepth.activations.leaving import Leaving
+from conceptdepth.activations.reading import Places, Reading
+from conceptdepth.activations.spots import by_site
 from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import EMBEDDING, LAST
 from conceptdepth.models.hooks import Hooks, Keep
 from conceptdepth.models.sites import blocks, listen, not_supported
 
@@ -42,15 +44,28 @@ def check_every_block(found: Mapping[str, Sequence[Any]], blocks: Sized, name: s
 class Collector:
     """Hooks at the sites, for as long as the context lasts, and for the thread that made them."""
 
-    def __init__(self, body: "PreTrainedModel", sites: Sequence[str], leaving: Leaving, name: str) -> None:
+    def __init__(
+        self,
+        body: "PreTrainedModel",
+        spots: Sequence[str],
+        positions: Mapping[str, Sequence[Places]],
+        leaving: Leaving,
+        name: str,
+    ) -> None:
+        """Prepare hooks at spots (`conceptdepth.activations.spots`).
+
+        ``positions`` has by position, of each prompt of the cell, the numbers of the tokens that are read.
+        """
         self._body, self._name = body, name
         self._blocks = blocks(body, name)
-        self._sites = sites
+        self._sites = by_site(spots)
+        self._positions = positions
         self._leaving = leaving
         self._hooks = Hooks()
         self._batch: Pass
-        self._last: dict[torch.device, torch.Tensor] = {}
-        """Places of the last tokens, on the devices of the blocks."""
+        self._reading: Reading
+        self._earlier: dict[tuple[str, int], torch.Tensor] = {}
+        """By site and layer: the vectors of earlier passes on the path to this one, where one may be read."""
         self._found: dict[str, list[int]] = {}
         """Layers that have run in this pass."""
 
@@ -74,20 +89,25 @@ class Collector:
             rows, width = self._batch.tokens.shape
             vectors = one_a_token(states, rows, width, self._body, self._name)
             self._found[site].append(layer)
-            self._leaving.take(site, layer, vectors[self._last_on(vectors.device)], self._batch.prompts)
+            read = self._read(site, layer, vectors)
+            for position, name in self._sites[site].items():
+                self._leaving.take(name, layer, read[position], self._batch.prompts)
             if ends:
                 raise Finished
 
         return keep
 
-    def _last_on(self, device: torch.device) -> torch.Tensor:
-        if device not in self._last:
-            self._last[device] = torch.from_numpy(self._batch.last).to(device)
-        return self._last[device]
+    def _read(self, site: str, layer: int, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+        earlier = self._earlier.pop((site, layer), None)
+        if self._batch.tree is not None and len(self._batch.tree.keep) and self._positions.keys() != {LAST}:
+            self._earlier[site, layer] = self._reading.for_the_next(vectors, earlier)
+        return self._reading.read(vectors, earlier)
 
     def run(self, batch: Pass, kept: Kept | None) -> None:
-        """Hand on the vectors of a pass's last tokens, at each site of each layer."""
-        self._batch, self._last = batch, {}
+        """Hand on what is read of a pass, at each site of each layer."""
+        self._batch, self._reading = batch, Reading(batch, self._positions)
+        if not batch.kept:
+            self._earlier.clear()
         self._found = {site: [] for site in self._sites}
         forward(self._body, batch, kept)
         check_every_block(self._found, self._blocks, self._name)

@@ -1,9 +1,9 @@
-"""Last-token activations of every layer, for all prompts of a cell.
+"""Activations of every layer at the positions that are read, for all prompts of a cell.
 
-Prompts go through the model without its head in flat passes (`conceptdepth.activations.trees`). Hooks at the sites hand
-on the vectors of the prompts' last tokens and nothing else; a pass ends at the last site of the last layer. Vectors
-leave for where they belong while the next ones are computed (`conceptdepth.activations.leaving`), so that memory does
-not grow with the number of prompts.
+Prompts go through the model without its head in flat passes (`conceptdepth.activations.trees`). Hooks at the sites
+hand on what is read of the prompts (`conceptdepth.activations.reading`) and nothing else; a pass ends at the last site
+of the last layer. Vectors leave for where they belong while the next ones are computed
+(`conceptdepth.activations.leaving`), so that memory does not grow with the number of prompts.
 """
 
 import logging
@@ -22,8 +22,10 @@ from conceptdepth.activations.collector import Collector
 from conceptdepth.activations.forward import forward
 from conceptdepth.activations.layouts import Layout, layouts_of, parts
 from conceptdepth.activations.leaving import Destination, Leaving, Vectors
+from conceptdepth.activations.reading import Places
 from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import NotWanted, UserError
+from conceptdepth.ground.names import LAST
 from conceptdepth.models.fused import fused
 from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.sites import blocks
@@ -67,15 +69,17 @@ def extract(
     tokens: Sequence[list[int]],
     *,
     into: Mapping[str, Destination],
+    positions: Mapping[str, Sequence[Places]] | None = None,
     batch_tokens: int,
     fixed: bool = False,
     layout: Layout | None = None,
     name: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Work:
-    """Put the activations at each prompt's last token into a destination for each site, or `EMBEDDING`.
+    """Put the activations of each prompt into a destination for each spot: a site, or `EMBEDDING`, at a position.
 
-    ``tokens`` are token ids as `tokenize` gives them, ``batch_tokens`` the most tokens of one forward pass,
+    ``tokens`` are token ids as `tokenize` gives them, ``positions`` by name the numbers of the tokens of each prompt
+    that are read there (None: the last one, of all), ``batch_tokens`` the most tokens of one forward pass,
     ``fixed`` tells that results depend on it, so that it must not be halved when memory runs out, ``layout`` how
     prompts share passes (None: as the architecture allows), ``name`` is the model's name for errors; ``wanted`` is
     asked before each pass whether to go on. Raises `NotWanted` if not, and `UserError` for a prompt that is too long
@@ -83,7 +87,9 @@ def extract(
     one prompt.
     """
     passes = _Passes(body, tokens, batch_tokens, fixed, layout, name, wanted)
-    with Leaving(into, name) as leaving, Collector(body, list(into), leaving, name) as collector:
+    if positions is None:
+        positions = {LAST: [np.array([len(prompt) - 1]) for prompt in tokens]}
+    with Leaving(into, name) as leaving, Collector(body, list(into), positions, leaving, name) as collector:
         return passes.through(collector.run, leaving)
 
 

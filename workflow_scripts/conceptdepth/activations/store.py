@@ -1,22 +1,29 @@
 """The activation file: one HDF5 file per cell of the grid.
 
-Layout, version 2::
+Layout, version 3::
 
-    /activations/<site>   float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
-    /embedding            float32 (1, n_statements, d_model), what the first block gets at the last token: no
-                          block has read it yet, so that a probe of it is a control
-    /id                   UTF-8 strings (n_statements,), in prompt-file order, as all that follows
-    /label                int8    (n_statements,), 0 or 1
-    /group                UTF-8 strings (n_statements,)
-    /n_tokens             int32   (n_statements,), tokens of each prompt
-    attributes            format = "conceptdepth-activations", format_version = 2, and facts about the
-                          extraction (model, quantization, weights: the format that the model really had, sites:
-                          where each is read, self_test, library versions, ...)
+    /activations/<site>/<position>  float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
+    /embedding/<position>           float32 (1, n_statements, d_model), what the first block gets there: no block has
+                                    read it yet, so that a probe of it is a control
+    /places/<position>              int32   (n_statements, 2), the first token of each prompt that is read there and
+                                    one past the last; of several, vectors are averaged
+    /id                             UTF-8 strings (n_statements,), in prompt-file order, as all that follows
+    /label                          int8    (n_statements,), 0 or 1
+    /group                          UTF-8 strings (n_statements,)
+    /n_tokens                       int32   (n_statements,), tokens of each prompt
+    attributes                      format = "conceptdepth-activations", format_version = 3, positions: their names in
+                                    the order in which they were asked for, and facts about the extraction (model,
+                                    quantization, weights: the format that the model really had, sites: where each is
+                                    read, self_test, library versions, ...)
+
+Positions are those of `conceptdepth.models.positions`. Two that read the same tokens of every prompt, as the last one
+of the prompt and of the text where nothing follows it, are one dataset with two names (a hard link).
 
 float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual stream passes 30,000.
 A file under its final name is complete: it is written under another name, checked and then renamed.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +37,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.activations.spots import spot
 from conceptdepth.ground.disk import check_room
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
@@ -48,7 +56,7 @@ from conceptdepth.ground.hdf5 import (
 from conceptdepth.ground.names import EMBEDDING
 
 FORMAT = "conceptdepth-activations"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class NewActivations:
     attrs: h5py.AttributeManager
     """Facts about the extraction."""
     into: Mapping[str, Region]
-    """Where the vectors of each site and of the embedding go."""
+    """Where vectors go, by spot (`conceptdepth.activations.spots`): each site, and the embedding, at each position."""
 
 
 @contextmanager
@@ -105,6 +113,8 @@ def new_activations(
     path: str | Path,
     *,
     sites: Sequence[str],
+    places: Mapping[str, NDArray[np.int32]],
+    same: Mapping[str, str] | None = None,
     n_layers: int,
     d_model: int,
     prompts: Sequence[Mapping[str, Any]],
@@ -112,27 +122,46 @@ def new_activations(
 ) -> Iterator[NewActivations]:
     """Give the file of a cell with the labels of its prompts, to put vectors and attributes into.
 
-    It gets its name when the block has succeeded and every vector is there; raises `ValueError` if one is not, and
-    `UserError` before the block if the disk has no room for the vectors.
+    ``places`` has the positions, and what tokens are read there, shape (n_statements, 2); ``same`` by position the one
+    whose vectors it shares (None: each has its own), which alone is given to put vectors into. The file gets its name
+    when the block has succeeded and every vector is there; raises `ValueError` if one is not, and `UserError` before
+    the block if the disk has no room for the vectors.
     """
-    text = h5py.string_dtype()
+    first = same or {position: position for position in places}
     size = (n_layers, len(prompts), d_model)
+    shapes = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}
+    sized = {spot(item, own): shape for item, shape in shapes.items() for own in dict.fromkeys(first.values())}
     with complete_file(path) as part, new_hdf5(part) as file:
-        sized = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}
         check_room(path, sum(4 * math.prod(each) for each in sized.values()))
-        datasets = {name: _allocated(file, name, size) for name, size in sized.items()}
-        file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
-        file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
-        file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
-        file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
-        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
+        datasets = {name: _allocated(file, name, each) for name, each in sized.items()}
+        for item, (position, own) in itertools.product(shapes, first.items()):
+            if position != own:
+                file[spot(item, position)] = file[spot(item, own)]  # A hard link.
+        _describe(file, prompts, n_tokens, places)
         file.flush()
         with open(part, "r+b", buffering=0) as stream:
             into = {name.removeprefix("activations/"): Region(stream, dataset) for name, dataset in datasets.items()}
             yield NewActivations(file.attrs, into)
-        for site, region in into.items():
+        for name, region in into.items():
             if len(region.lacking()):
-                raise ValueError(f"layer {region.lacking()[0]} of {site} lacks vectors")
+                raise ValueError(f"layer {region.lacking()[0]} of {name} lacks vectors")
+
+
+def _describe(
+    file: h5py.File,
+    prompts: Sequence[Mapping[str, Any]],
+    n_tokens: Sequence[int],
+    places: Mapping[str, NDArray[np.int32]],
+) -> None:
+    """Write what stands in a file beside vectors."""
+    text = h5py.string_dtype()
+    file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
+    file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
+    file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
+    file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
+    for position, tokens in places.items():
+        file.create_dataset(f"places/{position}", data=tokens, dtype="i4")
+    file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "positions": list(places)})
 
 
 def _allocated(file: h5py.File, name: str, size: tuple[int, ...]) -> h5py.Dataset:
@@ -152,18 +181,25 @@ def _check(file: h5py.File) -> None:
     """Raise an error if a file does not have the layout, in shapes that fit each other."""
     if not file.attrs.keys() >= {"format", "format_version"}:
         raise _another(file)
-    sites = member(file, "activations")
-    vectors = [array(sites, site, FLOAT, 3) for site in sites]
-    (n_layers, *size), *others = (dataset.shape for dataset in vectors)
-    embedded = array(file, EMBEDDING, FLOAT, 3).shape
-    kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
-    lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
-    if {*others} - {(n_layers, *size)} or embedded != (1, *size) or lengths != {size[0]}:
-        raise ValueError("the shapes of its datasets do not fit each other")
-    check_strings(file, but=vectors)
     known = attribute(file, "format", TEXT), attribute(file, "format_version", INTEGER)
     if known != (FORMAT, FORMAT_VERSION):
         raise _another(file)
+    positions, sites = positions_of(file), member(file, "activations")
+    vectors = [array(member(sites, site), position, FLOAT, 3) for site in sites for position in positions]
+    embedded = [array(member(file, EMBEDDING), position, FLOAT, 3) for position in positions]
+    places = [array(member(file, "places"), position, INTEGER, 2) for position in positions]
+    (n_layers, *size), *others = (dataset.shape for dataset in vectors)
+    kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
+    lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
+    fit = {*others} <= {(n_layers, *size)} and {each.shape for each in embedded} == {(1, *size)}
+    if not fit or lengths != {size[0]} or {each.shape for each in places} != {(size[0], 2)}:
+        raise ValueError("the shapes of its datasets do not fit each other")
+    check_strings(file, but=[*vectors, *embedded])
+
+
+def positions_of(file: h5py.File) -> list[str]:
+    """Return the positions of a file, in the order in which they were asked for."""
+    return [str(position) for position in attribute(file, "positions", TEXT, 1)]
 
 
 def _another(file: h5py.File) -> UserError:

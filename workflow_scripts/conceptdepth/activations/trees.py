@@ -101,6 +101,20 @@ class Pass:
     """Places of their last tokens in the rows laid end to end, shape (n_prompts,)."""
     tree: Tree | None = None
     """None: whole prompts, each in a row of its own."""
+    runs: NDArray[np.int64] | None = None
+    """Of a tree: the run whose path each prompt is, shape (n_prompts,)."""
+
+    @property
+    def kept(self) -> int:
+        """Tokens of earlier passes, which places count first."""
+        return 0 if self.tree is None else self.tree.kept
+
+    @property
+    def paths(self) -> list[NDArray[np.int64]]:
+        """Places of each prompt's tokens, from its first to its last."""
+        if self.tree is None or self.runs is None:
+            return list(np.arange(self.tokens.size).reshape(self.tokens.shape))
+        return [self.tree.each_path[run] for run in self.runs]
 
 
 def flat_passes(prompts: Sequence[Tokens], *, capacity: int, keeping: bool = True) -> Iterator[Pass]:
@@ -157,7 +171,7 @@ def _end(prompts: Sequence[Tokens], order: Sequence[int], shared: Sequence[int],
 def _lay_out(prompts: Sequence[Tokens], order: Sequence[int], shared: Sequence[int], goes_on: int) -> Pass:
     """Return some prompts as a pass, of whose last path the next one needs the first ``goes_on`` tokens."""
     kept = shared[0]
-    path, tokens, last = list(range(kept)), list[int](), list[int]()
+    path, tokens, last, runs = list(range(kept)), list[int](), list[int](), list[int]()
     starts, ends, paths = list[int](), list[int](), list[NDArray[np.int64]]()
     for index, common in zip(order, shared):
         added = prompts[index][common:]
@@ -168,6 +182,8 @@ def _lay_out(prompts: Sequence[Tokens], order: Sequence[int], shared: Sequence[i
             ends.append(len(path))
             paths.append(np.array(path))
         last.append(path[-1] - kept)
+        runs.append(len(paths) - 1)
     ascending = np.argsort(order)
     tree = Tree(np.array(starts), np.array(ends), np.concatenate(paths), kept, np.array(path[:goes_on], dtype=np.int64))
-    return Pass(np.array([tokens]), np.array(order)[ascending], np.array(last)[ascending], tree)
+    prompts_of, last_of, run_of = (np.array(each)[ascending] for each in (order, last, runs))
+    return Pass(np.array([tokens]), prompts_of, last_of, tree, run_of)

@@ -12,6 +12,9 @@ CURVE = (*CELL, *PROBED)
 SCORED = (*CURVE, "target")
 """Columns that name a curve of scores, where the targets other than the concept are controls."""
 
+LAST = "last"
+"""The position that is read unless others are asked for: the last token of the prompt."""
+
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
 

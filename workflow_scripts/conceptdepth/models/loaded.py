@@ -20,7 +20,7 @@ from conceptdepth.models.formats import real_format
 from conceptdepth.models.limits import turns_by_length
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.sites import decoder_of
-from conceptdepth.models.tokens import check_rules, own_rules, tokenize
+from conceptdepth.models.tokens import Tokenized, check_rules, own_rules, tokenized
 from conceptdepth.models.weights import checked_weights, model_folder, staged
 
 if TYPE_CHECKING:
@@ -140,13 +140,17 @@ class LoadedModel:
             yield self.tokenizer
 
     def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of prompts, by the rules of the checkpoint's own ``tokenizer.json``.
+        """Return the token ids of prompts; see `tokenized`."""
+        return [prompt.ids for prompt in self.tokenized(prompts)]
+
+    def tokenized(self, prompts: Sequence[str]) -> list[Tokenized]:
+        """Return the tokens of prompts, by the rules of the checkpoint's own ``tokenizer.json``.
 
         Raises `UserError` if the tokenizer's class has other rules; see `conceptdepth.models.tokens`.
         """
         with self.tokenizing() as tokenizer:
             check_rules(tokenizer, self._own_rules, prompts, self.name)
-            return tokenize(tokenizer, prompts)
+            return tokenized(tokenizer, prompts)
 
     def tested(self, test: Callable[[], Test]) -> Test:
         """Return what a test of the model said: one test serves all that use the model while it is loaded."""

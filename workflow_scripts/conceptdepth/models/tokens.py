@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from conceptdepth.ground.errors import UserError
 
@@ -15,22 +19,77 @@ TOKENIZER = "tokenizer.json"
 """The file in which a checkpoint has the rules of its tokenizer, whole."""
 
 
+@dataclass(frozen=True)
+class Tokenized:
+    """The tokens of a prompt."""
+
+    ids: list[int]
+    """Ending with the last token of the text itself."""
+    special: NDArray[np.bool_]
+    """Which are special, and stand for no text, shape (n_tokens,)."""
+    characters: NDArray[np.int64] | None
+    """Of each token, the first character that it stands for and one past the last, shape (n_tokens, 2); None if the
+    tokenizer does not say."""
+
+    def standing_for(self, start: int, end: int) -> NDArray[np.int64]:
+        """Return the numbers of the tokens that stand for a character from ``start`` to before ``end``."""
+        assert self.characters is not None
+        first, past = self.characters.T
+        return np.flatnonzero((first < end) & (past > start) & (past > first))
+
+
 def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each prompt, ending with the last token of the text itself.
+    """Return the token ids of each prompt; see `tokenized`."""
+    return [prompt.ids for prompt in tokenized(tokenizer, prompts)]
+
+
+def tokenized(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[Tokenized]:
+    """Return the tokens of each prompt, ending with the last token of the text itself.
 
     Special tokens go before a prompt as the tokenizer adds them; one that it would add after the prompt is
     dropped, because the probe reads the last token of the text.
     """
-    encoded = tokenizer(list(prompts), return_special_tokens_mask=True)
-    tokens = []
-    for prompt, ids, special in zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"]):
+    encoded = tokenizer(list(prompts), return_special_tokens_mask=True, return_offsets_mapping=bool(tokenizer.is_fast))
+    unknown = [None] * len(prompts)
+    parts = zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"], encoded.get("offset_mapping", unknown))
+    special = special_ids(tokenizer)
+    found = []
+    for prompt, ids, added, characters in parts:
         end = len(ids)
-        while end and special[end - 1]:
+        while end and added[end - 1]:
             end -= 1
         if not end:
             raise UserError(f"the prompt {prompt!r} has no tokens.")
-        tokens.append(list(ids[:end]))
-    return tokens
+        marks = np.array([mark or token in special for mark, token in zip(added, ids[:end])], dtype=bool)
+        found.append(Tokenized(list(ids[:end]), marks, characters and np.array(characters[:end])))
+    return found
+
+
+def special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
+    """Return the ids of tokens that stand for no text: marks of beginnings and ends, and those of chat templates."""
+    marks = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    return {*tokenizer.all_special_ids, *marks} - {tokenizer.unk_token_id}
+
+
+def check_characters(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], name: str) -> None:
+    """Raise `UserError` unless each token of some prompts is said to stand for the characters that it decodes to."""
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"activations.positions: {type(tokenizer).__name__}, the tokenizer of {name}, does not say which "
+            "characters a token stands for; leave out all positions but last and prompt_mean, or use a checkpoint with "
+            f"a {TOKENIZER}."
+        )
+    for prompt, found in zip(prompts, tokenized(tokenizer, prompts)):
+        assert found.characters is not None
+        for token, special, (start, end) in zip(found.ids, found.special, found.characters):
+            said = tokenizer.decode([token]).strip().removeprefix("##").casefold()
+            if special or token == tokenizer.unk_token_id or "\ufffd" in said:
+                continue
+            if said != prompt[start:end].strip().casefold():
+                raise UserError(
+                    f"activations.positions: the tokenizer of {name} says of its token {said!r} that it stands for "
+                    f"{prompt[start:end]!r} in {prompt!r}; leave out all positions but last and prompt_mean."
+                )
 
 
 def check_last_tokens(
