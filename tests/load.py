@@ -38,7 +38,7 @@ def write(path: str, n_statements: int, n_layers: int, d_model: int, prompts_of_
             for site, layers in ((EMBEDDING, 1), (SITE, n_layers)):
                 for layer in range(layers):
                     values = torch.from_numpy(vectors(layer, prompts, n_statements, d_model))
-                    under_way.take(site, layer, values, prompts)
+                    under_way.take(f"{site}/last", layer, values, prompts)
 
 
 def read(path: str, n_statements: int, n_layers: int, d_model: int) -> float:
@@ -47,7 +47,7 @@ def read(path: str, n_statements: int, n_layers: int, d_model: int) -> float:
     with open_activations(path) as file:
         for layer in range(n_layers):
             started = time.perf_counter()
-            found = file["activations"][SITE][layer]
+            found = file["activations"][SITE]["last"][layer]
             seconds += time.perf_counter() - started
             for some in np.array_split(np.arange(n_statements), 50):
                 if not np.array_equal(found[some], vectors(layer, some, n_statements, d_model)):

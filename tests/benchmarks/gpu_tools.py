@@ -139,7 +139,7 @@ def _ours(model: LlamaForCausalLM, job: Job, layout: Layout) -> Done:
         work = extract(model.model, job.tokens, into=file.into, batch_tokens=most, layout=layout, name="bench")
     seconds = time.perf_counter() - started
     with open_activations(path) as file:
-        vectors = file[f"activations/{SITE}"][:, job.sample]
+        vectors = file[f"activations/{SITE}/last"][:, job.sample]
     return Done(seconds, len(rows), work.tokens_computed, 0, vectors)
 
 

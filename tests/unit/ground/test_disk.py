@@ -71,7 +71,7 @@ def activations(path):
         file.attrs.update({"model": "tiny", "versions": "x" * 200})
         for site, layers in (("residual", 3), ("embedding", 1)):
             for layer in range(layers):
-                file.into[site][layer, np.arange(20)] = np.ones((20, 16), "f4")
+                file.into[f"{site}/last"][layer, np.arange(20)] = np.ones((20, 16), "f4")
 
 
 @pytest.mark.parametrize("write", [probes, activations])

@@ -4,12 +4,13 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import new_activations
 from conceptdepth.datasets.rows import read_prompts
+from conceptdepth.ground.names import LAST
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.positions import BY_CHARACTERS, Probed, Row, probed
 from conceptdepth.models.sites import blocks, site_of
@@ -29,7 +30,7 @@ class Cell(WorkRequest):
 
     sites: list[str]
     """Sites, of `conceptdepth.models.sites.SITES`."""
-    positions: list[str]
+    positions: list[str] = field(default_factory=lambda: [LAST])
     """Positions, of `conceptdepth.models.positions.POSITIONS`."""
     record: str
     """Id of the job's record."""

@@ -53,7 +53,7 @@ from conceptdepth.ground.hdf5 import (
     open_hdf5,
     undamaged,
 )
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import EMBEDDING, LAST
 
 FORMAT = "conceptdepth-activations"
 FORMAT_VERSION = 3
@@ -113,7 +113,7 @@ def new_activations(
     path: str | Path,
     *,
     sites: Sequence[str],
-    places: Mapping[str, NDArray[np.int32]],
+    places: Mapping[str, NDArray[np.int32]] | None = None,
     same: Mapping[str, str] | None = None,
     n_layers: int,
     d_model: int,
@@ -122,11 +122,13 @@ def new_activations(
 ) -> Iterator[NewActivations]:
     """Give the file of a cell with the labels of its prompts, to put vectors and attributes into.
 
-    ``places`` has the positions, and what tokens are read there, shape (n_statements, 2); ``same`` by position the one
-    whose vectors it shares (None: each has its own), which alone is given to put vectors into. The file gets its name
-    when the block has succeeded and every vector is there; raises `ValueError` if one is not, and `UserError` before
-    the block if the disk has no room for the vectors.
+    ``places`` has the positions, and what tokens are read there, shape (n_statements, 2) (None: the last token of each
+    prompt); ``same`` by position the one whose vectors it shares (None: each has its own), which alone is given to put
+    vectors into. The file gets its name when the block has succeeded and every vector is there; raises `ValueError` if
+    one is not, and `UserError` before the block if the disk has no room for the vectors.
     """
+    if places is None:
+        places = {LAST: np.array([(n - 1, n) for n in n_tokens], dtype=np.int32)}
     first = same or {position: position for position in places}
     size = (n_layers, len(prompts), d_model)
     shapes = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}

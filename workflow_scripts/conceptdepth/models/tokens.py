@@ -83,7 +83,8 @@ def check_characters(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str
         assert found.characters is not None
         for token, special, (start, end) in zip(found.ids, found.special, found.characters):
             said = tokenizer.decode([token]).strip().removeprefix("##").casefold()
-            if special or token == tokenizer.unk_token_id or "\ufffd" in said:
+            # A space that is put before the text stands for none of its characters, but is said to.
+            if special or not said or token == tokenizer.unk_token_id or "\ufffd" in said:
                 continue
             if said != prompt[start:end].strip().casefold():
                 raise UserError(
