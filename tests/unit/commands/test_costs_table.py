@@ -26,7 +26,7 @@ def test_memory_of_gpus_and_of_their_host_are_told_apart(capsys, monkeypatch, de
     config = {
         "models": {"big": {"parameters": 10**9, "layers": 10, "d_model": 100}},
         "run": {"quantizations": ["nf4"]},
-        "activations": {"sites": ["mlp_input"]},
+        "activations": {"sites": ["mlp_input"], "positions": ["last"]},
         "execution": {"device": device, "keep_model_loaded": True},
     }
     rows = [cost(config, "big", "nf4", [(Texts(50, 4000, 3000), Tokens(1000, 800, exact=True))], Assumptions())]
@@ -34,4 +34,5 @@ def test_memory_of_gpus_and_of_their_host_are_told_apart(capsys, monkeypatch, de
     said = capsys.readouterr().out
     assert all(word in said for word in words)
     assert not any(word in said for word in others)
+    assert "Activations: bytes a statement, all sites and positions: 4,400 of big;" in said
     assert f" {size(rows[0].memory_mb * 1e6)} " in said

@@ -8,7 +8,6 @@ from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.costs import (
     Texts,
     Tokens,
-    activation_bytes,
     cost,
     counted_tokens,
     estimated_tokens,
@@ -18,6 +17,7 @@ from conceptdepth.configuration.costs import (
     gpu_hours,
     memory_mb,
     rendered_texts,
+    statement_bytes,
     total,
 )
 from conceptdepth.datasets.prompts import render
@@ -27,7 +27,7 @@ from conceptdepth.models.formats import QUANTIZATIONS
 BILLION = {"parameters": 10**9, "layers": 10, "d_model": 100}
 CONFIG = {
     "models": {"big": BILLION, "shapeless": {"parameters": 10**9}},
-    "activations": {"sites": ["mlp_input", "residual"]},
+    "activations": {"sites": ["mlp_input", "residual"], "positions": ["last"]},
     "execution": {"device": "auto", "keep_model_loaded": True},
     "run": {"quantizations": ["bf16", "int8"]},
 }
@@ -107,6 +107,11 @@ def test_the_cost_of_a_model_in_a_weight_format():
     assert row.memory_mb == memory_mb(10**9, "bf16")
     assert (row.statements, row.characters, row.tokens_in_prompts, row.tokens_computed) == (100, 8000, 2000, 1600)
     assert row.activation_bytes == (2 * 10 + 1) * 100 * 100 * 4  # sites, layers, embedding, statements, width, bytes
+    assert row.statement_bytes == (2 * 10 + 1) * 100 * 4
+    positions = {"positions": ["last", "text_mean", "span_mean"]}
+    assert cost(
+        CONFIG | {"activations": CONFIG["activations"] | positions}, "big", "bf16", [CELL], PLAIN
+    ).statement_bytes == (3 * row.statement_bytes)
     # 2 x 10^9 x 1600 operations at 50 TFLOP/s, and 4 GB at 2 GB/s.
     assert row.gpu_hours == pytest.approx((0.064 + 2) / 3600)
 
@@ -156,7 +161,7 @@ def test_what_is_unknown_stays_unknown():
     half = cost(CONFIG, "big", "fp32", [CELL, None], PLAIN)
     assert (half.cells, half.unknown_cells, half.statements) == (2, 1, 50)
     shapeless = cost(CONFIG, "shapeless", "fp32", [CELL], PLAIN)
-    assert shapeless.activation_bytes is activation_bytes({"parameters": 1, "layers": 3}, 1) is None
+    assert shapeless.activation_bytes is statement_bytes({"parameters": 1, "layers": 3}, 1, 1) is None
     assert shapeless.gpu_hours is not None
     assert not cost(CONFIG, "big", "fp32", [CELL, (CELL[0], Tokens(1, 1, exact=False))], PLAIN).tokens_exact
     assert total([1, None, 2]) == (3, False)

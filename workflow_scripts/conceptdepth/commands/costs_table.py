@@ -118,6 +118,9 @@ def notes(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) 
         yield (
             "Memory: what a job asks Snakemake for; int8 and nf4 are quantized from float32. The total is the largest."
         )
+    if sizes := {row.model: row.statement_bytes for row in costs if row.statement_bytes is not None}:
+        each = ", ".join(f"{number:,} of {model}" for model, number in sizes.items())
+        yield f"Activations: bytes a statement, all sites and positions: {each}; positions of one token share them."
     yield "Loads: one for each model and format, which jobs that run side by side share."
     yield "To compute: each beginning that prompts share is counted once."
     if not all(row.tokens_exact for row in costs):

@@ -85,8 +85,11 @@ class Cost:
     tokens_exact: bool
     loads: int
     """How often the model is loaded, if one worker serves all its cells."""
+    statement_bytes: int | None
+    """Of the vectors of one statement on disk, at most: positions that read the same tokens share theirs. None if the
+    registry does not say how many layers the model has, and how wide they are."""
     activation_bytes: float | None
-    """On disk; None if the registry does not say how many layers the model has, and how wide they are."""
+    """Of all statements; None likewise."""
     gpu_hours: float | None
     """None if nothing is known of any cell."""
 
@@ -148,7 +151,8 @@ def cost(
     statements = sum(texts.statements for texts, _ in known)
     computed = sum(tokens.computed for _, tokens in known)
     loads = 1 if config["execution"]["keep_model_loaded"] else len(cells)
-    per_statement = activation_bytes(entry, len(config["activations"]["sites"]))
+    read = config["activations"]
+    per_statement = statement_bytes(entry, len(read["sites"]), len(read["positions"]))
     return Cost(
         model=model,
         quantization=quantization,
@@ -163,6 +167,7 @@ def cost(
         tokens_computed=computed,
         tokens_exact=all(tokens.exact for _, tokens in known),
         loads=loads,
+        statement_bytes=per_statement,
         activation_bytes=per_statement * statements if known and per_statement is not None else None,
         gpu_hours=gpu_hours(entry["parameters"], weights, computed, loads, assumptions) if known else None,
     )
@@ -192,12 +197,12 @@ def memory_beside_gpu_mb(parameters: int, quantization: str) -> int:
     return 2500 + parameters * numbers // 10**6
 
 
-def activation_bytes(model: Mapping[str, Any], sites: int) -> int | None:
+def statement_bytes(model: Mapping[str, Any], sites: int, positions: int) -> int | None:
     """Return the bytes on disk of a statement's vectors, or None if the registry does not give their shape."""
     if "layers" not in model or "d_model" not in model:
         return None
-    vectors = sites * model["layers"] + 1  # The embedding.
-    return vectors * model["d_model"] * ACTIVATION_BYTES
+    vectors = positions * (sites * model["layers"] + 1)  # The embedding.
+    return int(vectors * model["d_model"] * ACTIVATION_BYTES)
 
 
 def gpu_hours(parameters: int, quantization: str, tokens: float, loads: int, assumptions: Assumptions) -> float:
