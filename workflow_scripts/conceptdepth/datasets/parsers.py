@@ -114,8 +114,8 @@ def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
     """Read StrategyQA as BIG-bench ships it; rows with the same question are a group.
 
     ``target`` holds the answer, "Yes." or "No.", and the reason for it. With ``rationale`` that reason
-    follows the question, as in the released code of Jin et al.: it is then no longer question answering. The span is the
-    question.
+    follows the question, as in the released code of Jin et al.: it is then no longer question answering. The
+    span is the question.
     """
     for example in json.loads(read_text(path))["examples"]:
         question, (answer, _, reason) = example["input"], example["target"].partition(".")

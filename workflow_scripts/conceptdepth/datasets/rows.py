@@ -29,7 +29,9 @@ def read_prompts(path: str | Path) -> list[Row]:
     """Read a file of prompts. Raises `UserError` if it is damaged, or of a version that did not write ``text_at``."""
     rows = _read(path, "prompt")
     if "text_at" not in rows[0]:
-        raise UserError(f"{path} is of an older version: it does not say where the texts stand; delete it and run again.")
+        raise UserError(
+            f"{path} is of an older version: it does not say where the texts stand; delete it and run again."
+        )
     return rows
 
 
