@@ -1,7 +1,6 @@
 """Sources become labelled statements, and what is wrong with them is said in one sentence."""
 
 import json
-import re
 import zipfile
 
 import pandas as pd
@@ -15,7 +14,7 @@ from conceptdepth.datasets.parsers import (
     labelled_lines,
     strategyqa,
 )
-from conceptdepth.datasets.statements import load_statements, names_spans
+from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError
 
 CLASSES = [{"name": "true", "values": ["1"]}, {"name": "false", "values": ["0"]}]
@@ -145,117 +144,6 @@ def test_other_labels_can_be_dropped(tmp_path):
     assert len(load(tmp_path, content, drop=["maybe"])) == 3
 
 
-# --- spans ------------------------------------------------------------------------------------------------
-
-SPANS = ["Oslo", "Peru", "Lima is in Peru."]
-SPAN_ROWS = [
-    {"statement": text, "truth": truth, "part": part}
-    for text, truth, part in zip(["Oslo is in Norway.", "Oslo is in Peru.", "Lima is in Peru."], "101", SPANS)
-]
-SPAN_COLUMNS = {"text": "statement", "label": "truth", "span": "part"}
-WRITERS = {
-    "csv": lambda path, rows: pd.DataFrame(rows).to_csv(path, index=False),
-    "tsv": lambda path, rows: pd.DataFrame(rows).to_csv(path, index=False, sep="\t"),
-    "json": lambda path, rows: path.write_text(json.dumps(rows)),
-    "jsonl": lambda path, rows: path.write_text("\n".join(map(json.dumps, rows))),
-    "parquet": lambda path, rows: pd.DataFrame(rows).to_parquet(path),
-}
-
-
-@pytest.fixture(params=WRITERS)
-def spanned(request, tmp_path):
-    """A function that gives the statements of some rows of a table."""
-
-    def read(rows, **changes):
-        WRITERS[request.param](tmp_path / "source", rows)
-        entry = ENTRY | {"table": {"format": request.param}, "columns": SPAN_COLUMNS} | changes
-        return load_statements("mine", entry, tmp_path / "source")
-
-    return read
-
-
-def test_a_column_names_a_span_of_each_text(spanned):
-    found = spanned(SPAN_ROWS)
-    assert [s["span"] for s in found] == SPANS
-    without = spanned(SPAN_ROWS, columns={"text": "statement", "label": "truth"})
-    assert [{key: value for key, value in s.items() if key != "span"} for s in found] == without
-    assert [list(s) for s in without] == [["id", "text", "label", "group"]] * 3
-
-
-def test_the_column_of_the_text_is_a_span_of_all_of_it(spanned):
-    found = spanned(SPAN_ROWS, columns=SPAN_COLUMNS | {"span": "statement"})
-    assert [s["span"] for s in found] == [s["text"] for s in found]
-
-
-MISSING = "the row has no span; a dataset that names spans has one in each row"
-
-
-@pytest.mark.parametrize(
-    ("span", "why"),
-    [
-        ("Paris", "the span 'Paris' does not stand in the text 'Oslo is in Peru.'"),
-        ("oslo", "the span 'oslo' does not stand in the text"),
-        (" Oslo", "the span ' Oslo' does not stand in the text"),
-        ("", MISSING), (" ", MISSING), ("\u200b", MISSING), (None, MISSING),
-    ],
-)  # fmt: skip
-def test_a_span_that_does_not_stand_in_its_text_is_said_with_its_place(spanned, span, why):
-    rows = [SPAN_ROWS[0], SPAN_ROWS[1] | {"part": span}, SPAN_ROWS[2]]
-    with pytest.raises(UserError, match=rf"^datasets.mine: .*source, (line|row) [23], column part: {re.escape(why)}"):
-        spanned(rows)
-
-
-def test_a_span_that_is_no_text_is_refused(tmp_path):
-    rows = [row | {"statement": f"It is 7. {row['statement']}", "part": 7} for row in SPAN_ROWS]
-    with pytest.raises(UserError, match=r"line 1, column part: 7 is no text; write it as a string\."):
-        load(tmp_path, "\n".join(map(json.dumps, rows)), table={"format": "jsonl"}, columns=SPAN_COLUMNS)
-
-
-def test_a_row_that_is_left_out_needs_no_span(spanned):
-    rows = [*SPAN_ROWS, {"statement": "Nobody knows.", "truth": "maybe", "part": ""}]
-    assert len(spanned(rows, drop=["maybe"])) == 3
-
-
-def test_a_column_of_spans_that_is_not_there_is_said(spanned):
-    with pytest.raises(UserError, match=r"columns.span: .*source has no column 'town'; it has: "):
-        spanned(SPAN_ROWS, columns=SPAN_COLUMNS | {"span": "town"})
-
-
-def test_parsers_have_spans_where_they_say_so(tmp_path, wheel):
-    (tmp_path / "lines").write_text("1 a fine film .\n0 so so\n", encoding="utf-8")
-    examples = [{"input": f"Is {what} cold?", "target": "Yes. It is frozen."} for what in ("ice", "snow")]
-    (tmp_path / "task.json").write_text(json.dumps({"examples": examples}))
-    made = {
-        "cities": cities(wheel, population=500_000, seed=0),
-        "labelled_lines": labelled_lines(tmp_path / "lines"),
-        "strategyqa": strategyqa(tmp_path / "task.json", rationale=True),
-    }
-    assert made.keys() == PARSERS.keys()
-    for name, rows in made.items():
-        found = list(rows)
-        assert {"span" in row for row in found} == {name in WITH_SPANS}
-        assert all(row["span"] in row["text"] for row in found if "span" in row)
-
-
-def test_the_span_of_a_city_is_its_name(wheel):
-    for row in cities(wheel, population=500_000, seed=0):
-        assert row["text"].startswith(f"The city of {row['span']} is in ")
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({}, False),
-        ({"columns": SPAN_COLUMNS}, True),
-        ({"parser": {"name": "cities"}}, True),
-        ({"parser": {"name": "labelled_lines"}, "columns": SPAN_COLUMNS}, False),
-        ({"source": {"generator": "coin_flips"}}, True),
-    ],
-)
-def test_it_is_known_from_an_entry_whether_its_statements_have_spans(changes, named):
-    assert names_spans(ENTRY | changes) == named
-
-
 # --- cities ----------------------------------------------------------------------------------------------
 
 
@@ -313,3 +201,24 @@ def test_names_are_ascii_and_countries_take_their_article():
     assert ascii_name("Ağrı") == "Agri"
     assert country_name("Czechia") == "the Czech Republic"
     assert country_name("Japan") == "Japan"
+
+
+def test_parsers_have_spans_where_they_say_so(tmp_path, wheel):
+    (tmp_path / "lines").write_text("1 a fine film .\n0 so so\n", encoding="utf-8")
+    examples = [{"input": f"Is {what} cold?", "target": "Yes. It is frozen."} for what in ("ice", "snow")]
+    (tmp_path / "task.json").write_text(json.dumps({"examples": examples}))
+    made = {
+        "cities": cities(wheel, population=500_000, seed=0),
+        "labelled_lines": labelled_lines(tmp_path / "lines"),
+        "strategyqa": strategyqa(tmp_path / "task.json", rationale=True),
+    }
+    assert made.keys() == PARSERS.keys()
+    for name, rows in made.items():
+        found = list(rows)
+        assert {"span" in row for row in found} == {name in WITH_SPANS}
+        assert all(row["span"] in row["text"] for row in found if "span" in row)
+
+
+def test_the_span_of_a_city_is_its_name(wheel):
+    for row in cities(wheel, population=500_000, seed=0):
+        assert row["text"].startswith(f"The city of {row['span']} is in ")
