@@ -30,9 +30,12 @@ ROWS = [
     {
         "id": f"s{n}",
         "text": f"Ōslo {n} is in Norway.",
-        "prompt": f"Is it so? Ōslo {n}",
+        "prompt": f"Is it so? Ōslo {n} is in Norway.",
         "label": n % 2,
         "group": f"g{n // 2}",
+        "span": f"Ōslo {n}",
+        "text_at": [10, 10 + len(f"Ōslo {n} is in Norway.")],
+        "span_at": [10, 10 + len(f"Ōslo {n}")],
     }
     for n in range(N)
 ]
@@ -156,7 +159,7 @@ def read_table_of(form):
     entry = {
         "source": {"path": "table"},
         "table": {"format": form},
-        "columns": {"id": "id", "text": "text", "label": "label", "group": "group"},
+        "columns": {"id": "id", "text": "text", "label": "label", "group": "group", "span": "span"},
         "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
     }
     return lambda path: load_statements("mine", entry, path)
@@ -318,6 +321,60 @@ def test_a_row_that_readers_cannot_use_is_named(tmp_path, row):
         read_prompts(tmp_path / "p.jsonl")
 
 
+OF_PROMPTS = ["text_at", "span_at"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        None, 7, "10", {}, [], [10], [10, 14, 15], [10.0, 14], [True, 14], ["10", "14"], [-1, 14], [14, 14], [14, 10],
+        [10, 999], [10, 10**99],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", OF_PROMPTS)
+def test_a_place_where_nothing_can_stand_is_named(tmp_path, name, place):
+    write_jsonl(tmp_path / "p.jsonl", [ROWS[0], ROWS[1] | {name: place}])
+    with pytest.raises(
+        UserError, match=f"p.jsonl is damaged: in row 2, {name} does not fit the prompt or the rows before"
+    ):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+def test_a_span_outside_the_text_is_named(tmp_path):
+    write_jsonl(tmp_path / "p.jsonl", [ROWS[0] | {"span_at": [0, 5]}])
+    with pytest.raises(UserError, match="in row 1, span_at does not fit the prompt"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("span", [None, 7, "", "Oslo", ["Ōslo 1"]])
+def test_a_span_that_does_not_stand_in_the_text_is_named(tmp_path, span):
+    write_jsonl(tmp_path / "s.jsonl", [ROWS[0], ROWS[1] | {"span": span}])
+    with pytest.raises(UserError, match=r"s.jsonl is damaged: in row 2, span does not fit the text or the rows before"):
+        read_statements(tmp_path / "s.jsonl")
+
+
+@pytest.mark.parametrize(("read", "name"), [(read_statements, "span"), *((read_prompts, name) for name in OF_PROMPTS)])
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_all_rows_have_a_place_or_none_has(tmp_path, read, name, lacking):
+    rows = [{key: value for key, value in row.items() if key != name or n != lacking} for n, row in enumerate(ROWS[:3])]
+    write_jsonl(tmp_path / "r.jsonl", rows)
+    with pytest.raises(UserError, match=f"r.jsonl is damaged: in row 2, {name} does not fit"):
+        read(tmp_path / "r.jsonl")
+
+
+def test_rows_without_a_span_are_read(tmp_path):
+    rows = [{key: value for key, value in row.items() if key not in ("span", "span_at")} for row in ROWS]
+    write_jsonl(tmp_path / "r.jsonl", rows)
+    assert read_prompts(tmp_path / "r.jsonl") == read_statements(tmp_path / "r.jsonl") == rows
+
+
+def test_prompts_of_an_older_version_are_called_that(tmp_path):
+    rows = [{key: row[key] for key in ("id", "prompt", "label", "group")} for row in ROWS]
+    write_jsonl(tmp_path / "p.jsonl", rows)
+    with pytest.raises(UserError, match=r"p.jsonl is of an older version: .* delete it and run again\."):
+        read_prompts(tmp_path / "p.jsonl")
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b" "])
 def test_a_file_without_rows_is_damaged(tmp_path, content):
     (tmp_path / "p.jsonl").write_bytes(content)
@@ -326,6 +383,6 @@ def test_a_file_without_rows_is_damaged(tmp_path, content):
 
 
 def test_other_line_ends_in_a_text_end_no_row(tmp_path):
-    rows = [ROWS[0] | {"text": "a\u2028b\u0085c\r"}, ROWS[1]]
+    rows = [ROWS[0] | {"text": "a\u2028b\u0085c\r" + ROWS[0]["text"]}, ROWS[1]]
     write_jsonl(tmp_path / "s.jsonl", rows)
     assert read_statements(tmp_path / "s.jsonl") == rows

@@ -424,6 +424,7 @@ ROWS = {
         reruns("find_long_statements/*", *AFTER["render_prompts"], *SETTINGS, among=jobs(more=[f"find_long_statements/{name}" for name in GRID["datasets"]])),
     ),
     "a dataset's cap": Row(setting("datasets", "claims", "max_per_class", 4), reruns(*CLAIMS, *TABLES)),
+    "a dataset's span": Row(setting("datasets", "claims", "columns", "span", "claim"), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"][0].update(name="heads")),
         reruns("audit_data/coins", "collect_data_audit", *SETTINGS),

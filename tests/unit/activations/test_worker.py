@@ -37,7 +37,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     fetch_model("tiny", {"path": str(save_tiny_model(folder / "weights"))}, folder / "model.json", None)
     rows = [
-        {"id": str(n), "prompt": f"the city of {name} .", "label": n % 2, "group": name}
+        {"id": str(n), "prompt": f"the city of {name} .", "label": n % 2, "group": name, "text_at": [0, 14 + len(name)]}
         for n, name in enumerate(["oslo", "lima", "paris"])
     ]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -185,7 +185,9 @@ def test_snakemakes_have_workers_of_their_own(files, tmp_path, monkeypatch):
 
 def test_a_users_error_reaches_the_job_and_the_worker_lives_on(files, tmp_path):
     long = tmp_path / "long.jsonl"
-    long.write_text(json.dumps({"id": "0", "prompt": "oslo " * 200, "label": 0, "group": "0"}) + "\n")
+    long.write_text(
+        json.dumps({"id": "0", "prompt": "oslo " * 200, "label": 0, "group": "0", "text_at": [0, 4]}) + "\n"
+    )
     with pytest.raises(UserError, match="takes at most 128"):
         ask(tmp_path, cell(files, tmp_path, prompts=str(long)))
     assert not (tmp_path / "out.h5").exists()
@@ -216,7 +218,8 @@ def prompts(file: Path, number: int, seed: int) -> str:
     words = "oslo lima paris norway peru france coin heads".split()
     draw = np.random.default_rng(seed)
     rows = [
-        {"id": str(n), "prompt": " ".join(draw.choice(words, 100)), "label": 0, "group": "0"} for n in range(number)
+        {"id": str(n), "prompt": " ".join(draw.choice(words, 100)), "label": 0, "group": "0", "text_at": [0, 4]}
+        for n in range(number)
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(file)

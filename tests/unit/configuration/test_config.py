@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conceptdepth.configuration import check
 from conceptdepth.configuration.check import check_config
 from conceptdepth.configuration.costs import BYTES_PER_PARAMETER
 from conceptdepth.configuration.settings import (
@@ -206,6 +207,59 @@ def test_a_local_table_is_read_before_anything_runs(config, tmp_path, content, m
 def test_a_right_local_table_passes(config, tmp_path):
     rows = "".join(f"{n},Text {n},{n % 2}\n" for n in range(20))
     check_config(own_dataset(config, tmp_path, f"id,text,label\n{rows}"))
+
+
+@pytest.fixture
+def read_at(config, monkeypatch):
+    """A function that checks the configuration with these datasets where vectors are read at some positions."""
+    monkeypatch.setattr(check, "_schema_problems", lambda config: [])
+
+    def check_positions(positions, datasets, switches=()):
+        config["activations"]["positions"] = positions
+        config["run"]["datasets"] = datasets
+        config["ablation"]["switches"] |= switches
+        check_config(config)
+
+    return check_positions
+
+
+def test_a_span_is_read_only_where_datasets_name_one(read_at):
+    read_at(["last", "span_last", "span_mean"], ["coin_flips", "transitive_order", "cities", "counterfact"])
+    read_at(["last", "text_mean"], ["stsa", "coinflip"])
+
+
+@pytest.mark.parametrize(
+    ("positions", "datasets", "said"),
+    [
+        (
+            ["last", "span_last"],
+            ["cities", "commonclaim", "counterfact"],
+            ["activations.positions: span_last needs a span of each text, and datasets.commonclaim names none; add "
+             "`columns: {span: ...}` (`span: examples` is the whole text), or leave span_last out."],
+        ),
+        (
+            ["span_last", "text_last", "span_mean"],
+            ["stsa", "coinflip"],
+            ["activations.positions: span_last and span_mean need a span of each text, and datasets.stsa names none; leave "
+             "span_last and span_mean out, or stsa out of `run.datasets`.",
+             "activations.positions: span_last and span_mean need a span of each text, and datasets.coinflip names none; add "
+             "`columns: {span: ...}` (`span: question` is the whole text), or leave span_last and span_mean out."],
+        ),
+    ],
+)  # fmt: skip
+def test_a_dataset_without_spans_is_said_before_anything_runs(read_at, positions, datasets, said):
+    with pytest.raises(UserError) as error:
+        read_at(positions, datasets)
+    assert str(error.value).split("\n") == said
+
+
+def test_a_switch_that_reads_at_a_span_is_checked_as_well(read_at):
+    switches = {"at_span": {"activations": {"positions": ["span_mean"]}}}
+    read_at(["last"], ["cities"], switches)
+    with pytest.raises(
+        UserError, match=r"^ablation.switches.at_span.activations.positions: span_mean needs .* add `col"
+    ):
+        read_at(["last"], ["cities", "sarcasm"], switches)
 
 
 def test_an_answer_is_a_word_of_its_own_or_the_name_of_the_class_and_makes_no_statement(config):

@@ -25,13 +25,13 @@ def rows(*groups):
 def checked(tmp_path):
     """Check a configuration whose one dataset has such rows."""
 
-    def check(found, table="jsonl", **probes):
+    def check(found, table="jsonl", columns=None, **probes):
         config = configuration()
         path = tmp_path / "mine"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in found))
         config["datasets"]["mine"] = {
             "label": "Mine", "domain": "factual", "about": "A test.", "licence": "mine", "source": {"path": str(path)},
-            "table": {"format": table}, "columns": {"text": "text", "label": "label", "group": "group"},
+            "table": {"format": table}, "columns": {"text": "text", "label": "label", "group": "group"} | (columns or {}),
             "classes": [{"name": "no", "values": [0]}, {"name": "yes", "values": [1]}],
             "template": {"layout": "prompt_first", "prompt": "Judge."},
         }  # fmt: skip
@@ -84,6 +84,17 @@ def test_large_datasets_are_not_split_here(checked, monkeypatch):
 def test_a_wrong_row_is_said_before_anything_runs(checked):
     with pytest.raises(UserError, match=r"datasets.mine: .*mine, line 3, column text: the text is missing"):
         checked([*rows("0", "1"), {"label": 1, "group": "g"}])
+
+
+def test_a_wrong_span_is_said_before_anything_runs(checked):
+    found = [row | {"number": row["text"].split()[1]} for row in rows(*["01"] * 10)]
+    checked(found, columns={"span": "number"})
+    found[1]["number"] = "none"
+    with pytest.raises(
+        UserError,
+        match=r"datasets.mine: .*mine, line 2, column number: the span 'none' does not stand in the text 'Text 0 1'\.$",
+    ):
+        checked(found, columns={"span": "number"})
 
 
 def test_datasets_of_a_generator_are_tried_too():

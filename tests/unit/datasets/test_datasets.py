@@ -5,7 +5,15 @@ import zipfile
 
 import pandas as pd
 import pytest
-from conceptdepth.datasets.parsers import ascii_name, cities, country_name, labelled_lines, strategyqa
+from conceptdepth.datasets.parsers import (
+    PARSERS,
+    WITH_SPANS,
+    ascii_name,
+    cities,
+    country_name,
+    labelled_lines,
+    strategyqa,
+)
 from conceptdepth.datasets.statements import load_statements
 from conceptdepth.ground.errors import UserError
 
@@ -193,3 +201,24 @@ def test_names_are_ascii_and_countries_take_their_article():
     assert ascii_name("Ağrı") == "Agri"
     assert country_name("Czechia") == "the Czech Republic"
     assert country_name("Japan") == "Japan"
+
+
+def test_parsers_have_spans_where_they_say_so(tmp_path, wheel):
+    (tmp_path / "lines").write_text("1 a fine film .\n0 so so\n", encoding="utf-8")
+    examples = [{"input": f"Is {what} cold?", "target": "Yes. It is frozen."} for what in ("ice", "snow")]
+    (tmp_path / "task.json").write_text(json.dumps({"examples": examples}))
+    made = {
+        "cities": cities(wheel, population=500_000, seed=0),
+        "labelled_lines": labelled_lines(tmp_path / "lines"),
+        "strategyqa": strategyqa(tmp_path / "task.json", rationale=True),
+    }
+    assert made.keys() == PARSERS.keys()
+    for name, rows in made.items():
+        found = list(rows)
+        assert {"span" in row for row in found} == {name in WITH_SPANS}
+        assert all(row["span"] in row["text"] for row in found if "span" in row)
+
+
+def test_the_span_of_a_city_is_its_name(wheel):
+    for row in cities(wheel, population=500_000, seed=0):
+        assert row["text"].startswith(f"The city of {row['span']} is in ")

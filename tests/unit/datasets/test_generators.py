@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conceptdepth.datasets.generators import FLIPS, GENERATORS, LEAVES, coin_flips, transitive_order
+from conceptdepth.datasets.generators import FLIPS, GENERATORS, LEAVES, NAMES, WITH_SPANS, coin_flips, transitive_order
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
@@ -65,3 +65,24 @@ def test_words_and_pairs_of_words_do_not_tell_the_label(generator):
     folds = GroupKFold(5, shuffle=True, random_state=0)
     accuracy = cross_val_score(bag, texts, labels, groups=[row["group"] for row in rows], cv=folds).mean()
     assert abs(accuracy - 0.5) < 4 * np.sqrt(0.25 / len(rows))  # four standard errors
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_generators_have_spans_where_they_say_so_and_each_stands_once_in_its_text(generator):
+    rows = list(GENERATORS[generator](**OPTIONS))
+    assert {"span" in row for row in rows} == {generator in WITH_SPANS}
+    assert all(row["text"].count(row["span"]) == 1 for row in rows if "span" in row)
+
+
+def test_no_name_ends_in_another():
+    """So that the deed of one person is not found in another's."""
+    assert not [(one, other) for one in NAMES for other in NAMES if one != other and one.endswith(other)]
+
+
+def test_the_span_is_the_last_deed_or_the_question():
+    for row in coin_flips(**OPTIONS):
+        assert row["text"].endswith(f". {row['span']}")
+        assert row["span"].count(".") == 1
+    for row in transitive_order(**OPTIONS):
+        assert row["text"].endswith(f". {row['span']}")
+        assert re.fullmatch(r"Is \w+ faster than \w+\?", row["span"])

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conceptdepth.configuration.costs import expected_statements
 from conceptdepth.datasets.sources import fetch_file
-from conceptdepth.datasets.statements import load_statements
+from conceptdepth.datasets.statements import load_statements, names_spans
 
 ROOT = Path(__file__).parents[3]
 MIRROR = ROOT / "../shared/sources"
@@ -96,6 +96,22 @@ def test_no_text_stands_in_two_groups(prepared, name):
 @pytest.mark.parametrize(("name", "groups"), [("geometry_cities", 748), ("counterfact", 1995), ("strategyqa", 2289)])
 def test_statements_about_one_thing_are_a_group(prepared, name, groups):
     assert len({statement["group"] for statement in prepared(name)}) == groups
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", LOADED)
+def test_spans_are_where_the_registry_says(prepared, name):
+    assert {"span" in statement for statement in prepared(name)} == {names_spans(REGISTRY[name])}
+    assert names_spans(REGISTRY[name]) == (name in ("geometry_cities", "counterfact", "strategyqa"))
+
+
+@needs_mirror
+def test_the_first_occurrence_of_a_subject_is_that_of_its_relation(prepared):
+    """Also where both are the same, as in "Florence is a twin city of Florence."."""
+    for statement in prepared("counterfact"):
+        before = statement["group"].partition("{}")[0]
+        assert statement["text"].startswith(before + statement["span"])
+        assert statement["text"].index(statement["span"]) == len(before)
 
 
 @needs_mirror

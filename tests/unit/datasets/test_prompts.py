@@ -1,5 +1,8 @@
 """Templates give the reference's layouts; noise depends on the statement's id and the seed alone."""
 
+import itertools
+
+import pytest
 from conceptdepth.datasets.prompts import fill, instructed, perturb, render
 
 STATEMENT = {"id": "7", "text": "Oslo is in Norway.", "label": 0, "group": "Oslo"}
@@ -34,3 +37,46 @@ def test_noise_is_drawn_by_id_and_seed_and_both_strings_occur():
 
 def test_no_strings_leave_the_text_as_it_is():
     assert perturb("text", "1", prepend=[]) == "text"
+
+
+# --- Where text and span stand ------------------------------------------------------------------------------
+
+TEXTS = {
+    "Oslo is in Norway.": ["Oslo", "Norway.", "Oslo is in Norway.", "o"],
+    "aaa": ["a", "aa", "aaa"],
+    "Ōsaka 🏯 ist\u2028in Japan\n ": ["Ōsaka", "🏯", "\u2028", "\n ", "Japan"],
+    "{text} %s": ["{text}", " "],
+}
+PREPENDED = [{}, {"prepend": []}, {"prepend": ["aaa", "bbb"], "seed": 3}, {"prepend": ["Oslo is in Norway.🏯 "]}]
+
+
+@pytest.mark.parametrize("layout", ["prompt_first", "text_first", "text_between"])
+@pytest.mark.parametrize(
+    "words", ["", "Judge.", "{} {text}", "The text, where it cannot be told apart: {0}{0}", "🏯 {0} "]
+)
+@pytest.mark.parametrize("perturbation", PREPENDED)
+def test_places_are_those_of_text_and_span_wherever_else_they_occur(layout, words, perturbation):
+    for (text, spans), cue in itertools.product(TEXTS.items(), [None, "", "So: {0}"]):
+        template = {"layout": layout, "prompt": words.replace("{0}", text)}
+        if cue is not None:
+            template["cue"] = cue.replace("{0}", text)
+        for span in spans:
+            statement = STATEMENT | {"text": text, "span": span}
+            row = render(statement, template, perturbation)
+            # A marked text in the place of the text is found by searching: nothing else has the mark.
+            marked = fill(perturb("\0" * len(text), "7", **perturbation), **template)
+            start, end = row["text_at"]
+            assert (start, end) == (marked.index("\0"), marked.rindex("\0") + 1)
+            assert row["prompt"][start:end] == text
+            first, last = row["span_at"]
+            assert row["prompt"][first:last] == span
+            assert span not in row["prompt"][start : last - 1], "the first occurrence in the text counts"
+            assert start <= first < last <= end
+            assert row["prompt"] == fill(perturb(text, "7", **perturbation), **template)
+
+
+def test_a_statement_without_a_span_has_a_prompt_without_its_place():
+    row = render(STATEMENT, {"layout": "text_first", "prompt": "Judge."}, {})
+    assert list(row.items()) == [
+        ("id", "7"), ("prompt", "Oslo is in Norway. Judge."), ("label", 0), ("group", "Oslo"), ("text_at", [0, 18]),
+    ]  # fmt: skip

@@ -180,7 +180,10 @@ def test_a_spread_model_is_tested_and_speaks_as_a_whole_one(folder, tmp_path):
 
 def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tmp_path, caplog):
     prompts = tmp_path / "prompts.jsonl"
-    rows = [{"id": str(n), "prompt": text, "label": n % 2, "group": str(n)} for n, text in enumerate(PROMPTS)]
+    rows = [
+        {"id": str(n), "prompt": text, "label": n % 2, "group": str(n), "text_at": [0, len(text)]}
+        for n, text in enumerate(PROMPTS)
+    ]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     loaded = LoadedModels()
 

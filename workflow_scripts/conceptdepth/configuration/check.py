@@ -15,6 +15,7 @@ from conceptdepth.configuration.sentences import nearest, sentence
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
 from conceptdepth.datasets.sources import file_name, is_file_name
+from conceptdepth.datasets.statements import names_spans
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
@@ -33,7 +34,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     problems = list(plain_problems(config)) or list(dict.fromkeys(_schema_problems(config)))
     problems = problems or list(_reference_problems(config))
-    problems = problems or [*_source_problems(config), *_switch_problems(config)]
+    problems = problems or [*_source_problems(config), *_span_problems(config), *_switch_problems(config)]
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
     if problems:
         raise UserError("\n".join(problems))
@@ -71,9 +72,25 @@ def _source_problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"datasets.{name}.source: {file_name(source)!r}, where it ends, cannot be the name of a file here."
 
 
+def _span_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Find datasets of the run that name no span where one is to be read at."""
+    positions = [one for one in config["activations"].get("positions", ["last"]) if one.startswith("span_")]
+    which, need = " and ".join(positions), "needs" if len(positions) == 1 else "need"
+    for name in config["run"]["datasets"] if positions else ():
+        entry = config["datasets"][name]
+        if names_spans(entry):
+            continue
+        lacking = f"activations.positions: {which} {need} a span of each text, and datasets.{name} names none; "
+        if "generator" in entry["source"] or "parser" in entry:
+            yield f"{lacking}leave {which} out, or {name} out of `run.datasets`."
+        else:
+            whole = entry["columns"]["text"]
+            yield f"{lacking}add `columns: {{span: ...}}` (`span: {whole}` is the whole text), or leave {which} out."
+
+
 def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Find what is wrong with the configuration under each switch; only what the switch sets is checked again."""
-    known = config["ablation"]["switches"]
+    known, said = config["ablation"]["switches"], list(_span_problems(config))
     for name in config["ablation"]["run"]:
         if name not in known:
             close = nearest(name, known)
@@ -92,6 +109,7 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
         datasets = {entry: config["datasets"][entry] for entry in switch.get("datasets", {})}
         small = merged({**config, "models": {}, "datasets": datasets}, switch)
         problems = list(_schema_problems(small)) or list(_dataset_option_problems(small))
+        problems = problems or [one for one in _span_problems(merged(config, switch)) if one not in said]
         yield from (f"{where}.{problem}" for problem in problems)
 
 

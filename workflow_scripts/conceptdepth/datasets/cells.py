@@ -1,4 +1,4 @@
-"""What a cell of a table may hold: a text, the name of a row or a group, a label.
+"""What a cell of a table may hold: a text, a span of it, the name of a row or a group, a label.
 
 Errors are the end of a sentence; who knows the row and the column puts them before it.
 """
@@ -40,6 +40,17 @@ def text_of(value: Any) -> str:
             raise UserError("the text is empty")
         return _storable(value)
     raise UserError("the text is missing" if is_missing(value) else f"{_shown(value)} is no text; write it as a string")
+
+
+def span_of(value: Any, text: str) -> str:
+    """Return a span of a text: a part of it, of which the first occurrence counts."""
+    if is_missing(value):
+        raise UserError("the row has no span; a dataset that names spans has one in each row")
+    if not isinstance(value, str):
+        raise UserError(f"{_shown(value)} is no text; write it as a string")
+    if value not in text:
+        raise UserError(f"the span {_shown(value)} does not stand in the text {_shown(text)}")
+    return value
 
 
 def name_of(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Datasets that are pure, seeded code: no download, no licence, no surface cue.
 
 A generator takes keyword arguments from the registry and returns rows of ``id``, ``text``, ``label`` (the
-raw value that the registry maps to a class) and ``group``.
+raw value that the registry maps to a class) and ``group``, perhaps of ``span``, a part of the text.
 """
 
 import itertools
@@ -31,19 +31,21 @@ def coin_flips(*, groups: int, people: int, seed: int) -> Iterator[Row]:
     label, names and every single person's deed are independent: only the parity tells. The task is that of Wei
     et al. 2022 (arXiv 2201.11903). Wordings differ between groups because with one wording the deeds stand at
     the same places in every text, and a probe that has seen all patterns looks them up: on SmolLM2 it reached
-    0.8, but 0.2 to 0.3 on patterns held out.
+    0.8, but 0.2 to 0.3 on patterns held out. The span is the last person's deed, a sentence, with which the answer is
+    settled.
     """
     draw = random.Random(seed)
     for group in range(groups):
         names = draw.sample(NAMES, people)
         wordings = [(draw.choice(LEAVES), draw.choice(FLIPS)) for _ in names]
         for number, flips in enumerate(itertools.product((True, False), repeat=people)):
-            deeds = (f"{name} {wording[flip]}." for name, wording, flip in zip(names, wordings, flips))
+            deeds = [f"{name} {wording[flip]}." for name, wording, flip in zip(names, wordings, flips)]
             yield {
                 "id": f"{group}-{number}",
                 "text": " ".join(["A coin is heads up.", *deeds]),
                 "label": "yes" if sum(flips) % 2 == 0 else "no",
                 "group": str(group),
+                "span": deeds[-1],
             }
 
 
@@ -51,7 +53,7 @@ def transitive_order(*, groups: int, people: int, seed: int) -> Iterator[Row]:
     """Ask who of two people is faster, given a shuffled chain of comparisons in both directions.
 
     Each group is one set of premises with a question about one pair, asked in both directions: the two
-    statements differ in the order of two names alone, and one of them is true.
+    statements differ in the order of two names alone, and one of them is true. The span is the question.
     """
     draw = random.Random(seed)
     for group in range(groups):
@@ -64,11 +66,13 @@ def transitive_order(*, groups: int, people: int, seed: int) -> Iterator[Row]:
         fast, slow = sorted(draw.sample(range(people), 2))
         pairs = [(order[fast], order[slow], "yes"), (order[slow], order[fast], "no")]
         for number, (first, second, label) in enumerate(pairs):
+            question = f"Is {first} faster than {second}?"
             yield {
                 "id": f"{group}-{number}",
-                "text": " ".join([*premises, f"Is {first} faster than {second}?"]),
+                "text": " ".join([*premises, question]),
                 "label": label,
                 "group": str(group),
+                "span": question,
             }
 
 
@@ -77,3 +81,6 @@ GENERATORS: dict[str, Callable[..., Iterator[Row]]] = {
     "transitive_order": transitive_order,
 }
 """Generators by the name that the registry uses."""
+
+WITH_SPANS = frozenset({"coin_flips", "transitive_order"})
+"""Those whose rows have a ``span``."""

