@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conceptdepth.configuration import check
 from conceptdepth.configuration.check import check_config
 from conceptdepth.configuration.costs import BYTES_PER_PARAMETER
 from conceptdepth.configuration.settings import (
@@ -31,6 +30,7 @@ from conceptdepth.depth.definitions import describe_curve
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CONTROL_FORMATS, RANDOM, RERUN
 from conceptdepth.models.formats import QUANTIZATIONS
+from conceptdepth.models.positions import POSITIONS
 from conceptdepth.models.sites import SITES
 from conceptdepth.probes.baselines import FEATURES
 from conceptdepth.probes.estimators import KINDS
@@ -210,9 +210,8 @@ def test_a_right_local_table_passes(config, tmp_path):
 
 
 @pytest.fixture
-def read_at(config, monkeypatch):
+def read_at(config):
     """A function that checks the configuration with these datasets where vectors are read at some positions."""
-    monkeypatch.setattr(check, "_schema_problems", lambda config: [])
 
     def check_positions(positions, datasets, switches=()):
         config["activations"]["positions"] = positions
@@ -298,6 +297,7 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert [*QUANTIZATIONS, RANDOM] == list(BYTES_PER_PARAMETER)
     assert schema["activations"]["properties"]["fixed_batch_tokens"]["propertyNames"]["enum"] == formats
     assert schema["activations"]["properties"]["sites"]["items"]["enum"] == list(SITES)
+    assert schema["activations"]["properties"]["positions"]["items"]["enum"] == list(POSITIONS)
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
     assert schema["probes"]["properties"]["kinds"]["items"]["enum"] == list(KINDS)
     assert schema["controls"]["properties"]["targets"]["items"]["enum"] == list(CONTROLS)

@@ -74,7 +74,7 @@ def _source_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _span_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Find datasets of the run that name no span where one is to be read at."""
-    positions = [one for one in config["activations"].get("positions", ["last"]) if one.startswith("span_")]
+    positions = [one for one in config["activations"]["positions"] if one.startswith("span_")]
     which, need = " and ".join(positions), "needs" if len(positions) == 1 else "need"
     for name in config["run"]["datasets"] if positions else ():
         entry = config["datasets"][name]
