@@ -1,4 +1,4 @@
-"""Made-up tables of any number of datasets, models, sites and probes, and the figures of them."""
+"""Made-up tables of any number of datasets, models, sites, positions and probes, and the figures of them."""
 
 import itertools
 
@@ -11,8 +11,11 @@ from plot_depths import POINTS, plot_depths
 from plot_drift import plot_drift
 
 LAYERS = 12
-ONE = [("mlp_input", "logistic_regression")]
-FOUR = list(itertools.product(["mlp_input", "residual"], ["logistic_regression", "mass_mean"]))
+ONE = [("mlp_input", "last", "logistic_regression")]
+FOUR = [
+    ("mlp_input", "last", "logistic_regression"), ("mlp_input", "prompt_mean", "mass_mean"),
+    ("residual", "last", "mass_mean"), ("residual", "prompt_mean", "logistic_regression"),
+]  # fmt: skip
 
 
 def labels_of(n_datasets, n_models):
@@ -29,10 +32,10 @@ def scores_of(labels, probed=ONE):
     draw = np.random.default_rng(0)
     rows = [
         {"model": model, "quantization": quantization, "dataset": dataset, "perturbation": perturbation, "site": site,
-         "probe": probe, "target": "concept", "layer": layer, "n_layers": LAYERS, "seed": seed,
+         "position": position, "probe": probe, "target": "concept", "layer": layer, "n_layers": LAYERS, "seed": seed,
          "accuracy": 0.5 + layer / 30 + draw.uniform(0, 0.1), "auc": draw.uniform(0.5, 1), "majority": 0.5,
          "converged": site == "mlp_input"}
-        for model, quantization, dataset, perturbation, (site, probe), layer, seed in itertools.product(
+        for model, quantization, dataset, perturbation, (site, position, probe), layer, seed in itertools.product(
             labels["models"], ("fp32", "int8"), labels["datasets"], ("clean", "noise"), probed, range(LAYERS), (1, 2)
         )
     ]  # fmt: skip

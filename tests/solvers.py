@@ -79,7 +79,7 @@ def problems(site: str) -> Iterator[tuple[np.ndarray, Task]]:
     """Yield the vectors of a layer, (n_statements, d_model), and a split, for each layer that is taken."""
     for cell in CELLS:
         with open_activations(ACTIVATIONS / f"{cell}.h5") as file:
-            held, vectors = read_labels(file), file["activations"][site][::EVERY]
+            held, vectors = read_labels(file), file["activations"][site]["last"][::EVERY]
         splits = splits_of(held.labels, held.groups, SETTINGS)
         tasks = list(tasks_of(held.labels, held.groups, splits, controls=[], choose=False))
         yield from ((layer, task) for layer in vectors for task in tasks)

@@ -58,7 +58,7 @@ UNSOLVED_ALPHA = 0.3
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a panel for each model, and in it a row for each dataset with a line for each variant.
 
-    Each site and probe has a row of panels.
+    Each site, position and probe has a row of panels.
     """
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))

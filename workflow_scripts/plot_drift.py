@@ -37,7 +37,7 @@ WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw two rows of panels for each site, probe and model, a panel for each dataset, a line for each comparison.
+    """Draw two rows of panels for each site, position, probe and model, a panel for each dataset, comparisons as lines.
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value.
     """

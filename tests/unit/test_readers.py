@@ -17,7 +17,7 @@ from conceptdepth.datasets.statements import load_statements
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
-from conceptdepth.ground.names import CURVE
+from conceptdepth.ground.names import CURVE, PROBED
 from conceptdepth.models.weights import weight_files
 from conceptdepth.probes.predictions import facts_of, read_coefficients, read_curves
 from conceptdepth.provenance.audit import Auditor
@@ -53,7 +53,7 @@ def read_activations(path):
     with open_activations(path) as file:
         weights_of(file)
         labels = read_labels(file)
-        for vectors in (*file["activations"].values(), file["embedding"]):
+        for vectors in (file["activations/mlp_input/last"], file["activations/residual/last"], file["embedding/last"]):
             assert {vectors[layer].shape for layer in range(len(vectors))} == {(len(labels.ids), vectors.shape[2])}
 
 
@@ -62,13 +62,15 @@ def write_probes(path):
         file.attrs.update(
             {"model": "tiny", "quantization": "fp32", "dataset": "d", "perturbation": "p", "weights": "fp32"}
         )
-        file.attrs["probes"] = ["logistic_regression"]
+        file.attrs.update(
+            {"sites": ["mlp_input", "embedding"], "positions": ["last"], "probes": ["logistic_regression"]}
+        )
         for name in ("id", "group"):
             file.create_dataset(name, data=[row[name] for row in ROWS], dtype=h5py.string_dtype())
         file.create_dataset("label", data=np.array([row["label"] for row in ROWS], "i1"))
         for site in ("mlp_input", "embedding"):
             for seed in (1, 2):
-                split = file.create_group(f"{site}/logistic_regression/concept/seed_{seed}")
+                split = file.create_group(f"{site}/last/logistic_regression/concept/seed_{seed}")
                 split.create_dataset("test", data=np.arange(4 * seed))
                 split.create_dataset("decision", data=RANDOM.normal(size=(LAYERS, 4 * seed)))
                 split.create_dataset("coefficients", data=RANDOM.normal(size=(LAYERS, WIDTH + 1)))
@@ -80,7 +82,7 @@ def read_probes(path):
     for curve in read_curves(path):
         for split in curve.splits:
             assert curve.labels[split.test].shape == split.predicted[0].shape
-        read_coefficients(path, curve.names["site"], curve.names["probe"])
+        read_coefficients(path, *(curve.names[name] for name in PROBED))
 
 
 def write_draws(path):
@@ -264,7 +266,7 @@ def test_strings_that_the_library_would_read_without_end_are_refused(activations
     refused(activations, "has a size that cannot be")
 
 
-@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+@pytest.mark.parametrize("name", ["activations/mlp_input/last", "embedding/last", "label", "n_tokens", "id", "group"])
 @pytest.mark.parametrize(
     ("how", "why"),
     [
@@ -283,7 +285,7 @@ def test_a_dataset_of_another_kind_is_refused(activations, name, how, why):
     refused(activations, why)
 
 
-@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+@pytest.mark.parametrize("name", ["activations/mlp_input/last", "embedding/last", "label", "n_tokens", "id", "group"])
 def test_a_dataset_of_one_statement_less_is_refused(activations, name):
     with h5py.File(activations, "r+") as file:
         less = file[name][:-1] if file[name].ndim == 1 else file[name][:, :-1]

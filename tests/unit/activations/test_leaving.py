@@ -67,8 +67,8 @@ def test_vectors_arrive_in_a_file(tmp_path):
         take_all(leaving, "residual")
         leaving.take(EMBEDDING, 0, torch.from_numpy(VALUES[0]), np.arange(PROMPTS))
     with open_activations(tmp_path / "cell.h5") as file:
-        np.testing.assert_array_equal(file["activations/residual"], VALUES)
-        np.testing.assert_array_equal(file["embedding"], VALUES[:1])
+        np.testing.assert_array_equal(file["activations/residual/last"], VALUES)
+        np.testing.assert_array_equal(file["embedding/last"], VALUES[:1])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

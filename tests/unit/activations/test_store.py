@@ -48,9 +48,9 @@ def test_golden_layout(path):
             "group": ((3,), "|O"),
             "n_tokens": ((3,), "<i4"),
         }
-        values = file["activations/mlp_input"]
+        values = file["activations/mlp_input/last"]
         assert (values.shape, values.dtype.str) == ((4, 3, 5), "<f4")
-        for dataset in (values, file["embedding"]):
+        for dataset in (values, file["embedding/last"]):
             assert dataset.chunks is None, "contiguous: a layer is one read"
         assert dict(file.attrs) == {"format": "conceptdepth-activations", "format_version": 2, "model": "tiny"}
 
@@ -58,8 +58,8 @@ def test_golden_layout(path):
 def test_what_was_written_is_read(path):
     with open_activations(path) as file:
         held = read_labels(file)
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
-        np.testing.assert_array_equal(file["embedding"], EMBEDDED)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
+        np.testing.assert_array_equal(file["embedding/last"], EMBEDDED)
     assert held.ids.tolist() == ["a", "b", "ü"]
     assert held.labels.tolist() == [0, 1, 1]
     assert held.groups.tolist() == ["x", "x", "y"]
@@ -73,7 +73,7 @@ def test_vectors_may_come_in_any_order(tmp_path):
             file.into["residual"][layer, np.array([0, 2])] = VALUES[layer, [0, 2]]
         file.into["embedding"][0, ALL] = EMBEDDED[0]
     with open_activations(path) as file:
-        np.testing.assert_array_equal(file["activations/residual"], VALUES)
+        np.testing.assert_array_equal(file["activations/residual/last"], VALUES)
 
 
 def test_threads_write_scattered_prompts_side_by_side(tmp_path):
@@ -99,7 +99,7 @@ def test_threads_write_scattered_prompts_side_by_side(tmp_path):
 
         list(threads.map(put, draw.permutation(len(pieces))))
     with open_activations(path) as file:
-        for name, dataset in [("embedding", file["embedding"]), *file["activations"].items()]:
+        for name, dataset in [("embedding", file["embedding/last"]), *file["activations"].items()]:
             assert dataset[:].tobytes() == values[name].tobytes()
             assert dataset.chunks is None
         assert read_labels(file).ids.tolist() == [row["id"] for row in rows]
@@ -118,13 +118,13 @@ def test_vectors_that_do_not_lie_as_the_file_has_them(tmp_path):
             file.into["mlp_input"][layer, ALL] = values
         file.into["embedding"][0, ALL] = EMBEDDED[0]
     with open_activations(tmp_path / "cell.h5") as file:
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
 
 
 def test_a_layer_is_one_piece_of_the_file(path):
     """Other tools may map it into memory."""
     with h5py.File(path) as file:
-        start = file["activations/mlp_input"].id.get_offset()
+        start = file["activations/mlp_input/last"].id.get_offset()
     np.testing.assert_array_equal(np.memmap(path, "<f4", "r", start, VALUES.shape), VALUES)
 
 
@@ -148,7 +148,7 @@ def test_a_write_that_takes_only_part_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr("os.pwrite", lambda file, data, place: whole(file, data[:13], place))
     write(tmp_path / "cell.h5")
     with open_activations(tmp_path / "cell.h5") as file:
-        np.testing.assert_array_equal(file["activations/mlp_input"], VALUES)
+        np.testing.assert_array_equal(file["activations/mlp_input/last"], VALUES)
 
 
 def test_another_file_is_refused(tmp_path):

@@ -96,7 +96,7 @@ def test_a_worker_gives_what_the_job_itself_would(files, tmp_path):
     ask(tmp_path, cell(files, tmp_path))
     cell(files, tmp_path, destination=str(tmp_path / "own.h5")).carry_out(LoadedModels())
     with open_activations(tmp_path / "out.h5") as ours, open_activations(tmp_path / "own.h5") as own:
-        np.testing.assert_array_equal(ours["activations/residual"], own["activations/residual"])
+        np.testing.assert_array_equal(ours["activations/residual/last"], own["activations/residual/last"])
 
 
 def test_the_second_cell_finds_the_model_loaded_and_logs_into_its_own_file(files, tmp_path):
@@ -127,7 +127,7 @@ def test_activations_and_answers_share_one_load_and_are_what_the_jobs_themselves
     cell(files, tmp_path, destination=str(own / "out.h5"), **asked).carry_out(LoadedModels())
     assert (tmp_path / "out.csv").read_bytes() == (own / "out.csv").read_bytes()
     with open_activations(tmp_path / "out.h5") as ours, open_activations(own / "out.h5") as theirs:
-        np.testing.assert_array_equal(ours["activations/residual"], theirs["activations/residual"])
+        np.testing.assert_array_equal(ours["activations/residual/last"], theirs["activations/residual/last"])
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"
 
 
@@ -152,7 +152,7 @@ def test_cells_at_the_same_time_share_one_load_and_get_what_each_would_alone(fil
     for number, change in enumerate(changes):
         cell(files, tmp_path, destination=str(tmp_path / "own.h5"), **change).carry_out(LoadedModels())
         with open_activations(tmp_path / f"{number}.h5") as ours, open_activations(tmp_path / "own.h5") as own:
-            np.testing.assert_array_equal(ours["activations/residual"], own["activations/residual"])
+            np.testing.assert_array_equal(ours["activations/residual/last"], own["activations/residual/last"])
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
@@ -164,7 +164,7 @@ def test_quantized_layers_are_ready_before_cells_share_them(files, tmp_path, qua
     with open_activations(tmp_path / "0.h5") as first:
         for number in range(1, 4):
             with open_activations(tmp_path / f"{number}.h5") as other:
-                np.testing.assert_array_equal(first["activations/residual"], other["activations/residual"])
+                np.testing.assert_array_equal(first["activations/residual/last"], other["activations/residual/last"])
 
 
 def test_weight_formats_at_the_same_time_are_both_served(files, tmp_path):

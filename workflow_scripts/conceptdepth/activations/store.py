@@ -1,22 +1,24 @@
 """The activation file: one HDF5 file per cell of the grid.
 
-Layout, version 2::
+Layout, version 3::
 
-    /activations/<site>   float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
-    /embedding            float32 (1, n_statements, d_model), what the first block gets at the last token: no
+    /activations/<site>/<position>
+                          float32 (n_layers, n_statements, d_model), contiguous: a layer is one read
+    /embedding/<position> float32 (1, n_statements, d_model), what the first block gets at the last token: no
                           block has read it yet, so that a probe of it is a control
     /id                   UTF-8 strings (n_statements,), in prompt-file order, as all that follows
     /label                int8    (n_statements,), 0 or 1
     /group                UTF-8 strings (n_statements,)
     /n_tokens             int32   (n_statements,), tokens of each prompt
-    attributes            format = "conceptdepth-activations", format_version = 2, and facts about the
-                          extraction (model, quantization, weights: the format that the model really had, sites:
+    attributes            format = "conceptdepth-activations", format_version = 3, positions (JSON), and facts about
+                          the extraction (model, quantization, weights: the format that the model really had, sites:
                           where each is read, self_test, library versions, ...)
 
 float32 because HDF5 has no bfloat16 and float16 overflows: Gemma's residual stream passes 30,000.
 A file under its final name is complete: it is written under another name, checked and then renamed.
 """
 
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +50,7 @@ from conceptdepth.ground.hdf5 import (
 from conceptdepth.ground.names import EMBEDDING
 
 FORMAT = "conceptdepth-activations"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -118,17 +120,20 @@ def new_activations(
     text = h5py.string_dtype()
     size = (n_layers, len(prompts), d_model)
     with complete_file(path) as part, new_hdf5(part) as file:
-        sized = {f"activations/{site}": size for site in sites} | {EMBEDDING: (1, *size[1:])}
+        sized = {f"activations/{site}/last": size for site in sites} | {f"{EMBEDDING}/last": (1, *size[1:])}
         check_room(path, sum(4 * math.prod(each) for each in sized.values()))
         datasets = {name: _allocated(file, name, size) for name, size in sized.items()}
         file.create_dataset("id", data=[row["id"] for row in prompts], dtype=text)
         file.create_dataset("label", data=[row["label"] for row in prompts], dtype="i1")
         file.create_dataset("group", data=[row["group"] for row in prompts], dtype=text)
         file.create_dataset("n_tokens", data=n_tokens, dtype="i4")
-        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
+        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "positions": json.dumps(["last"])})
         file.flush()
         with open(part, "r+b", buffering=0) as stream:
-            into = {name.removeprefix("activations/"): Region(stream, dataset) for name, dataset in datasets.items()}
+            into = {
+                name.removeprefix("activations/").removesuffix("/last"): Region(stream, dataset)
+                for name, dataset in datasets.items()
+            }
             yield NewActivations(file.attrs, into)
         for site, region in into.items():
             if len(region.lacking()):
@@ -153,12 +158,12 @@ def _check(file: h5py.File) -> None:
     if not file.attrs.keys() >= {"format", "format_version"}:
         raise _another(file)
     sites = member(file, "activations")
-    vectors = [array(sites, site, FLOAT, 3) for site in sites]
+    vectors = [array(member(sites, site), position, FLOAT, 3) for site in sites for position in sites[site]]
     (n_layers, *size), *others = (dataset.shape for dataset in vectors)
-    embedded = array(file, EMBEDDING, FLOAT, 3).shape
+    embedded = {array(member(file, EMBEDDING), position, FLOAT, 3).shape for position in file[EMBEDDING]}
     kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
     lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
-    if {*others} - {(n_layers, *size)} or embedded != (1, *size) or lengths != {size[0]}:
+    if {*others} - {(n_layers, *size)} or embedded != {(1, *size)} or lengths != {size[0]}:
         raise ValueError("the shapes of its datasets do not fit each other")
     check_strings(file, but=vectors)
     known = attribute(file, "format", TEXT), attribute(file, "format_version", INTEGER)
