@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import Labels, open_activations, read_labels, weights_of
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.hdf5 import TEXT, attribute, member, new_hdf5, undamaged
+from conceptdepth.ground.hdf5 import FLOAT, TEXT, array, attribute, member, new_hdf5, undamaged
 from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
@@ -86,7 +86,7 @@ def places_of(source: h5py.File, *, embedding: bool) -> dict[Place, h5py.Dataset
         names, positions = (list(json.loads(attribute(source, name, TEXT))) for name in ("sites", "positions"))
         sites = {site: member(member(source, "activations"), site) for site in names}
         sites |= {EMBEDDING: member(source, EMBEDDING)} if embedding else {}
-        return {(site, position): at[position] for site, at in sites.items() for position in positions}
+        return {(site, position): array(at, position, FLOAT, 3) for site, at in sites.items() for position in positions}
 
 
 def rows_of(layers: Sequence[LayerProbe], names: Mapping[str, str], seed: int) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
 from conceptdepth.provenance.record import JobRecord, describe, read_record
+from train_probes import places_of
 
 N, LAYERS, WIDTH = 12, 3, 6
 ROWS = [
@@ -46,14 +47,14 @@ def write_activations(path):
         for name, region in file.into.items():
             for layer in range(1 if name == "embedding" else LAYERS):
                 region[layer, np.arange(N)] = RANDOM.normal(size=(N, WIDTH)).astype("f4")
-        file.attrs.update({"model": "tiny", "weights": "fp32", "sites": json.dumps({"residual": "after a block"})})
+        file.attrs.update({"model": "tiny", "weights": "fp32", "sites": json.dumps({"mlp_input": "", "residual": ""})})
 
 
 def read_activations(path):
     with open_activations(path) as file:
         weights_of(file)
         labels = read_labels(file)
-        for vectors in (file["activations/mlp_input/last"], file["activations/residual/last"], file["embedding/last"]):
+        for vectors in places_of(file, embedding=True).values():
             assert {vectors[layer].shape for layer in range(len(vectors))} == {(len(labels.ids), vectors.shape[2])}
 
 

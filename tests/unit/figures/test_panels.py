@@ -91,7 +91,7 @@ def test_layers_whose_probes_mostly_did_not_converge_are_hollow_and_the_share_st
     assert not any(len(line.get_xdata()) for line in hollow(second))
     assert not any("converged" in text.get_text() for text in second.texts)
     assert any("not converged" in text.get_text() for text in figure.legends[0].texts)
-    assert figure.legends[0].get_title().get_text().endswith("89 % of probes converged")  # 43 of 48.
+    assert " ".join(figure.legends[0].get_title().get_text().split()).endswith("89 % of probes converged")  # 43 of 48.
 
 
 def test_where_all_probes_converged_nothing_is_said_of_it():
