@@ -9,6 +9,7 @@ from plot_ablation import plot_ablation
 from plot_answers import plot_answers
 from plot_depths import POINTS, plot_depths
 from plot_drift import plot_drift
+from plot_positions import plot_positions
 
 LAYERS = 12
 ONE = [("mlp_input", "last", "logistic_regression")]
@@ -49,7 +50,8 @@ def curves_of(labels, probed):
 def depths_of(labels, probed=ONE):
     points = dict(zip(POINTS, (0.3, 0.4, 0.5, 0.6)))
     return curves_of(labels, probed).assign(
-        **points, gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
+        **points, held_out_peak_accuracy=0.8, held_out_peak_accuracy_low=0.7, held_out_peak_accuracy_high=0.9,
+        gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
         mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),
     )  # fmt: skip
 
@@ -80,5 +82,6 @@ FIGURES = {
     "depths": lambda labels, probed: plot_depths(depths_of(labels, probed), labels),
     "drift": lambda labels, probed: plot_drift(drift_of(labels, probed), labels),
     "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
+    "positions": lambda labels, probed: plot_positions(depths_of(labels, probed), labels),
     "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
 }

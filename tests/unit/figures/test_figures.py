@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
-from conceptdepth.figures.style import save_figure
+from conceptdepth.figures.style import NOTHING, save_figure
 from conceptdepth.ground.names import CELL
 from plot_answers import plot_answers
-from plot_depths import NOTHING, plot_depths
+from plot_depths import plot_depths
 from plot_drift import plot_drift
 
 LABELS = {

@@ -159,6 +159,13 @@ def positions(config: Mapping[str, Any]) -> list[str]:
     return list(config["activations"].get("positions", [POSITION]))
 
 
+def varies(config: Mapping[str, Any]) -> bool:
+    """Tell whether statements are read in more than one way: at several positions or sites, or in another wording."""
+    entries = [config["perturbations"][name] for name in config["run"]["perturbations"]]
+    reworded = any(entry.get(key) for entry in entries for key in ("template", "templates", "chat"))
+    return reworded or len(positions(config)) > 1 or len(config["activations"]["sites"]) > 1
+
+
 def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
     """Return the place of a model in a weight format in the order of the run."""
     names = grid(config)

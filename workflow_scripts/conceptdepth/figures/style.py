@@ -70,6 +70,12 @@ PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 UNSOLVED: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.2}
 """Look of a layer whose probes mostly did not converge."""
 
+UNSOLVED_ALPHA = 0.3
+"""How faded the points of a curve are of which most probes did not converge."""
+
+NOTHING = "not above its baselines: no depth"
+"""What stands in the place of the points of a curve without a depth."""
+
 LEAST_WIDTH = 4.4
 """Inches across which the label of an axis of depth has room."""
 
