@@ -68,6 +68,7 @@ rule all:
         "results/tables/depth_differences.csv",
         "results/tables/claims.csv",
         if_compared("results/tables/activation_drift.csv"),
+        if_varied("results/tables/depth_variance.csv"),
         if_simulated("results/tables/coverage.csv"),
         "results/tables/configuration.yaml",
         if_published("results/tables/published_differences.csv"),

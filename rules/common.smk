@@ -83,6 +83,7 @@ def figures(pattern):
     rules = {"accuracy": "plot_accuracy", "depths": "plot_depths"}
     rules |= {name: f"plot_comparison__{name}" for name in compared}
     rules |= {"drift": "plot_drift"} if settings.compares(config) else {}
+    rules |= {"positions": "plot_positions"} if settings.varies(config) else {}
     return expand(pattern, zip, name=list(rules), rule=list(rules.values()))
 
 
@@ -115,6 +116,11 @@ def if_audited(pattern):
 def if_compared(pattern):
     """Return the pattern filled in for every model and dataset if their activations are compared, else nothing."""
     return cells(pattern) if settings.compares(config) else []
+
+
+def if_varied(*paths):
+    """Return the paths if the run reads the same statements in more than one way, else none."""
+    return list(paths) if settings.varies(config) else []
 
 
 def if_simulated(*paths):

@@ -1,9 +1,9 @@
 """Predictions of probes -> the depths of each concept, with intervals.
 
 reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5,
-        results/baselines/{dataset}.{perturbation}.h5
+        results/baselines/{dataset}.{perturbation}.h5; results/tables/layer_scores.csv for the table of variance
 writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5,
-        results/tables/depth_differences.csv, results/tables/claims.csv
+        results/tables/depth_differences.csv, results/tables/claims.csv, results/tables/depth_variance.csv
 """
 
 
@@ -104,3 +104,32 @@ rule check_claims:
         kinds=settings.kinds(config),
     script:
         "../workflow_scripts/check_claims.py"
+
+
+rule measure_variance:
+    """Measure how much of depth and accuracy is the choice of position, wording, site, split and statements."""
+    input:
+        scores="results/tables/layer_scores.csv",
+        draws="results/depth/draws.h5",
+        records=[
+            "results/provenance/collect_scores.json",
+            "results/provenance/estimate_depth.json",
+        ],
+    output:
+        variance=report(
+            "results/tables/depth_variance.csv",
+            caption="../report/depth_variance.rst",
+            category="Tables",
+            labels={"table": "How much is position and wording"},
+        ),
+        record="results/provenance/measure_variance.json",
+    log:
+        "results/logs/measure_variance.log",
+    localrule: True
+    conda:
+        "../envs/depth.yaml"
+    params:
+        code=code_digest("measure_variance.py"),
+        software=pins("depth"),
+    script:
+        "../workflow_scripts/measure_variance.py"

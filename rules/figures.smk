@@ -2,7 +2,7 @@
 
 reads   results/tables/layer_scores.csv, results/tables/concept_depth.csv, results/tables/activation_drift.csv,
         resources/published/site_curves_7B.csv where the run has a cell with published numbers
-writes  results/figures/{accuracy,perturbations,quantizations,depths,drift}.{svg,png}
+writes  results/figures/{accuracy,perturbations,quantizations,depths,drift,positions}.{svg,png}
 """
 
 
@@ -111,3 +111,26 @@ rule plot_drift:
         figures=settings.in_order(config["figures"]),
     script:
         "../workflow_scripts/plot_drift.py"
+
+
+rule plot_positions:
+    """Draw depth and accuracy at each position and in each wording beside each other."""
+    input:
+        depths="results/tables/concept_depth.csv",
+        record="results/provenance/estimate_depth.json",
+    output:
+        svg=reported("results/figures/positions.svg", "Figures", "8. Positions and wordings"),
+        png="results/figures/positions.png",
+        record="results/provenance/plot_positions.json",
+    log:
+        "results/logs/plot_positions.log",
+    localrule: True
+    conda:
+        "../envs/figures.yaml"
+    params:
+        code=code_digest("plot_positions.py"),
+        software=pins("figures"),
+        labels=settings.figure_labels(config),
+        figures=settings.in_order(config["figures"]),
+    script:
+        "../workflow_scripts/plot_positions.py"

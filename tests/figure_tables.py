@@ -1,4 +1,4 @@
-"""Made-up tables of any number of datasets, models, sites and probes, and the figures of them."""
+"""Made-up tables of any number of datasets, models, sites, positions and probes, and the figures of them."""
 
 import itertools
 
@@ -9,10 +9,14 @@ from plot_ablation import plot_ablation
 from plot_answers import plot_answers
 from plot_depths import POINTS, plot_depths
 from plot_drift import plot_drift
+from plot_positions import plot_positions
 
 LAYERS = 12
-ONE = [("mlp_input", "logistic_regression")]
-FOUR = list(itertools.product(["mlp_input", "residual"], ["logistic_regression", "mass_mean"]))
+ONE = [("mlp_input", "last", "logistic_regression")]
+FOUR = [
+    ("mlp_input", "last", "logistic_regression"), ("mlp_input", "prompt_mean", "mass_mean"),
+    ("residual", "last", "mass_mean"), ("residual", "prompt_mean", "logistic_regression"),
+]  # fmt: skip
 
 
 def labels_of(n_datasets, n_models):
@@ -29,10 +33,10 @@ def scores_of(labels, probed=ONE):
     draw = np.random.default_rng(0)
     rows = [
         {"model": model, "quantization": quantization, "dataset": dataset, "perturbation": perturbation, "site": site,
-         "probe": probe, "target": "concept", "layer": layer, "n_layers": LAYERS, "seed": seed,
+         "position": position, "probe": probe, "target": "concept", "layer": layer, "n_layers": LAYERS, "seed": seed,
          "accuracy": 0.5 + layer / 30 + draw.uniform(0, 0.1), "auc": draw.uniform(0.5, 1), "majority": 0.5,
          "converged": site == "mlp_input"}
-        for model, quantization, dataset, perturbation, (site, probe), layer, seed in itertools.product(
+        for model, quantization, dataset, perturbation, (site, position, probe), layer, seed in itertools.product(
             labels["models"], ("fp32", "int8"), labels["datasets"], ("clean", "noise"), probed, range(LAYERS), (1, 2)
         )
     ]  # fmt: skip
@@ -46,7 +50,8 @@ def curves_of(labels, probed):
 def depths_of(labels, probed=ONE):
     points = dict(zip(POINTS, (0.3, 0.4, 0.5, 0.6)))
     return curves_of(labels, probed).assign(
-        **points, gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
+        **points, held_out_peak_accuracy=0.8, held_out_peak_accuracy_low=0.7, held_out_peak_accuracy_high=0.9,
+        gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
         mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),
     )  # fmt: skip
 
@@ -77,5 +82,6 @@ FIGURES = {
     "depths": lambda labels, probed: plot_depths(depths_of(labels, probed), labels),
     "drift": lambda labels, probed: plot_drift(drift_of(labels, probed), labels),
     "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
+    "positions": lambda labels, probed: plot_positions(depths_of(labels, probed), labels),
     "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
 }

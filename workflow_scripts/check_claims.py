@@ -28,9 +28,9 @@ COLUMNS = [
 
 
 def of_run(depths: pd.DataFrame, kinds: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the cells of a run at its first site and probe with family and size of their models, and domains.
+    """Return the cells of a run at the first of all that it probed, with family and size of models, and domains.
 
-    Without controls, of which no claim speaks.
+    That is its first site, position and probe. Without controls, of which no claim speaks.
     """
     table = at_first(depths[~depths["quantization"].isin(CONTROL_FORMATS)], PROBED)
     models = pd.DataFrame.from_dict(kinds["models"], orient="index", columns=["family", "parameters"])

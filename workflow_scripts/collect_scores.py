@@ -6,7 +6,7 @@ import pandas as pd
 from conceptdepth.ground.files import complete_file
 from conceptdepth.provenance.job import job
 
-BASELINE = ["dataset", "perturbation", "baseline", "seed"]
+BASELINE = ["dataset", "perturbation", "baseline", "position", "seed"]
 """Columns that name a row of the table of baselines, which is empty if the run has none."""
 
 

@@ -37,37 +37,43 @@ def compared(files: Sequence[Files], order: Mapping[str, Sequence[str]]) -> Iter
 def drift(
     first: Files, second: Files, *, outlier: float, draws: int, seed: int, level: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each site, probe and layer."""
+    """Yield a row for each site, position, probe and layer."""
     with open_activations(first.activations) as one, open_activations(second.activations) as other:
         if not np.array_equal(read_labels(one).ids, read_labels(other).ids):
             raise ValueError(f"{first.activations} and {second.activations} are of other statements")
+        became = dict(places(other))
         moved = {
-            site: [
-                measures(vectors, became, outlier=outlier)
-                for vectors, became in zip(one["activations"][site], other["activations"][site])
-            ]
-            for site in one["activations"]
+            place: [measures(*layers, outlier=outlier) for layers in zip(vectors, became[place])]
+            for place, vectors in places(one)
         }
         own = {_probed(curve): curve for curve in read_curves(second.probes)}
         for curve in read_curves(first.probes):
-            site, probe = curve.names["site"], curve.names["probe"]
-            if site not in moved:
+            *place, _ = probed = _probed(curve)
+            if tuple(place) not in moved:
                 continue
             weights = group_weights(curve.groups, draws=draws, seed=seed)
-            tested = transferred(curve, first.probes, other["activations"][site])
-            columns = transfer(curve, tested, own[_probed(curve)], weights, level)
-            for layer, measured in enumerate(moved[site]):
+            tested = transferred(curve, first.probes, became[tuple(place)])
+            columns = transfer(curve, tested, own[probed], weights, level)
+            for layer, measured in enumerate(moved[tuple(place)]):
                 scores = {name: values[layer] for name, values in columns.items()}
-                yield {"site": site, "probe": probe, "layer": layer, **measured, **scores}
+                yield {**dict(zip(PROBED, probed)), "layer": layer, **measured, **scores}
 
 
 def warn_of_few(activations: str) -> None:
     """Say if there are so few statements that their vectors look alike whatever they are."""
     with open_activations(activations) as file:
-        for site, vectors in file["activations"].items():
+        for place, vectors in places(file):
             _, n, d = vectors.shape
             if n < d:
-                log.warning("%s: of %d statements with %d features cka is too high, cka_debiased is not", site, n, d)
+                told = "%s: of %d statements with %d features cka is too high, cka_debiased is not"
+                log.warning(told, ", ".join(place), n, d)
+
+
+def places(file: h5py.File) -> Iterator[tuple[tuple[str, str], h5py.Dataset]]:
+    """Yield each site and position of a file of activations with its vectors, (n_layers, n_statements, d_model)."""
+    for site, at in file["activations"].items():
+        for position, vectors in at.items():
+            yield (site, position), vectors
 
 
 def _probed(curve: Curve) -> tuple[str, ...]:

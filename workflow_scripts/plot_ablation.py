@@ -29,8 +29,8 @@ GAIN, LOSS = COLOURS[0], COLOURS[1]
 def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
     """Draw ``ablation.csv``: for each dataset a bar for each switch, from the value without it to the value with it.
 
-    Each site and probe has such a row. Model, weight format and texts are held at their first value, which is that of
-    the run.
+    Each site, position and probe has such a row. Model, weight format and texts are held at their first value, which is
+    that of the run.
     """
     ablation = held_at_first(ablation[ablation["model"] == ablation["model"].iloc[0]], "model")
     every = probed_in(ablation)

@@ -37,7 +37,7 @@ MARKERS = {
 def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figure:
     """Draw ``direct_answers.csv`` and ``layer_scores.csv``: for each model a panel of accuracies and one of areas.
 
-    Each site and probe has such panels. Weight format and texts are held at their first value.
+    Each site, position and probe has such panels. Weight format and texts are held at their first value.
     """
     scores = held_at_first(scores, "model")
     held = {key: scores[key].iloc[0] for key in ("quantization", "perturbation")}

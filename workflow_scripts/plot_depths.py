@@ -6,7 +6,9 @@ import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.style import (
     COLOURS,
+    NOTHING,
     STYLE,
+    UNSOLVED_ALPHA,
     Labels,
     converged_in_words,
     legend_below,
@@ -47,18 +49,11 @@ INTERVAL_OF = "gain_centre"
 INTERVAL: Any = {"linewidth": 3, "alpha": 0.35}
 """Look of intervals."""
 
-NOTHING = "not above its baselines: no depth"
-"""What stands in the place of a cell's points."""
-
-
-UNSOLVED_ALPHA = 0.3
-"""How faded the points of a curve are of which most probes did not converge."""
-
 
 def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a panel for each model, and in it a row for each dataset with a line for each variant.
 
-    Each site and probe has a row of panels.
+    Each site, position and probe has a row of panels.
     """
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     variants = list(dict.fromkeys(zip(depths["quantization"], depths["perturbation"])))

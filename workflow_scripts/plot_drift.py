@@ -32,12 +32,15 @@ TITLES = {
 }
 """Column -> what its row of panels shows."""
 
+ROW_LABEL = 0.5
+"""Inches of the labels of rows, at the left of the first panel."""
+
 WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 """Axes from one labelled tick to another: a logarithmic one within a decade would have a single label."""
 
 
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw two rows of panels for each site, probe and model, a panel for each dataset, a line for each comparison.
+    """Draw two rows of panels for each site, position, probe and model, a panel for each dataset, comparisons as lines.
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value.
     """
@@ -64,7 +67,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
         for row, (probed, model) in zip(axes[:: len(TITLES)], blocks):
             names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
             for axis, dataset in zip(row, datasets):
-                inches = panel_inches(figure, len(datasets))
+                inches = panel_inches(figure, len(datasets)) - ROW_LABEL / len(datasets)
                 axis.set_title(title_lines(labels["datasets"][dataset]["label"], *names, inches=inches))
         for axis in axes[-1]:
             axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)

@@ -8,6 +8,7 @@ import pandas as pd
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
+from conceptdepth.ground.names import PROMPT
 from conceptdepth.probes.baselines import train_baseline
 from conceptdepth.probes.predictions import LOGISTIC_REGRESSION, split_group
 from conceptdepth.probes.splits import SplitSettings, splits_of
@@ -35,20 +36,25 @@ def train_baselines(
     tasks = list(tasks_of(labels, groups, splits, controls=[], choose=True))
     found = []
     with complete_file(predictions) as part, new_hdf5(part) as file:
-        file.attrs.update({"record": PREFIX + record, **names, "probes": [LOGISTIC_REGRESSION]})
+        file.attrs.update({"record": PREFIX + record, **names, **names_of(baselines)})
         file.create_dataset("label", data=labels)
         file.create_dataset("group", data=groups, dtype=h5py.string_dtype())
         for name in baselines:
             for probe in train_baseline(name, texts, tasks):
                 seed = probe.task.seed
-                group = file.create_group(split_group(name, LOGISTIC_REGRESSION, CONCEPT, seed))
+                group = file.create_group(split_group(name, PROMPT, LOGISTIC_REGRESSION, CONCEPT, seed))
                 group.create_dataset("test", data=probe.task.test)
                 group.create_dataset("decision", data=probe.decision[np.newaxis])
-                found.append({**names, "baseline": name, "seed": seed, **probe.scores})
+                found.append({**names, "baseline": name, "position": PROMPT, "seed": seed, **probe.scores})
     table = pd.DataFrame(found)
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
     return table
+
+
+def names_of(baselines: Sequence[str]) -> dict[str, list[str]]:
+    """Return what a file of probes has in the place of these: baselines by name, one position and one probe."""
+    return {"sites": sorted(baselines), "positions": [PROMPT], "probes": [LOGISTIC_REGRESSION]}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """Train and test the probes of all layers of one cell."""
 
+import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.activations.store import Labels, open_activations, read_labels, weights_of
+from conceptdepth.activations.store import Labels, open_activations, positions_of, read_labels, weights_of
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.hdf5 import new_hdf5
+from conceptdepth.ground.hdf5 import FLOAT, TEXT, array, attribute, member, new_hdf5, undamaged
 from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
@@ -21,6 +23,9 @@ from joblib import Parallel, delayed
 from sklearn import config_context
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+Place = tuple[str, str]
+"""A site and a position."""
 
 PROBE = [*PROBED, "layer", "seed"]
 """Columns that name a probe in a cell, whatever its target."""
@@ -37,44 +42,57 @@ def train_probes(
     probes: str,
     record: str,
 ) -> None:
-    """Write the scores of every layer, site, probe, target and split as CSV, coefficients and predictions as HDF5."""
-    rows: list[dict[str, Any]] = []
+    """Write the scores of every layer, site, position, probe, target and split as CSV, the rest as HDF5.
+
+    Positions of a site that are the same vectors, as the last token of a prompt and of its text are if the prompt ends
+    with the text, share their probes.
+    """
+    rows: dict[Place, list[dict[str, Any]]] = {}
     with open_activations(activations) as source, complete_file(probes) as part, new_hdf5(part) as target:
         held, weights = read_labels(source), weights_of(source)
         target.attrs["record"] = PREFIX + record
         target.attrs.update({**cell, "weights": weights})
-        target.attrs["probes"] = list(settings.kinds)  # Groups of HDF5 have no order of their own.
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())
         tasks = tasks_of_cell(held, settings, controls["targets"])
-        for site, vectors in sites_of(source, embedding=controls["embedding_layer"]).items():
-            fitted = train_layers(vectors, tasks, settings, threads, site)
-            for layers in zip(*fitted):  # All layers of one probe, target and split.
-                name = {"site": site, "probe": layers[0].kind, "target": layers[0].task.target}
+        places = places_of(source, embedding=controls["embedding_layer"])
+        names = {name: list(dict.fromkeys(values)) for name, values in zip(("sites", "positions"), zip(*places))}
+        target.attrs.update({**names, "probes": list(settings.kinds)})  # Groups of HDF5 have no order of their own.
+        for place, vectors in places.items():
+            name = dict(zip(PROBED, place))
+            if same := next((other for other in rows if places[other] == vectors), None):
+                rows[place] = [row | name for row in rows[same]]
+                target["/".join(place)] = target["/".join(same)]
+                continue
+            rows[place] = []
+            for layers in zip(*train_layers(vectors, tasks, settings, threads, ", ".join(place))):
+                name |= {"probe": layers[0].kind, "target": layers[0].task.target}
                 seed = layers[0].task.seed
-                rows += [
-                    {
-                        **cell,
-                        "weights": weights,
-                        **name,
-                        "layer": layer,
-                        "n_layers": len(layers),
-                        "seed": seed,
-                        **probe.scores,
-                    }
-                    for layer, probe in enumerate(layers)
-                ]
+                rows[place] += rows_of(layers, {**cell, "weights": weights, **name}, seed)
                 keep(target.create_group(split_group(**name, seed=seed)), layers)
-    table = with_selectivity(pd.DataFrame(rows))
+    table = with_selectivity(pd.DataFrame(itertools.chain(*rows.values())))
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
     log.info("%d of %d probes converged", table["converged"].sum(), len(table))
 
 
-def sites_of(source: h5py.File, *, embedding: bool) -> dict[str, h5py.Dataset]:
-    """Return the vectors of each site, (n_layers, n_statements, d_model), last those of the embedding if wanted."""
-    return {**source["activations"], **({EMBEDDING: source[EMBEDDING]} if embedding else {})}
+def places_of(source: h5py.File, *, embedding: bool) -> dict[Place, h5py.Dataset]:
+    """Return the vectors of each site and position, (n_layers, n_statements, d_model), last the embedding's if wanted.
+
+    Both are in the order of the configuration, which the file's attributes have.
+    """
+    with undamaged(source.filename):
+        names, positions = json.loads(attribute(source, "sites", TEXT)), positions_of(source)
+        sites = {site: member(member(source, "activations"), site) for site in names}
+        sites |= {EMBEDDING: member(source, EMBEDDING)} if embedding else {}
+        return {(site, position): array(at, position, FLOAT, 3) for site, at in sites.items() for position in positions}
+
+
+def rows_of(layers: Sequence[LayerProbe], names: Mapping[str, str], seed: int) -> list[dict[str, Any]]:
+    """Return the scores of all layers of one probe, target and split."""
+    alike = {"n_layers": len(layers), "seed": seed}
+    return [{**names, "layer": layer, **alike, **probe.scores} for layer, probe in enumerate(layers)]
 
 
 def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]) -> list[Task]:

@@ -17,13 +17,14 @@ from conceptdepth.datasets.statements import load_statements
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
-from conceptdepth.ground.names import CURVE
+from conceptdepth.ground.names import CURVE, PROBED
 from conceptdepth.models.weights import weight_files
 from conceptdepth.probes.predictions import facts_of, read_coefficients, read_curves
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
 from conceptdepth.provenance.record import JobRecord, describe, read_record
+from train_probes import places_of
 
 N, LAYERS, WIDTH = 12, 3, 6
 ROWS = [
@@ -47,16 +48,16 @@ def write_activations(path):
     size = {"n_layers": LAYERS, "d_model": WIDTH, "prompts": ROWS, "n_tokens": [5] * N}
     with new_activations(path, sites=["mlp_input", "residual"], **size) as file:
         for name, region in file.into.items():
-            for layer in range(1 if name == "embedding" else LAYERS):
+            for layer in range(1 if name.startswith("embedding") else LAYERS):
                 region[layer, np.arange(N)] = RANDOM.normal(size=(N, WIDTH)).astype("f4")
-        file.attrs.update({"model": "tiny", "weights": "fp32", "sites": json.dumps({"residual": "after a block"})})
+        file.attrs.update({"model": "tiny", "weights": "fp32", "sites": json.dumps({"mlp_input": "", "residual": ""})})
 
 
 def read_activations(path):
     with open_activations(path) as file:
         weights_of(file)
         labels = read_labels(file)
-        for vectors in (*file["activations"].values(), file["embedding"]):
+        for vectors in places_of(file, embedding=True).values():
             assert {vectors[layer].shape for layer in range(len(vectors))} == {(len(labels.ids), vectors.shape[2])}
 
 
@@ -65,13 +66,15 @@ def write_probes(path):
         file.attrs.update(
             {"model": "tiny", "quantization": "fp32", "dataset": "d", "perturbation": "p", "weights": "fp32"}
         )
-        file.attrs["probes"] = ["logistic_regression"]
+        file.attrs.update(
+            {"sites": ["mlp_input", "embedding"], "positions": ["last"], "probes": ["logistic_regression"]}
+        )
         for name in ("id", "group"):
             file.create_dataset(name, data=[row[name] for row in ROWS], dtype=h5py.string_dtype())
         file.create_dataset("label", data=np.array([row["label"] for row in ROWS], "i1"))
         for site in ("mlp_input", "embedding"):
             for seed in (1, 2):
-                split = file.create_group(f"{site}/logistic_regression/concept/seed_{seed}")
+                split = file.create_group(f"{site}/last/logistic_regression/concept/seed_{seed}")
                 split.create_dataset("test", data=np.arange(4 * seed))
                 split.create_dataset("decision", data=RANDOM.normal(size=(LAYERS, 4 * seed)))
                 split.create_dataset("coefficients", data=RANDOM.normal(size=(LAYERS, WIDTH + 1)))
@@ -83,7 +86,7 @@ def read_probes(path):
     for curve in read_curves(path):
         for split in curve.splits:
             assert curve.labels[split.test].shape == split.predicted[0].shape
-        read_coefficients(path, curve.names["site"], curve.names["probe"])
+        read_coefficients(path, *(curve.names[name] for name in PROBED))
 
 
 def write_draws(path):
@@ -267,7 +270,7 @@ def test_strings_that_the_library_would_read_without_end_are_refused(activations
     refused(activations, "has a size that cannot be")
 
 
-@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+@pytest.mark.parametrize("name", ["activations/mlp_input/last", "embedding/last", "label", "n_tokens", "id", "group"])
 @pytest.mark.parametrize(
     ("how", "why"),
     [
@@ -286,7 +289,7 @@ def test_a_dataset_of_another_kind_is_refused(activations, name, how, why):
     refused(activations, why)
 
 
-@pytest.mark.parametrize("name", ["activations/mlp_input", "embedding", "label", "n_tokens", "id", "group"])
+@pytest.mark.parametrize("name", ["activations/mlp_input/last", "embedding/last", "label", "n_tokens", "id", "group"])
 def test_a_dataset_of_one_statement_less_is_refused(activations, name):
     with h5py.File(activations, "r+") as file:
         less = file[name][:-1] if file[name].ndim == 1 else file[name][:, :-1]

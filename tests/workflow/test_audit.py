@@ -114,7 +114,7 @@ def test_a_flipped_byte_in_the_weights_is_found(run):
 def test_an_edited_cell_of_a_table_is_found_from_the_figure(run):
     text = Path(SCORES).read_text()
     Path(SCORES).write_text(
-        text.replace("tiny,fp32,coins,clean,fp32,mlp_input", "tiny,fp32,coins,clean,fp32,mlp_inpux", 1)
+        text.replace("tiny,fp32,coins,clean,fp32,mlp_input,last", "tiny,fp32,coins,clean,fp32,mlp_inpux,last", 1)
     )
     assert found(audit(FIGURE)) == {(CHANGED, SCORES)}
     depths = "results/figures/depths.svg"

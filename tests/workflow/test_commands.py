@@ -173,7 +173,7 @@ def test_costs_of_the_whole_grid_are_what_it_took(run):
             took["tokens_in_prompts"] += file.attrs["tokens_in_prompts"]
             took["tokens_computed"] += file.attrs["tokens_computed"]
             took["statements"] += len(file["id"])
-            took["activation_bytes"] += file["activations/mlp_input"].nbytes + file["embedding"].nbytes
+            took["activation_bytes"] += file["activations/mlp_input/last"].nbytes + file["embedding/last"].nbytes
     row = rows["tiny", "fp32"]
     assert {key: row[key] for key in took} == took
     assert row["tokens_exact"]

@@ -70,7 +70,7 @@ def test_each_file_has_its_self_test_and_each_log_how_prompts_were_laid_out(ran)
         with h5py.File(ran.folder / f"results/activations/{name}/native/claims.clean.h5") as file:
             facts = json.loads(file.attrs["self_test"])
             assert file.attrs["weights"] == WEIGHTS[name]
-            n_layers = len(file["activations/mlp_input"])
+            n_layers = len(file["activations/mlp_input/last"])
         assert facts["layout"] == layout
         assert facts["tolerance"] == 0.1, "the arithmetic of all three has 16 bits"
         assert len(facts["largest_difference"]["mlp_input"]) == n_layers

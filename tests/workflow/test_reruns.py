@@ -94,6 +94,8 @@ AFTER = {
     **dict.fromkeys(["compare_published", "plot_published_curves", "plot_published_sizes"], []),
     # Only where statements with too long prompts are left out: test_too_long_run.py.
     "find_long_statements": [],
+    # Only where statements are read in more than one way: the row "several sites".
+    **dict.fromkeys(["measure_variance", "plot_positions"], []),
     # Only where known truth is simulated.
     "simulate_coverage": [],
     # Only for those who ask the models themselves: test_answers_run.py.
@@ -185,7 +187,7 @@ MODULES = {
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    **dict.fromkeys(modules("depth", "coverage", "simulation"), []),  # As their rule.
+    **dict.fromkeys(modules("depth", "coverage", "simulation", "variance"), []),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
@@ -448,6 +450,10 @@ ROWS = {
         reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
     ),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
+    "several sites": Row(
+        setting("activations", "sites", ["mlp_input", "residual"]),
+        reruns(*FROM_EXTRACTION, *SETTINGS, "measure_variance", "plot_positions", among=jobs(more=["measure_variance", "plot_positions"])),
+    ),
     "tokens of an int8 pass": Row(
         setting("activations", "fixed_batch_tokens", "int8", 64),
         reruns("extract_activations/*/int8/*", "index_activations/*/int8", "train_probes/*/int8/*", *DRIFT, *TABLES),

@@ -51,7 +51,7 @@ def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
 def test_probes_keep_coefficients_and_held_out_predictions(finished):
     scores = pd.read_csv(finished.folder / "results/tables/layer_scores.csv")
     with h5py.File(finished.folder / f"results/probes/{CELLS[0]}.h5") as file:
-        group = file["mlp_input/logistic_regression/concept/seed_1"]
+        group = file["mlp_input/last/logistic_regression/concept/seed_1"]
         assert group["coefficients"].shape == (3, 64 + 1)
         predicted = group["decision"][:] > 0
         accuracy = (predicted == group["label"][:]).mean(axis=1)
@@ -156,7 +156,7 @@ def test_without_workers_the_vectors_are_the_same(finished, tmp_path):
     result = project.snakemake(target)
     assert result.returncode == 0, result.stderr
     with h5py.File(project.folder / target) as own, h5py.File(finished.folder / target) as workers:
-        assert (own["activations/mlp_input"][:] == workers["activations/mlp_input"][:]).all()
+        assert (own["activations/mlp_input/last"][:] == workers["activations/mlp_input/last"][:]).all()
 
 
 def test_a_model_without_a_revision_is_held_at_the_commit_that_main_was(project):

@@ -106,7 +106,7 @@ def scores(rng, **names):
     """Scores of two splits of ten layers, made up."""
     return pd.DataFrame(
         {
-            "model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean", "site": "mlp_input",
+            "model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean", "site": "mlp_input", "position": "last",
             "probe": "p", "target": "concept", **names, "layer": layer, "n_layers": 10, "seed": seed, "n_train": 30, "n_test": 20,
             "accuracy": rng.uniform(0.4, 1), "auc": rng.uniform(0.4, 1),
         }

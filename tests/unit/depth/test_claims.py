@@ -23,7 +23,7 @@ def cells(shift=0.1, spread=0.02, models=3, datasets=6, seed=0):
     draw = np.random.default_rng(seed)
     rows = [
         {"model": f"m{m}", "family": "m", "parameters": 2.0**m, "quantization": "fp32", "dataset": f"d{d}",
-         "domain": "factual" if d % 2 else "inferential", "perturbation": p, "above_baselines": True, "site": "s", "probe": "l",
+         "domain": "factual" if d % 2 else "inferential", "perturbation": p, "above_baselines": True, "site": "s", "position": "o", "probe": "l",
          "gain_centre": 0.5 + shift * (p == "noise") + draw.normal(0, spread), "peak_accuracy": 0.8}
         for m in range(models) for d in range(datasets) for p in ("clean", "noise")
     ]  # fmt: skip
@@ -68,7 +68,9 @@ def test_a_cells_own_uncertainty_is_a_floor(tmp_path):
     table, draw = cells(spread=0.002), np.random.default_rng(0)
     with h5py.File(tmp_path / "draws.h5", "w") as file:
         for row in table.to_dict("records"):
-            names = [row[key] for key in ("model", "quantization", "dataset", "perturbation", "site", "probe")]
+            names = [
+                row[key] for key in ("model", "quantization", "dataset", "perturbation", "site", "position", "probe")
+            ]
             group = file.create_group("/".join(names))
             group.attrs.update({"scale": 2.0, "df": 30.0})
             group.create_dataset("gain_centre", data=draw.normal(0.7, 0.1, 400)).attrs["value"] = row["gain_centre"]
@@ -139,7 +141,17 @@ def test_a_run_has_sizes_and_domains_from_the_registries_and_one_probe():
     depths = cells().drop(columns=["family", "parameters", "domain"])
     domains = {f"d{d}": "factual" if d % 2 else "inferential" for d in range(6)}
     kinds = {"models": {f"m{m}": ["m", 2.0**m] for m in range(3)}, "domains": domains}
-    table = of_run(pd.concat([depths, depths.assign(probe="other"), depths.assign(quantization="random")]), kinds)
+    table = of_run(
+        pd.concat(
+            [
+                depths,
+                depths.assign(probe="other"),
+                depths.assign(position="other"),
+                depths.assign(quantization="random"),
+            ]
+        ),
+        kinds,
+    )
     pd.testing.assert_frame_equal(table[cells().columns], cells())
 
 

@@ -23,7 +23,7 @@ def draws(tmp_path):
     with h5py.File(tmp_path / "draws.h5", "w") as file:
         for quantization in ("int8", "fp32"):
             for perturbation in ("noise", "clean"):
-                names = dict(zip(CURVE, ("m", quantization, "d", perturbation, "s", "p")))
+                names = dict(zip(CURVE, ("m", quantization, "d", perturbation, "s", "o", "p")))
                 group = file.create_group("/".join(names.values()))
                 group.attrs.update({**names, "scale": DESIGN.scale, "df": DESIGN.df, "above": quantization == "fp32"})
                 shift = -0.05 * (perturbation == "noise")

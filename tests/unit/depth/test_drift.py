@@ -1,12 +1,13 @@
 """Drift of activations against closed forms and naive loops, and what probes make of activations that they were not trained on."""
 
+import itertools
 from itertools import permutations
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth.activations.store import new_activations
+from activation_files import write_activations
 from conceptdepth.depth.drift import cosine, linear_cka, measures, outlier_share, relative_change
 from measure_drift import Files, measure_drift
 from sklearn.linear_model import LogisticRegression
@@ -78,6 +79,7 @@ def test_nothing_moves_between_equal_vectors():
     np.testing.assert_allclose([found["cosine"], found["cka"]], 1)
 
 
+POSITIONS, PROBES = ["last", "text_mean"], ["logistic_regression", "mlp"]
 N, TEST = 40, np.arange(24, 40)
 LABELS = np.tile([0, 1], N // 2).astype(np.int8)
 
@@ -87,25 +89,23 @@ def write_cell(folder, quantization, perturbation, vectors):
     name = f"{quantization}.{perturbation}"
     groups = np.repeat(np.arange(N // 2), 2).astype(str).astype(object)
     rows = [{"id": f"s{n}", "label": label, "group": group} for n, (label, group) in enumerate(zip(LABELS, groups))]
-    size = {"n_layers": len(vectors), "d_model": vectors.shape[2], "prompts": rows, "n_tokens": [1] * N}
-    with new_activations(folder / f"{name}.activations.h5", sites=["residual"], **size) as file:
-        for site, layers in {"residual": vectors, "embedding": vectors[:1]}.items():
-            for layer, values in enumerate(layers):
-                file.into[site][layer, np.arange(N)] = values
+    at = {"residual": {"last": vectors, "text_mean": vectors[::-1]}, "embedding": dict.fromkeys(POSITIONS, vectors[:1])}
+    write_activations(folder / f"{name}.activations.h5", at, rows)
     train = np.setdiff1d(np.arange(N), TEST)
     fitted = [LogisticRegression().fit(layer[train], LABELS[train]) for layer in vectors]
+    at_position = {"last": list(zip(fitted, vectors)), "text_mean": list(zip(fitted, vectors))[::-1]}
     with h5py.File(folder / f"{name}.probes.h5", "w") as file:
         names = {"model": "m", "quantization": quantization, "dataset": "d", "perturbation": perturbation}
-        file.attrs.update(names | {"probes": ["logistic_regression", "mlp"]})
+        file.attrs.update(names | {"sites": ["residual"], "positions": POSITIONS, "probes": PROBES})
         file.create_dataset("label", data=LABELS)
         file.create_dataset("group", data=groups, dtype=h5py.string_dtype())
-        for probe in ("logistic_regression", "mlp"):
-            split = file.create_group(f"residual/{probe}/concept/seed_1")
+        for position, probe in itertools.product(POSITIONS, PROBES):
+            split = file.create_group(f"residual/{position}/{probe}/concept/seed_1")
             split.create_dataset("test", data=TEST)
-            decisions = [model.decision_function(layer[TEST]) for model, layer in zip(fitted, vectors)]
+            decisions = [model.decision_function(layer[TEST]) for model, layer in at_position[position]]
             split.create_dataset("decision", data=decisions)
             if probe != "mlp":
-                coefficients = [np.append(model.coef_, model.intercept_) for model in fitted]
+                coefficients = [np.append(model.coef_, model.intercept_) for model, _ in at_position[position]]
                 split.create_dataset("coefficients", data=coefficients)
     return Files(str(folder / f"{name}.activations.h5"), str(folder / f"{name}.probes.h5")), fitted
 
@@ -132,7 +132,12 @@ def table_and_truth(tmp_path):
         outlier=2.0,
         intervals={"draws": 200, "seed": 0, "level": 0.95},
     )
-    return table, first, moved, cells["fp32", "clean"][1]
+    of_mean = table[table["position"] == "text_mean"].sort_values("layer", ascending=False)
+    alike = [of_mean, table[table["position"] == "last"].sort_values("layer")]
+    by = ["compared", "quantization", "perturbation", "probe"]
+    one, other = (rows.sort_values(by, kind="stable").drop(columns=["position", "layer"]) for rows in alike)
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))  # Its layers are turned.
+    return table[table["position"] == "last"], first, moved, cells["fp32", "clean"][1]
 
 
 def test_each_cell_is_compared_with_the_first_of_what_it_differs_in(table_and_truth):

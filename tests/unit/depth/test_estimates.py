@@ -13,7 +13,15 @@ from scipy.stats import norm
 
 DEPTH = {"jump_ratio": 1.1, "plateau_band": 0.03, "peak_share": 0.95}
 SETTINGS = IntervalSettings(level=0.9, draws=500, permutations=200, seed=0, correction="bh")
-NAMES = {"model": "m", "quantization": "q", "dataset": "d", "perturbation": "p", "site": "s", "probe": "l"}
+NAMES = {
+    "model": "m",
+    "quantization": "q",
+    "dataset": "d",
+    "perturbation": "p",
+    "site": "s",
+    "position": "o",
+    "probe": "l",
+}
 N = 400
 
 

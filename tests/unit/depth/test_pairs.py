@@ -7,7 +7,7 @@ import pytest
 from conceptdepth.depth.pairs import pairs
 from conceptdepth.ground.names import CURVE
 
-GRID = [dict(zip(CURVE, values)) for values in itertools.product("ab", "xyz", "d", "cn", "s", "lm")]
+GRID = [dict(zip(CURVE, values)) for values in itertools.product("ab", "xyz", "d", "cn", "s", "o", "lm")]
 
 
 def naive(names, column, first):

@@ -120,6 +120,7 @@ def test_published_cells_are_32_bit_on_plain_texts():
         ("run", {"perturbations": ["noise"]}),
         ("datasets", {"towns": {}}),
         ("activations", {"sites": ["residual"]}),
+        ("activations", {"sites": ["mlp_input"], "positions": ["text_mean"]}),
     ],
 )
 def test_a_run_without_such_cells_has_none(section, change):
@@ -133,7 +134,7 @@ def scores_like_published(shift: float) -> pd.DataFrame:
     """Scores of two splits whose mean is the published curve of Gemma-7B on Cities, plus ``shift``."""
     curve = CURVES[(CURVES["model"] == "Gemma-7B") & (CURVES["dataset"] == "Cities")]
     cell = {
-        "dataset": "towns", "site": "mlp_input", "probe": "logistic_regression", "target": "concept", "n_layers": 28, "majority": 0.5,
+        "dataset": "towns", "site": "mlp_input", "position": "last", "probe": "logistic_regression", "target": "concept", "n_layers": 28, "majority": 0.5,
     }  # fmt: skip
     rows = [
         cell | {"model": m, "quantization": q, "perturbation": p, "layer": layer, "seed": seed, "accuracy": accuracy + shift + seed}

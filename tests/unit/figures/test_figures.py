@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
-from conceptdepth.figures.style import save_figure
+from conceptdepth.figures.style import NOTHING, save_figure
 from conceptdepth.ground.names import CELL
 from plot_answers import plot_answers
-from plot_depths import NOTHING, plot_depths
+from plot_depths import plot_depths
 from plot_drift import plot_drift
 
 LABELS = {
@@ -25,7 +25,7 @@ LABELS = {
 def scores():
     draw = np.random.default_rng(0)
     rows = [
-        {"model": m, "quantization": q, "dataset": d, "perturbation": p, "site": "mlp_input", "probe": "logistic_regression",
+        {"model": m, "quantization": q, "dataset": d, "perturbation": p, "site": "mlp_input", "position": "last", "probe": "logistic_regression",
          "target": "concept", "layer": layer, "n_layers": 4, "seed": seed, "accuracy": draw.uniform(0.4, 1), "majority": 0.5,
          "converged": True}
         for m in "ab" for q in ("fp32", "int8") for d in "xy" for p in ("clean", "noise") for layer in range(4) for seed in (1, 2)
@@ -106,6 +106,7 @@ def test_a_depth_that_does_not_exist_has_no_marker():
         "quantization": "fp32",
         "perturbation": "clean",
         "site": "mlp_input",
+        "position": "last",
         "probe": "logistic_regression",
     }
     row |= {"gain_centre": 0.5, "first_above_baseline": 0.5, "converging_point": 0.75}
@@ -168,7 +169,7 @@ def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():
         ("perturbation", "clean", "noise", "fp32"), ("perturbation", "clean", "noise", "int8"),
     ]  # fmt: skip
     rows = [
-        {"model": m, "dataset": d, "site": "mlp_input", "probe": "logistic_regression", "layer": layer, "compared": compared,
+        {"model": m, "dataset": d, "site": "mlp_input", "position": "last", "probe": "logistic_regression", "layer": layer, "compared": compared,
          "first": first, "second": second, "quantization": second if compared == "quantization" else other,
          "perturbation": second if compared == "perturbation" else other, "relative_change": 0.01 * (layer + number),
          "transfer_change": -0.1 * number, "transfer_change_low": -0.1 * number - 0.05, "transfer_change_high": -0.1 * number + 0.05}

@@ -4,12 +4,17 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth.activations.store import new_activations
+from activation_files import write_activations
+from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import read_curves
 from train_probes import train_probes
 
 CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}
+POSITIONS = ["text_last", "prompt_mean", "last"]
+"""In no order of the alphabet; the first and the last are the same token."""
+
+SITES = ["residual", "mlp_input"]
 KINDS = ["ridge", "mass_mean", "logistic_regression"]
 
 
@@ -18,13 +23,11 @@ def cell(tmp_path_factory):
     """Return scores and curves of two layers, trained by three probes that are not in the order of the alphabet."""
     folder = tmp_path_factory.mktemp("cell")
     prompts = [{"id": str(i), "label": i % 2, "group": str(i // 2)} for i in range(80)]
-    size = {"n_layers": 2, "d_model": 4, "prompts": prompts, "n_tokens": [1] * 80}
-    with new_activations(folder / "cell.h5", sites=["mlp_input"], **size) as file:
-        noise = np.random.default_rng(0).normal(size=(2, 80, 4))
-        file.attrs["weights"] = "fp32"
-        vectors = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
-        for site, layer, values in (("embedding", 0, noise[0]), *(("mlp_input", n, vectors[n]) for n in range(2))):
-            file.into[site][layer, np.arange(80)] = values
+    noise = np.random.default_rng(0).normal(size=(2, 80, 4))
+    vectors = noise + np.array([row["label"] for row in prompts])[:, np.newaxis]
+    sites = {"residual": (vectors, 2 * noise), "mlp_input": (vectors, noise), "embedding": (noise[:1], noise[1:])}
+    at = {site: dict(zip(POSITIONS, (last, mean, last))) for site, (last, mean) in sites.items()}
+    write_activations(folder / "cell.h5", at, prompts)
     train_probes(
         str(folder / "cell.h5"),
         cell=CELL,
@@ -41,27 +44,44 @@ def cell(tmp_path_factory):
 def test_curves_have_the_order_of_the_configuration_as_scores_do(cell):
     scores, curves, _ = cell
     assert list(scores["probe"].unique()) == KINDS
-    expected = [{**CELL, "site": site, "probe": probe} for site in ("embedding", "mlp_input") for probe in KINDS]
+    expected = [
+        {**CELL, "site": site, "position": position, "probe": probe}
+        for site in (*SITES, "embedding")
+        for position in POSITIONS
+        for probe in KINDS
+    ]
     assert [curve.names for curve in curves] == expected
 
 
 def test_scores_begin_with_the_site_that_figures_show(cell):
     scores, _, _ = cell
-    assert list(scores["site"].unique()) == ["mlp_input", "embedding"]
+    assert list(scores["site"].unique()) == [*SITES, "embedding"]
+    assert list(scores["position"].unique()) == POSITIONS
     assert set(scores.loc[scores["site"] == "embedding", "n_layers"]) == {1}
 
 
 def test_accuracies_of_predictions_are_the_scores_of_the_concept(cell):
     scores, curves, _ = cell
-    concept = (
-        scores[scores["target"] == "concept"].set_index(["site", "probe", "seed", "layer"])["accuracy"].sort_index()
-    )
+    concept = scores[scores["target"] == "concept"].set_index([*PROBED, "seed", "layer"])["accuracy"].sort_index()
     for curve in curves:
         found = sorted(
             tuple((split.predicted == curve.labels[split.test]).mean(axis=1).tolist()) for split in curve.splits
         )
-        expected = sorted(tuple(concept[curve.names["site"], curve.names["probe"], seed].tolist()) for seed in (9, 10))
+        probed = tuple(curve.names[name] for name in PROBED)
+        expected = sorted(tuple(concept[(*probed, seed)].tolist()) for seed in (9, 10))
         assert found == expected
+
+
+def test_positions_that_are_one_token_share_their_probes(cell):
+    """Once in the file, under both names; every other position has probes of its own."""
+    scores, _, path = cell
+    first, other, same = (scores[scores["position"] == name].drop(columns="position") for name in POSITIONS)
+    pd.testing.assert_frame_equal(first.reset_index(drop=True), same.reset_index(drop=True))
+    assert not np.allclose(first["accuracy"], other["accuracy"])
+    with h5py.File(path) as file:
+        for site in (*SITES, "embedding"):
+            assert file[site]["text_last"] == file[site]["last"] != file[site]["prompt_mean"]
+        assert file["mlp_input"]["last"] != file["residual"]["last"]
 
 
 def test_labels_and_groups_are_those_of_the_activations(cell):

@@ -54,7 +54,7 @@ def sample_sizes(quantities: Sequence[str], resolution: float, draws: int) -> It
 
 
 def curves(config: Mapping[str, Any]) -> Iterator[Curve]:
-    """Yield the curve of each cell at the first site, with the first probe."""
+    """Yield the curve of each cell at the first site and position, with the first probe."""
     for cell in each_cell(chosen_grid(config)):
         path = Path("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5".format(**cell))
         if not path.is_file():

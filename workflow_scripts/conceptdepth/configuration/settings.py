@@ -15,7 +15,7 @@ import yaml
 
 from conceptdepth.configuration.schema import YAML_LOADER
 from conceptdepth.datasets.sources import file_name
-from conceptdepth.depth.published import QUANTIZATION, SITE
+from conceptdepth.depth.published import POSITION, QUANTIZATION, SITE
 from conceptdepth.ground.files import ROOT, file_sha256
 from conceptdepth.ground.names import CELL, RANDOM, RERUN
 
@@ -154,6 +154,18 @@ def compares(config: Mapping[str, Any]) -> bool:
     return config["drift"]["measured"] and max(map(len, compared(config).values())) > 1
 
 
+def positions(config: Mapping[str, Any]) -> list[str]:
+    """Return where in each prompt activations are read."""
+    return list(config["activations"].get("positions", [POSITION]))
+
+
+def varies(config: Mapping[str, Any]) -> bool:
+    """Tell whether statements are read in more than one way: at several positions or sites, or in another wording."""
+    entries = [config["perturbations"][name] for name in config["run"]["perturbations"]]
+    reworded = any(entry.get(key) for entry in entries for key in ("template", "templates", "chat"))
+    return reworded or len(positions(config)) > 1 or len(config["activations"]["sites"]) > 1
+
+
 def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
     """Return the place of a model in a weight format in the order of the run."""
     names = grid(config)
@@ -201,7 +213,7 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
     """Return what names the cells of the run that have published numbers, by section and name; nothing if none has.
 
     Those are cells of models and datasets with the key ``published``, on texts that are left as they are, in the
-    weight format and at the site of `conceptdepth.depth.published`.
+    weight format, and at the site and position of `conceptdepth.depth.published`.
     """
     run = config["run"]
     found = {
@@ -213,5 +225,10 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
     found["perturbations"] = {
         name: {"prepend": []} for name in run["perturbations"] if not config["perturbations"][name]["prepend"]
     }
-    read = QUANTIZATION in run["quantizations"] and SITE in config["activations"]["sites"]
+    wanted = (
+        (QUANTIZATION, run["quantizations"]),
+        (SITE, config["activations"]["sites"]),
+        (POSITION, positions(config)),
+    )
+    read = all(name in chosen for name, chosen in wanted)
     return found if read and all(found.values()) else {}

@@ -19,6 +19,9 @@ PERTURBATION = "clean"
 SITE = "mlp_input"
 """Where the released code reads."""
 
+POSITION = "last"
+"""At which token: the last one of the prompt."""
+
 PROBE = "logistic_regression"
 """What it trains."""
 
@@ -39,6 +42,7 @@ def with_published_names(table: "pd.DataFrame", cells: PublishedCells) -> "pd.Da
     rows = table[
         (table["quantization"] == QUANTIZATION)
         & (table["site"] == SITE)
+        & (table["position"] == POSITION)
         & (table["probe"] == PROBE)
         & table["perturbation"].isin(list(cells["perturbations"]))
         & table["model"].isin(list(models))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.depth.published import PROBE, SITE
+from conceptdepth.depth.published import POSITION, PROBE, SITE
 from conceptdepth.figures.style import (
     BOLD_PER_INCH,
     CHANCE,
@@ -40,7 +40,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
 
     ``scores`` is ``layer_scores.csv``. What is neither compared nor has panels of its own is held at its first value.
     Lines are means over splits and the bands their range. Comparing models puts all into one panel of each
-    dataset; anything else has a row of panels for each model. Each site and probe has such a block of panels.
+    dataset; anything else has a row of panels for each model. Each site, position and probe has such a block of panels.
     ``published`` holds curves to be drawn beside those of the same model and dataset
     (`conceptdepth.depth.published.published_curves`).
     """
@@ -70,7 +70,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
                     axis.set_axis_off()
                     continue
                 draw_panel(axis, of_block[of_block["dataset"] == dataset], compare)
-                if published is not None and probed == (SITE, PROBE):
+                if published is not None and probed == (SITE, POSITION, PROBE):
                     draw_published(axis, published[published["dataset"] == dataset], models)
                 domain = labels["datasets"][dataset]["domain"] if number == 0 else ""
                 add_title(axis, [labels["datasets"][dataset]["label"], *names], domain, panel_inches(figure, columns))
@@ -84,7 +84,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """Keep the first value of every column that names a curve, but for models, datasets, sites and probes, and what is
+    """Keep the first value of every column that names a curve, but for models, datasets, what is probed, and what is
     compared; without the embedding, which has no layers.
     """
     drawn = ("model", "dataset", *PROBED, compare)
@@ -147,7 +147,11 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
     if mostly_unsolved(scores.groupby([*SCORED, "layer"])).any():
         handles.append(Line2D([], [], color="#444444", label="most probes of the layer not converged", **UNSOLVED))
     handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
-    held = [key for key in ("quantization", "perturbation", "site") if key != compare and scores[key].nunique() == 1]
+    held = [
+        key
+        for key in ("quantization", "perturbation", "site", "position")
+        if key != compare and scores[key].nunique() == 1
+    ]
     fixed = [word(scores[key].iloc[0]) for key in held]
     if compare != "model" and scores["model"].nunique() == 1:
         fixed.insert(0, models[scores["model"].iloc[0]])

@@ -52,6 +52,12 @@ WORDS = {
     "rerun": "first format, run again",
     "mlp_input": "MLP input",
     "residual": "residual stream",
+    "last": "last token",
+    "text_last": "last token of the text",
+    "text_mean": "mean over the text",
+    "prompt_mean": "mean over the prompt",
+    "span_last": "last token of the span",
+    "span_mean": "mean over the span",
 }
 """What readers call what the configuration names."""
 
@@ -63,6 +69,12 @@ PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 
 UNSOLVED: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.2}
 """Look of a layer whose probes mostly did not converge."""
+
+UNSOLVED_ALPHA = 0.3
+"""How faded the points of a curve are of which most probes did not converge."""
+
+NOTHING = "not above its baselines: no depth"
+"""What stands in the place of the points of a curve without a depth."""
 
 LEAST_WIDTH = 4.4
 """Inches across which the label of an axis of depth has room."""
@@ -82,18 +94,18 @@ def columns_of(panels: int) -> int:
 
 
 def probed_in(table: "pd.DataFrame") -> list[tuple[str, ...]]:
-    """Return each site and probe of a table, in its order; the embedding has no layers to draw."""
+    """Return each site, position and probe of a table, in its order; the embedding has no layers to draw."""
     names = table.loc[table["site"] != EMBEDDING, list(PROBED)].drop_duplicates()
     return list(names.itertuples(index=False, name=None))
 
 
 def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
-    """Return the rows of a site and probe."""
+    """Return the rows of a site, position and probe."""
     return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
 
 
 def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
-    """Return a reader's words for what tells a site and probe from others, none if it is the only one."""
+    """Return a reader's words for what tells a site, position and probe from others, none if it is the only one."""
     return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
 
 

@@ -3,8 +3,8 @@
 CELL = ("model", "quantization", "dataset", "perturbation")
 """Columns that name a cell: a model in a weight format on the texts of a dataset."""
 
-PROBED = ("site", "probe")
-"""Columns that name a curve in its cell: what was probed, and with what."""
+PROBED = ("site", "position", "probe")
+"""Columns that name a curve in its cell: what was probed, at which token, and with what."""
 
 CURVE = (*CELL, *PROBED)
 """Columns that name a curve: the probes of all layers that were trained for the concept."""
@@ -17,6 +17,9 @@ LAST = "last"
 
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
+
+PROMPT = "prompt"
+"""Stands in the place of a position for baselines of words, which read the whole prompt."""
 
 RANDOM = "random"
 """Stands in the place of a weight format for a model of the same architecture that was never trained."""

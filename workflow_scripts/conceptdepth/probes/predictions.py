@@ -1,5 +1,6 @@
 """What the probes of a cell predicted of held-out statements, read from the files that `train_probes` writes."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from conceptdepth.ground.hdf5 import (
     open_hdf5,
     undamaged,
 )
-from conceptdepth.ground.names import CELL
+from conceptdepth.ground.names import CELL, PROBED
 from conceptdepth.probes.splits import Indices
 from conceptdepth.probes.tasks import CONCEPT
 
@@ -28,9 +29,9 @@ LOGISTIC_REGRESSION = "logistic_regression"
 """The classifier of every baseline."""
 
 
-def split_group(site: str, probe: str, target: str, seed: int) -> str:
+def split_group(site: str, position: str, probe: str, target: str, seed: int) -> str:
     """Return the path of the group of one split in a file of probes or baselines."""
-    return f"{site}/{probe}/{target}/seed_{seed}"
+    return f"{site}/{position}/{probe}/{target}/seed_{seed}"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Curve:
     """One curve of a cell: a probe of each layer, trained for the concept on each of the splits."""
 
     names: dict[str, str]
-    """By `conceptdepth.ground.names.CURVE`; a baseline has no model and no quantization, and its name in the place of a
-    site."""
+    """By `conceptdepth.ground.names.CURVE`; a baseline has no model and no quantization, its name in the place of a
+    site, and `conceptdepth.ground.names.PROMPT` in that of a position."""
     labels: NDArray[np.int8]
     """Class of each statement of the dataset, shape (n_statements,)."""
     groups: NDArray[np.object_]
@@ -72,7 +73,7 @@ class Curve:
 
 
 def read_curves(path: str) -> Iterator[Curve]:
-    """Yield the curves of a cell from its file of probes, in the order of configured probes at each site.
+    """Yield the curves of a cell from its file of probes, in the order of configured sites, positions and probes.
 
     That of the embedding has one layer, and so have those of a file of baselines. Raises `UserError` for a
     damaged file.
@@ -82,19 +83,19 @@ def read_curves(path: str) -> Iterator[Curve]:
         labels, groups = array(file, "label", INTEGER, 1)[:], array(file, "group", TEXT, 1).asstr()[:]
         if len(labels) != len(groups):
             raise ValueError("label and group are not of one length")
-        for site in (name for name, item in file.items() if isinstance(item, h5py.Group)):
-            for probe in attribute(file, "probes", TEXT, 1):
-                splits = tuple(_split(group, len(labels)) for group in _splits(file, site, probe))
-                yield Curve(cell | {"site": site, "probe": probe}, labels, groups, splits)
+        names = [attribute(file, f"{name}s", TEXT, 1) for name in PROBED]
+        for probed in itertools.product(*names):
+            splits = tuple(_split(group, len(labels)) for group in _splits(file, *probed))
+            yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits)
 
 
-def read_coefficients(path: str, site: str, probe: str) -> list[NDArray[np.float64]] | None:
+def read_coefficients(path: str, site: str, position: str, probe: str) -> list[NDArray[np.float64]] | None:
     """Return the coefficients of a curve by split, each (n_layers, d_model + 1), or None if its probes are not linear.
 
     Raises `UserError` for a damaged file.
     """
     with undamaged(path), _opened(path) as file:
-        splits = _splits(file, site, probe)
+        splits = _splits(file, site, position, probe)
         if any("coefficients" not in split for split in splits):
             return None
         return [array(split, "coefficients", FLOAT, 2)[:] for split in splits]
@@ -110,9 +111,9 @@ def _opened(path: str) -> h5py.File:
     return open_hdf5(path, check_strings)
 
 
-def _splits(file: h5py.File, site: str, probe: str) -> list[h5py.Group]:
+def _splits(file: h5py.File, site: str, position: str, probe: str) -> list[h5py.Group]:
     """Return the groups of a probe that was trained for the concept, in the order of `Curve.splits`."""
-    seeds = member(member(member(file, site), probe), CONCEPT)
+    seeds = member(member(member(member(file, site), position), probe), CONCEPT)
     return [member(seeds, seed) for seed in seeds]
 
 
