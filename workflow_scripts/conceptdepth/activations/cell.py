@@ -10,7 +10,6 @@ from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.activations.store import new_activations
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.loaded import LoadedModel
-from conceptdepth.models.sites import blocks, site_of
 from conceptdepth.models.weights import read_description
 from conceptdepth.provenance.record import PREFIX
 
@@ -32,12 +31,14 @@ class Cell(WorkRequest):
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
         from conceptdepth.activations.extraction import extract, shape
+        from conceptdepth.models.places import places_of, words_of
 
         rows = read_prompts(self.prompts)
         tokens = model.tokens([row["prompt"] for row in rows])
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)
         n_layers, d_model = shape(body, self.name)
+        places = places_of(body, self.sites, self.name)
         ready = time.perf_counter()
         with (
             model.passes(),
@@ -63,7 +64,7 @@ class Cell(WorkRequest):
                 "quantization": self.quantization,
                 "dtype": str(body.dtype).removeprefix("torch."),
                 "weights": model.real_format,
-                "sites": json.dumps({site: site_of(blocks(body, self.name)[0], site).words for site in self.sites}),
+                "sites": json.dumps({site: words_of(places, site) for site in self.sites}),
                 "self_test": json.dumps(test.facts(self.sites)),
                 "tokenizer": type(model.tokenizer).__name__,
                 "device": str(body.device),

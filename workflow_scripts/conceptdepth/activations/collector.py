@@ -12,6 +12,7 @@ from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.hooks import Hooks, Keep
+from conceptdepth.models.places import places_of
 from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
@@ -56,12 +57,10 @@ class Collector:
 
     def __enter__(self) -> "Collector":
         inside = [site for site in self._sites if site != EMBEDDING]
-        # A block's own output comes after everything inside it.
-        last = max(inside, key=lambda site: site == "residual")
-        for layer, block in enumerate(self._blocks):
+        for layer, (block, places) in enumerate(zip(self._blocks, places_of(self._body, inside, self._name))):
             for site in inside:
-                ends = layer == len(self._blocks) - 1 and site == last
-                listen(self._hooks, block, site, self._keeper(site, layer, ends=ends))
+                ends = layer == len(self._blocks) - 1
+                listen(self._hooks, block, places[site], self._keeper(site, layer, ends=ends))
         if EMBEDDING in self._sites:
             self._hooks.before(self._blocks[0], self._keeper(EMBEDDING, 0, ends=False))
         return self
@@ -75,10 +74,14 @@ class Collector:
             vectors = one_a_token(states, rows, width, self._body, self._name)
             self._found[site].append(layer)
             self._leaving.take(site, layer, vectors[self._last_on(vectors.device)], self._batch.prompts)
-            if ends:
+            if ends and self._all_found():
                 raise Finished
 
         return keep
+
+    def _all_found(self) -> bool:
+        """Tell whether the last block has shown all its sites, in whatever order it comes to them."""
+        return all(layers[-1:] == [len(self._blocks) - 1] for site, layers in self._found.items() if site != EMBEDDING)
 
     def _last_on(self, device: torch.device) -> torch.Tensor:
         if device not in self._last:

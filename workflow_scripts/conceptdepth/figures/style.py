@@ -51,6 +51,9 @@ WORDS = {
     "random": "random weights",
     "rerun": "first format, run again",
     "mlp_input": "MLP input",
+    "residual_mid": "stream between attention and MLP",
+    "attention_output": "attention output",
+    "mlp_output": "MLP output",
     "residual": "residual stream",
 }
 """What readers call what the configuration names."""
