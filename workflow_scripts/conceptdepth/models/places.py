@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,16 @@ import torch
 
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
-from conceptdepth.models.sites import IN_STREAM, Place, blocks, is_parallel, mlp_of, no_site, why_no_mlp, why_no_mlp_input
+from conceptdepth.models.sites import (
+    IN_STREAM,
+    Place,
+    blocks,
+    is_parallel,
+    mlp_of,
+    no_site,
+    why_no_mlp,
+    why_no_mlp_input,
+)
 from conceptdepth.models.stream import Seen, found_in
 
 if TYPE_CHECKING:
@@ -55,9 +65,7 @@ REASONS = {
 """Why a block has no sum, and why it does not have a site of one; the block's number is to be filled in."""
 
 
-def why_absent(
-    decoder: "PreTrainedModel", sites: Sequence[str], tokens: Sequence[int], name: str
-) -> dict[str, str]:
+def why_absent(decoder: "PreTrainedModel", sites: Sequence[str], tokens: Sequence[int], name: str) -> dict[str, str]:
     """Return by site, of those that a model does not have, why: each in a sentence for a person.
 
     ``tokens`` are a few ids of different words, ``name`` is the model's in the registry.
@@ -97,11 +105,15 @@ def _look(decoder: "PreTrainedModel", name: str) -> list[dict[str, Place]]:
     words = decoder.get_input_embeddings().num_embeddings
     # From all over the vocabulary: the first ids may be those of bytes that no training has touched.
     ids = [words * number // (TOKENS + 1) for number in range(1, TOKENS + 1)]
-    with Hooks() as hooks, torch.inference_mode():
+    with Hooks() as hooks, torch.inference_mode(), suppress(_Nothing):
         for one in watched:
             one.listen(hooks)
         decoder(input_ids=torch.tensor([ids], device=input_device(decoder)), use_cache=False)
     return [one.found for one in watched]
+
+
+class _Nothing(Exception):
+    """Ends a pass of which a block has shown that the model has none of the sites."""
 
 
 class _Watched:
@@ -124,6 +136,8 @@ class _Watched:
                 self._seen.append(Seen(path, is_input, states.detach().reshape(-1, self._width).clone().cpu()))
             if not path and not is_input:
                 self.found, self._seen = self._places(), []
+                if not self.found:
+                    raise _Nothing
 
         return keep
 

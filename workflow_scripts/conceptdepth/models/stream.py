@@ -6,15 +6,16 @@ sum to the MLP, and adds what that gives out:
     residual_mid = input of the block + attention_output
     residual     = residual_mid + mlp_output
 
-Modules of the same name mean different things in different architectures, and what is added may be the output of a norm
-behind attention, of a dropout, or of a module deep inside another. So the sums are looked for: among the states that the
-modules of a block get and give in a short pass, those for which they hold. A sum that holds to the last bit, in the
-model's own arithmetic, counts before one that holds within rounding, and a module near the block before one deep inside.
+Modules of the same name mean different things in different architectures, and what is added may be the output of a
+norm behind attention, of a dropout, or of a module deep inside another. So the sums are looked for: among the states
+that the modules of a block get and give in a short pass, those for which they hold. A sum that holds to the last bit,
+in the model's own arithmetic, counts before one that holds within rounding, and a module near the block before one deep
+inside: where the stream is long, rounding alone would not tell what is added from what a norm made of it.
 
 Some architectures multiply before they add (Granite, MiniCPM 3, Beam), add the outputs of two modules in one go (the
-experts and the shared MLP of Granite's hybrids, attention and the state space of Falcon-H1), or add a third thing behind
-the MLP (Gemma 4). What is found says so (`conceptdepth.models.sites.Place`). Whatever is not found is not there: a block
-that normalises or weighs the stream itself, by a vector, has none of it.
+experts and the shared MLP of Granite's hybrids, attention and the state space of Falcon-H1), or add a third thing
+behind the MLP (Gemma 4). What is found says so (`conceptdepth.models.sites.Place`). Whatever is not found is not there:
+a block that normalises the stream itself, or weighs it by a vector, has none of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -188,5 +189,6 @@ def _fit(target: torch.Tensor, stream: Seen, output: Seen) -> Sum | None:
         off = float(error.norm()) / added if added else float("inf")
         within = bool((error <= ROUNDINGS * rounding * terms.abs().sum(dim=0)).all())
         if within and off <= TELLING and WEIGHTS[0] <= weights[0] <= WEIGHTS[1]:
-            return Sum(stream, (output,), *(float(f"{weight:.5g}") for weight in weights), error=off)
+            of_stream, share = (float(f"{weight:.5g}") for weight in weights)
+            return Sum(stream, (output,), of_stream, share, off)
     return None
