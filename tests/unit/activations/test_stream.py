@@ -12,8 +12,9 @@ from itertools import chain, combinations
 import numpy as np
 import pytest
 import torch
-from architectures import CLASSES, PARALLEL, WITHOUT_MLP, WRAPPERS, built, configuration, model_of
+from architectures import CLASSES, OWN_MASKS, PARALLEL, WITHOUT_MLP, WRAPPERS, built, configuration, model_of
 from conceptdepth.activations.extraction import extract, shape
+from conceptdepth.activations.layouts import MaskedTrees, layouts_of
 from conceptdepth.activations.self_test import self_test
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models import places
@@ -87,37 +88,41 @@ def off(found, expected):
 
 
 def alone(body, tokens, sites):
-    """Read the places with hooks of this function's own, one prompt at a time: by site (n_layers, n_prompts, d_model)."""
-    found = {site: [] for site in sites}
-    where = places_of(body, sites, "tiny")
-    for prompt in tokens:
-        seen, handles = {}, []
+    """Read the places with hooks of this file's own, one prompt at a time: by site (n_layers, n_prompts, d_model)."""
+    each = [alone_at(body, prompt, sites) for prompt in tokens]
+    return {site: np.stack([one[site] for one in each], axis=1) for site in sites}
 
-        def keep(key, states, seen=seen):
-            seen[key] = states.reshape(-1, states.shape[-1])[-1].float().numpy().copy()
 
-        for layer, block in enumerate(blocks(body, "tiny")):
-            for site in sites:
-                at = where[layer][site]
-                for path in (at.module, *at.beside):
-                    module, key = block.get_submodule(path), (site, layer, path)
-                    if at.is_input:
-                        hook = lambda module, given, named, key=key: keep(key, (*given, *named.values())[0])
-                        handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-                    else:
-                        hook = lambda module, given, out, key=key: keep(key, out[0] if isinstance(out, tuple) else out)
-                        handles.append(module.register_forward_hook(hook))
-        with torch.inference_mode():
-            body(torch.tensor([prompt]), use_cache=False)
-        for handle in handles:
-            handle.remove()
-        for site in sites:
-            layers = [
-                sum(vector for (of, at, _), vector in seen.items() if (of, at) == (site, layer))
-                for layer in range(len(where))
-            ]
-            found[site].append(np.stack(layers))
-    return {site: np.stack(those, axis=1) for site, those in found.items()}
+def alone_at(body, prompt, sites):
+    """Return by site what each block has there at the last token, (n_layers, d_model): of several modules the sum."""
+    found = {site: np.zeros(shape(body, "tiny")) for site in sites}
+    handles = []
+
+    def watch(site, layer, module, is_input):
+        def add(states):
+            found[site][layer] += states.reshape(-1, states.shape[-1])[-1].float().numpy()
+
+        def before(_, given, named):
+            add((*given, *named.values())[0])
+
+        def after(_, given, output):
+            add(output[0] if isinstance(output, tuple) else output)
+
+        return (
+            module.register_forward_pre_hook(before, with_kwargs=True)
+            if is_input
+            else module.register_forward_hook(after)
+        )
+
+    for layer, (block, where) in enumerate(zip(blocks(body, "tiny"), places_of(body, sites, "tiny"))):
+        for site, at in where.items():
+            for path in (at.module, *at.beside):
+                handles.append(watch(site, layer, block.get_submodule(path), at.is_input))
+    with torch.inference_mode():
+        body(torch.tensor([prompt]), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return found
 
 
 def test_each_model_has_the_sites_or_says_why_not(body, name):
@@ -125,26 +130,25 @@ def test_each_model_has_the_sites_or_says_why_not(body, name):
     assert absent(body, name) == expected
 
 
-@pytest.mark.parametrize("common", [0, 17])
-def test_what_is_read_is_what_each_prompt_gives_alone(body, name, common):
-    tokens, sites = prompts(common), present(body)
-    expected = alone(body, tokens, sites)
-    layout = self_test(
-        model_of(name), body, tokens, quantization="fp32", batch_tokens=70, more=sites, name=name
-    ).layout
-    for batch_tokens in (24, 1000) if sites else ():
-        found = read(body, tokens, sites, batch_tokens=batch_tokens, layout=layout)
-        for site in sites:
-            assert off(found[site], expected[site]) < TOLERANCE, site
-
-
-def test_what_is_added_makes_the_stream(body, name):
+def test_what_is_read_is_what_each_prompt_gives_alone_and_makes_the_stream(body, name):
     """The sums of the definition, layer by layer, of vectors as they are stored."""
-    sites, tokens = present(body), prompts(3)
-    layout = self_test(model_of(name), body, tokens, quantization="fp32", batch_tokens=70, name=name).layout
+    tokens, sites = prompts(7), present(body)
+    expected, layout = alone(body, tokens, sites), MaskedTrees() if name in OWN_MASKS else layouts_of(body)[0]
     for batch_tokens in (24, 1000) if sites else ():
         found = read(body, tokens, [EMBEDDING, "residual", *sites], batch_tokens=batch_tokens, layout=layout)
+        for site in sites:
+            assert off(found[site], expected[site]) < TOLERANCE, site
         check_sums(body, found)
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi", "mpt", "gemma4_text", "granitemoehybrid"])
+def test_the_self_test_is_of_the_sites_that_are_wanted(kind):
+    body = decoder_of(model_of(kind), kind)
+    settings = {"quantization": "fp32", "batch_tokens": 70, "name": kind}
+    done = self_test(model_of(kind), body, prompts(3), more=IN_STREAM, **settings)
+    assert set(done.differences) & set(IN_STREAM) == set(present(body))
+    assert max(found.max() for found in done.differences.values()) < TOLERANCE
+    assert not set(IN_STREAM) & set(self_test(model_of(kind), body, prompts(3), **settings).differences)
 
 
 def check_sums(body, found):
@@ -163,14 +167,16 @@ def check_sums(body, found):
 
 
 def test_places_in_16_bits_are_those_in_32(body, name):
-    """Also where the stream is so long that rounding hides most of what is added to it."""
+    if name == "xlstm":
+        pytest.skip("its own code computes in float32 and in 16 bits at once, which PyTorch refuses")
     half = copy.deepcopy(body).to(torch.bfloat16)
     sites = present(body)
     assert list(absent(half, name)) == list(absent(body, name))
-    where = [[(at[site].module, at[site].is_input, at[site].beside) for site in sites] for at in places_of(half, sites, name)]
+    where = [
+        [(at[site].module, at[site].is_input, at[site].beside) for site in sites] for at in places_of(half, sites, name)
+    ]
     assert where == [
-        [(at[site].module, at[site].is_input, at[site].beside) for site in sites]
-        for at in places_of(body, sites, name)
+        [(at[site].module, at[site].is_input, at[site].beside) for site in sites] for at in places_of(body, sites, name)
     ]
 
 
@@ -214,7 +220,9 @@ def test_places_are_those_of_the_source(name):
             assert words_of(places_of(body, [site], name), site) == words
 
 
-@pytest.mark.parametrize("kind", ["llama", "gemma2", "olmo2", "granite", "bloom", "mpt", "opt", "phi", "falcon", "minicpm3"])
+@pytest.mark.parametrize(
+    "kind", ["llama", "gemma2", "olmo2", "granite", "bloom", "mpt", "opt", "phi", "falcon", "minicpm3"]
+)
 def test_a_long_stream_hides_no_place_in_16_bits(kind):
     """As of large models, in which single values of the stream are thousands of times those that are added."""
     config = configuration(kind)
@@ -259,7 +267,12 @@ def scales_all(block):
 MULTIPLIED = {
     "granite": (scaled, "granite", nothing, {"residual_multiplier": 0.22}),
     "granitemoehybrid": (scaled, "granitemoehybrid", nothing, {"residual_multiplier": 0.246}),
-    "granitemoeshared": (scaled, "granitemoeshared", nothing, {"residual_multiplier": 0.3, "shared_intermediate_size": 16}),
+    "granitemoeshared": (
+        scaled,
+        "granitemoeshared",
+        nothing,
+        {"residual_multiplier": 0.3, "shared_intermediate_size": 16},
+    ),
     "hyperclovax": (scaled, "hyperclovax", nothing, {"residual_multiplier": 0.5}),
     "minicpm3": (scaled, "minicpm3", nothing, {"scale_depth": 0.5}),
     "gemma4_unified_text": (scaled, "gemma4_unified_text", scales_all, {}),
@@ -272,7 +285,8 @@ def test_what_is_multiplied_before_it_is_added_is_found_with_its_factor(case, dt
     make, *given, settings = MULTIPLIED[case]
     body = make(*given, **settings).to(dtype)
     factors = {
-        round(at["mlp_output"].share, 2 if dtype == torch.bfloat16 else 4) for at in places_of(body, ["mlp_output"], case)
+        round(at["mlp_output"].share, 2 if dtype == torch.bfloat16 else 4)
+        for at in places_of(body, ["mlp_output"], case)
     }
     known = {"minicpm3": 0.25, "gemma4_unified_text": 0.5}.get(case) or settings["residual_multiplier"]
     assert factors == {round(known, 2 if dtype == torch.bfloat16 else 4)}
@@ -280,24 +294,16 @@ def test_what_is_multiplied_before_it_is_added_is_found_with_its_factor(case, dt
         check_sums(body, read(body, prompts(3), [EMBEDDING, "residual", *IN_STREAM]))
 
 
-def test_a_third_thing_that_is_added_is_no_output_of_the_mlp():
+@pytest.mark.parametrize("scale", [False, True])
+def test_a_third_thing_that_is_added_is_no_output_of_the_mlp(scale):
     """Gemma 4 adds what a gate makes of embeddings of its own, behind the MLP, and scales the sum."""
-    for scale in (1.0, 0.5):
-        body = scaled("gemma4_text", lambda block, scale=scale: block.layer_scalar.fill_(scale))
-        tokens = prompts()[:1]
-        found, seen = read(body, tokens, IN_STREAM), []
-        for block in blocks(body, "tiny"):
-            block.per_layer_input_gate.register_forward_pre_hook(lambda module, given: seen.append(given[0][0, -1].numpy()))
-        with torch.inference_mode():
-            body(torch.tensor(tokens), use_cache=False)
-        assert off(found["residual_mid"][:, 0] + found["mlp_output"][:, 0], np.stack(seen)) < TOLERANCE
-
-
-def adds_a_product(block):
-    right = block.mlp.forward
-    block.forward_of_mlp = right
-    plain = block.post_attention_layernorm.forward
-    block.post_attention_layernorm.forward = lambda states: plain(states * states.tanh())
+    body, tokens, seen = scaled("gemma4_text", scales_all if scale else nothing), prompts()[:1], []
+    found = read(body, tokens, IN_STREAM)
+    for block in blocks(body, "tiny"):
+        block.per_layer_input_gate.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, -1].numpy()))
+    with torch.inference_mode():
+        body(torch.tensor(tokens), use_cache=False)
+    assert off(found["residual_mid"][:, 0] + found["mlp_output"][:, 0], np.stack(seen)) < TOLERANCE
 
 
 class Gated(torch.nn.Module):
@@ -371,10 +377,10 @@ def test_what_is_weighed_by_more_than_one_number_is_refused(kind, change, settin
 
 
 def subsets():
-    return chain.from_iterable(combinations(SITES, number) for number in (1, 2, 3))
+    return chain.from_iterable(combinations(SITES, number) for number in (1, 2))
 
 
-@pytest.mark.parametrize("kind", ["llama", "olmo2", "granitemoehybrid", "bloom"])
+@pytest.mark.parametrize("kind", ["gemma2", "olmo2", "bloom"])
 def test_a_pass_ends_when_all_that_is_wanted_is_there_and_no_later(kind):
     """In whatever order sites are named, and where two are read at one place, as the stream that OLMo 2's MLP gets."""
     body = decoder_of(built(configuration(kind)), kind)
