@@ -40,7 +40,8 @@ def section() -> str:
 
 def _count(having: list[str], names: tuple[str, ...]) -> str:
     lacking = [name for name in names if name not in having]
-    return f"all but {', '.join(lacking)}" if having and lacking else ("all" if having else "none")
+    ticked = ", ".join(f"`{name}`" for name in lacking)
+    return f"all but {ticked}" if having and lacking else ("all" if having else "none")
 
 
 def written(page: str) -> str:
