@@ -147,7 +147,9 @@ MODULES = {
     **dict.fromkeys(modules("models", "architectures", "checkpoint", "fetch", "hub"), AFTER["fetch_model"]),
     "models/tokenizer_files": AFTER["fetch_model"],
     **dict.fromkeys(modules("models", "devices", "formats", "fused", "hooks", "limits", "loaded"), FROM_EXTRACTION),
-    **dict.fromkeys(modules("models", "loaded_weights", "loading", "sites", "tokens"), FROM_EXTRACTION),
+    **dict.fromkeys(
+        modules("models", "loaded_weights", "loading", "places", "sites", "stream", "tokens"), FROM_EXTRACTION
+    ),
     "models/head": [],  # Answers have to be asked for.
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
     **dict.fromkeys(

@@ -116,7 +116,7 @@ def test_the_self_test_passes_and_says_how(body, name):
     assert done.layout == layout_for(body, name)
     assert set(done.differences) == {EMBEDDING, *sites_of(name)}
     assert max(values.max() for values in done.differences.values()) < TOLERANCE
-    assert (done.no_mlp_input is None) == ("mlp_input" in sites_of(name))
+    assert ("mlp_input" not in done.absent) == ("mlp_input" in sites_of(name))
 
 
 def test_logits_of_kept_states_are_those_of_the_model(body, name):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from architectures import SIZES, built, configuration
-from conceptdepth.activations import attention, tested
+from conceptdepth.activations import attention, collector, tested
 from conceptdepth.activations.attention import FlatAttention
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.gathering import OnDevice
@@ -21,6 +21,8 @@ from conceptdepth.activations.self_test import self_test
 from conceptdepth.activations.tested import TEXTS, long_prompts, self_tested
 from conceptdepth.activations.trees import Sight, Tree, common_prefix
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.models import places
 from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.limits import long_factors, most_tokens, reading_limits
 from conceptdepth.models.loaded import LoadedModel, ModelRequest
@@ -372,7 +374,49 @@ def test_a_site_that_the_model_does_not_have_ends_the_cell(loaded):
     model = loaded(built(configuration("phi")))
     with pytest.raises(UserError, match="tiny has no mlp_input, because its blocks run attention and MLP side by side"):
         self_tested(model, [[3, 4]], sites=SITES, batch_tokens=64)
-    assert self_tested(model, [[3, 4]], sites=["residual"], batch_tokens=64).no_mlp_input
+    assert "mlp_input" in self_tested(model, [[3, 4]], sites=["residual"], batch_tokens=64).absent
+
+
+def test_each_set_of_sites_is_tested_once_a_load(loaded, monkeypatch):
+    """The file of a cell says what its own sites were tested by, whichever cell came first."""
+    model, told = loaded(built(configuration("llama"))), counted(monkeypatch)
+    for sites in (SITES, ["mlp_output"], ["residual", "mlp_output"], ["residual_mid", "mlp_output"], ["residual"]):
+        done = self_tested(model, [[3]], sites=sites, batch_tokens=64)
+        assert set(done.differences) == {EMBEDDING, *SITES, *sites}
+    assert len(told) == 3
+
+
+def test_a_site_that_nobody_asked_for_cannot_fail_a_load(loaded, monkeypatch):
+    def fail(*given):
+        raise UserError("no")
+
+    model = loaded(built(configuration("llama")))
+    monkeypatch.setattr(places, "_look", fail)
+    self_tested(model, [[3]], sites=SITES, batch_tokens=64)
+    with pytest.raises(UserError, match="no"):
+        self_tested(model, [[3]], sites=["mlp_output"], batch_tokens=64)
+
+
+def test_a_site_in_the_stream_that_the_model_does_not_have_ends_the_cell(loaded):
+    model = loaded(built(configuration("phi")))
+    with pytest.raises(UserError, match="tiny has no residual_mid, because its blocks run attention and MLP side by"):
+        self_tested(model, [[3, 4]], sites=["attention_output", "residual_mid"], batch_tokens=64)
+    done = self_tested(model, [[3, 4]], sites=["attention_output", "mlp_output"], batch_tokens=64)
+    assert max(found.max() for found in done.differences.values()) < 1e-5
+
+
+def test_what_is_read_at_a_wrong_place_fails_the_self_test(monkeypatch):
+    """In the passes alone: a sum of two modules of which one is forgotten."""
+    config = configuration("granitemoehybrid")
+    model = built(config)
+    body, right = decoder_of(model, "tiny"), collector.listen
+
+    def forgets(hooks, block, at, keep):
+        right(hooks, block, replace(at, beside=()), keep)
+
+    monkeypatch.setattr(collector, "listen", forgets)
+    with pytest.raises(UserError, match="what would be stored is not what the plain model computes: at mlp_output of"):
+        self_test(model, body, prompts(3), quantization="fp32", batch_tokens=70, more=["mlp_output"], name="tiny")
 
 
 @pytest.mark.parametrize(("make", "shared"), [(lambda: built(configuration("llama")), True), (longrope, False)])
@@ -472,7 +516,7 @@ def test_attention_before_the_mlp_is_seen_though_some_embeddings_are_equal():
     model.model.embed_tokens.weight.data[3:6] = 0
     tokens = [[3, 4, 5, 6], [7, 8, 9]]
     done = self_test(model, decoder_of(model, "tiny"), tokens, quantization="fp32", batch_tokens=70, name="tiny")
-    assert done.no_mlp_input is None
+    assert not done.absent
 
 
 def test_the_fixed_texts_share_what_prompts_can_share(loaded):

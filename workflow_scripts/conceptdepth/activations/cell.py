@@ -13,7 +13,6 @@ from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.names import LAST
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.positions import BY_CHARACTERS, Probed, Row, probed
-from conceptdepth.models.sites import blocks, site_of
 from conceptdepth.models.tokens import Tokenized, check_characters
 from conceptdepth.models.weights import read_description
 from conceptdepth.provenance.record import PREFIX
@@ -38,6 +37,7 @@ class Cell(WorkRequest):
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Extract the cell and write its activation file; see `WorkRequest.work`."""
         from conceptdepth.activations.extraction import extract, shape
+        from conceptdepth.models.places import places_of, words_of
 
         rows = read_prompts(self.prompts)
         prompts = model.tokenized([row["prompt"] for row in rows])
@@ -45,6 +45,7 @@ class Cell(WorkRequest):
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)
         n_layers, d_model = shape(body, self.name)
+        places = places_of(body, self.sites, self.name)
         ready = time.perf_counter()
         with (
             model.passes(),
@@ -78,7 +79,7 @@ class Cell(WorkRequest):
                 "quantization": self.quantization,
                 "dtype": str(body.dtype).removeprefix("torch."),
                 "weights": model.real_format,
-                "sites": json.dumps({site: site_of(blocks(body, self.name)[0], site).words for site in self.sites}),
+                "sites": json.dumps({site: words_of(places, site) for site in self.sites}),
                 "self_test": json.dumps(test.facts(self.sites)),
                 "tokenizer": type(model.tokenizer).__name__,
                 "device": str(body.device),

@@ -14,6 +14,7 @@ from conceptdepth.activations.trees import Pass
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING, LAST
 from conceptdepth.models.hooks import Hooks, Keep
+from conceptdepth.models.places import places_of
 from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
@@ -71,12 +72,10 @@ class Collector:
 
     def __enter__(self) -> "Collector":
         inside = [site for site in self._sites if site != EMBEDDING]
-        # A block's own output comes after everything inside it.
-        last = max(inside, key=lambda site: site == "residual")
-        for layer, block in enumerate(self._blocks):
+        for layer, (block, places) in enumerate(zip(self._blocks, places_of(self._body, inside, self._name))):
             for site in inside:
-                ends = layer == len(self._blocks) - 1 and site == last
-                listen(self._hooks, block, site, self._keeper(site, layer, ends=ends))
+                ends = layer == len(self._blocks) - 1
+                listen(self._hooks, block, places[site], self._keeper(site, layer, ends=ends))
         if EMBEDDING in self._sites:
             self._hooks.before(self._blocks[0], self._keeper(EMBEDDING, 0, ends=False))
         return self
@@ -92,7 +91,7 @@ class Collector:
             read = self._read(site, layer, vectors)
             for position, name in self._sites[site].items():
                 self._leaving.take(name, layer, read[position], self._batch.prompts)
-            if ends:
+            if ends and self._all_found():
                 raise Finished
 
         return keep
@@ -102,6 +101,10 @@ class Collector:
         if self._batch.tree is not None and len(self._batch.tree.keep) and self._positions.keys() != {LAST}:
             self._earlier[site, layer] = self._reading.for_the_next(vectors, earlier)
         return self._reading.read(vectors, earlier)
+
+    def _all_found(self) -> bool:
+        """Tell whether the last block has shown all its sites, in whatever order it comes to them."""
+        return all(layers[-1:] == [len(self._blocks) - 1] for site, layers in self._found.items() if site != EMBEDDING)
 
     def run(self, batch: Pass, kept: Kept | None) -> None:
         """Hand on what is read of a pass, at each site of each layer."""

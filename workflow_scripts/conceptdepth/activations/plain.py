@@ -15,6 +15,7 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
+from conceptdepth.models.places import places_of
 from conceptdepth.models.sites import blocks, listen, not_supported
 
 if TYPE_CHECKING:
@@ -100,11 +101,13 @@ class PlainPass:
         self._places = sorted(end for end in ends if end < len(prompt))
         self._found: dict[str, list[Vectors]] = {site: [] for site in sites}
         listed = blocks(body, name)
+        places = places_of(body, [site for site in sites if site != EMBEDDING], name)
         with Hooks() as hooks:
             if EMBEDDING in sites:
                 hooks.before(listed[0], self._keeper(EMBEDDING))
-            for block, site in itertools.product(listed, set(sites) - {EMBEDDING}):
-                listen(hooks, block, site, self._keeper(site))
+            for block, inside in zip(listed, places):
+                for site, at in inside.items():
+                    listen(hooks, block, at, self._keeper(site))
             states = run_plain(causal, prompt, output_hidden_states=True).hidden_states
         check_every_block(self._found, listed, name)
         self._hidden = [self._vectors(layer) for layer in states or ()]

@@ -69,13 +69,15 @@ class WorkRequest(ModelRequest, ABC):
         from conceptdepth.activations.tested import self_tested, tested_otherwise
         from conceptdepth.activations.trees import distinct_tokens
         from conceptdepth.models.fused import pays
+        from conceptdepth.models.places import lie_deep
 
         batch_tokens = self.tokens_of_a_pass(model)
         result = self_tested(model, tokens, sites=sites, batch_tokens=batch_tokens)
         if self.batch_tokens == 1:  # Nothing shares a pass: whole prompts, as the released code runs them.
             return tested_otherwise(model, result, tokens, batch_tokens, [EqualLengths()])
         wanted = pays(model.body, distinct_tokens(tokens)) if self.compile is None else self.compile
-        if wanted and isinstance(result.layout, Trees):  # Only flat passes run compiled.
+        # Only flat passes run compiled, and nothing can be read inside of what is compiled.
+        if wanted and isinstance(result.layout, Trees) and not lie_deep(model.body, sites, self.name):
             layouts = [replace(result.layout, compiled=True), result.layout]
             return tested_otherwise(model, result, tokens, batch_tokens, layouts)
         return result

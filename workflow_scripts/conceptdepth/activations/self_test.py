@@ -22,7 +22,8 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.formats import LAYERS
 from conceptdepth.models.limits import long_factors
-from conceptdepth.models.sites import not_supported, why_no_mlp_input
+from conceptdepth.models.places import why_absent
+from conceptdepth.models.sites import not_supported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,8 +50,8 @@ class SelfTest:
     """Largest difference allowed."""
     differences: Mapping[str, NDArray[np.float64]]
     """By site, and for `EMBEDDING`: the largest relative difference of each layer, shape (n_layers,)."""
-    no_mlp_input: str | None
-    """Why the model has no ``mlp_input``, as an error for a person; None if it has one."""
+    absent: Mapping[str, str]
+    """By site, of those that were asked for and ``mlp_input``: why the model does not have it, for a person."""
 
     def facts(self, sites: Sequence[str]) -> dict[str, Any]:
         """Return what an activation file says of it."""
@@ -61,7 +62,7 @@ class SelfTest:
         """Return both as one: with whole prompts if either needs them."""
         layout = self.layout if self.layout == other.layout else EqualLengths()
         largest = {site: np.maximum(found, other.differences[site]) for site, found in self.differences.items()}
-        return SelfTest(layout, self.tolerance, largest, self.no_mlp_input)
+        return SelfTest(layout, self.tolerance, largest, self.absent)
 
 
 def self_test(
@@ -72,16 +73,18 @@ def self_test(
     quantization: str,
     batch_tokens: int,
     layouts: Sequence[Layout] | None = None,
+    more: Sequence[str] = (),
     name: str,
 ) -> SelfTest:
     """Extract prompts as a cell does, and compare with one prompt at a time through the whole plain model.
 
     ``body`` is ``causal`` without its head, ``quantization`` its weight format, ``tokens`` are prompts, of which some
-    should share a beginning, ``layouts`` are tried in turn (None: those that the architecture allows). Raises
-    `UserError` if no layout of passes gives the vectors of the plain model.
+    should share a beginning, ``layouts`` are tried in turn (None: those that the architecture allows), ``more`` are
+    sites to test beside ``residual`` and ``mlp_input``, where the model has them. Raises `UserError` if no layout of
+    passes gives the vectors of the plain model.
     """
-    no_mlp_input = why_no_mlp_input(body, _different(tokens), name)
-    sites = [EMBEDDING, "residual", *([] if no_mlp_input else ["mlp_input"])]
+    absent = why_absent(body, ["mlp_input", *more], different(tokens), name)
+    sites = [EMBEDDING, "residual", *(site for site in ("mlp_input", *more) if site not in absent)]
     tolerance = tolerance_of(body)
     alone = one_by_one(causal, body, tokens, sites, tolerance, name)
     expected = {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
@@ -97,7 +100,7 @@ def self_test(
             if isinstance(layout, EqualLengths):  # Trees show that what comes after a token does not count.
                 _check_causal(alone, body, tolerance, name)
             log.info("self-test of %s passed: %s, differences up to %.1g", name, layout.name, most)
-            return SelfTest(layout, tolerance, largest, no_mlp_input)
+            return SelfTest(layout, tolerance, largest, absent)
         log.info("%s, laid out as %s, fails its self-test by %.2g", name, layout.name, most)
     raise UserError(
         f"models.{name}: what would be stored is not what the plain model computes: at {worst} of layer {layer} it "
@@ -125,7 +128,7 @@ def tolerance_of(body: "PreTrainedModel") -> float:
     return TOLERANCES["float32" if body.dtype == torch.float32 and LAYERS["nf4"] not in layers else "16-bit"]
 
 
-def _different(tokens: Sequence[list[int]]) -> list[int]:
+def different(tokens: Sequence[list[int]]) -> list[int]:
     """Return a few ids of different tokens, those of prompts first."""
     return list(dict.fromkeys([*(token for prompt in tokens for token in prompt), 3, 4, 5]))[:4]
 

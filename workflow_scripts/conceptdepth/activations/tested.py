@@ -13,6 +13,7 @@ from conceptdepth.activations.self_test import SelfTest, self_test
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.models.limits import reading_limits
 from conceptdepth.models.loaded import LoadedModel
+from conceptdepth.models.sites import IN_STREAM
 from conceptdepth.models.tokens import check_last_tokens
 
 log = logging.getLogger(__name__)
@@ -36,16 +37,19 @@ def self_tested(
 ) -> SelfTest:
     """Return the self-test of a loaded model for prompts, of which long ones are tested too.
 
-    Raises `UserError` if it fails, or if the model does not have one of the sites.
+    Raises `UserError` if it fails, or if the model does not have one of the sites. What nobody asked for cannot fail:
+    there is a test a load for each set of the sites of `IN_STREAM`.
     """
-    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens))
-    if "mlp_input" in sites and result.no_mlp_input:
-        raise UserError(result.no_mlp_input)
+    more = [site for site in IN_STREAM if site in sites]
+    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens, more), of=tuple(more))
+    for site in sites:
+        if site in result.absent:
+            raise UserError(result.absent[site])
     long = _long_prompts(model, tokens)
     if long:
         log.info("there are long prompts; testing %d of them", len(long))
         with model.passes():
-            result = result.joined(_test(model, long, batch_tokens))
+            result = result.joined(_test(model, long, batch_tokens, more))
     return result
 
 
@@ -58,7 +62,8 @@ def tested_otherwise(
     """
     started = time.perf_counter()
     with model.passes():
-        found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, layouts)
+        more = [site for site in IN_STREAM if site in result.differences]
+        found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, more, layouts)
     log.info("tested %s in %.1f s", found.layout.name, time.perf_counter() - started)
     return replace(result.joined(found), layout=found.layout)
 
@@ -75,7 +80,11 @@ def fixed_prompts(model: LoadedModel) -> list[list[int]]:
 
 
 def _test(
-    model: LoadedModel, tokens: Sequence[list[int]], batch_tokens: int, layouts: Sequence[Layout] | None = None
+    model: LoadedModel,
+    tokens: Sequence[list[int]],
+    batch_tokens: int,
+    more: Sequence[str],
+    layouts: Sequence[Layout] | None = None,
 ) -> SelfTest:
     with explained(f"models.{model.name}: its self-test cannot be run"):
         return self_test(
@@ -85,6 +94,7 @@ def _test(
             quantization=model.quantization,
             batch_tokens=batch_tokens,
             layouts=layouts,
+            more=more,
             name=model.name,
         )
 

@@ -101,9 +101,12 @@ def _report(
     name: str, entry: Mapping[str, Any], description: Path, quantization: str, how: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Yield what is found out about a model, as names and words."""
+    from conceptdepth.activations.self_test import different
     from conceptdepth.activations.tested import TEXTS, fixed_prompts, self_tested
     from conceptdepth.models.devices import tokens_of_a_pass
     from conceptdepth.models.loaded import LoadedModels, ModelRequest
+    from conceptdepth.models.places import why_absent
+    from conceptdepth.models.sites import SITES
 
     request = ModelRequest(
         model=str(description),
@@ -118,8 +121,10 @@ def _report(
         tokens = fixed_prompts(model)
         yield from _of_the_tokens(model, TEXTS[1], tokens[1])
         long = _around_limits(model, tokens)
-        test = self_tested(model, [*tokens, *long], sites=[], batch_tokens=tokens_of_a_pass(model.body))
-        yield from _of_the_sites(model, test)
+        absent = why_absent(model.body, SITES, different(tokens), model.name)
+        sites = [site for site in SITES if site not in absent]
+        test = self_tested(model, [*tokens, *long], sites=sites, batch_tokens=tokens_of_a_pass(model.body))
+        yield from _of_the_sites(model, sites, absent)
         yield from _of_the_test(test, [*map(len, tokens), *map(len, long)])
         yield "verdict", "supported: what is read is what the plain model computes"
 
@@ -136,13 +141,11 @@ def _around_limits(model: Any, tokens: Sequence[list[int]]) -> list[list[int]]:
 
 
 def _of_the_test(test: Any, lengths: Sequence[int]) -> Iterator[tuple[str, str]]:
-    largest = ", ".join(
-        f"{site} {found.max():.1g} (layer {found.argmax()})" for site, found in sorted(test.differences.items())
-    )
     yield "passes", test.layout.name
     yield "self-test", f"{len(lengths)} prompts of {min(lengths)} to {max(lengths)} tokens; largest difference from the"
-    yield "", f"plain model, relative to the vector: {largest}"
-    yield "", f"({test.tolerance:g} is rounding)"
+    yield "", f"plain model, relative to the vector ({test.tolerance:g} is rounding):"
+    for site, found in sorted(test.differences.items()):
+        yield "", f"{site} {found.max():.1g} (layer {found.argmax()})"
 
 
 def _of_the_model(model: Any) -> Iterator[tuple[str, str]]:
@@ -163,18 +166,16 @@ def _path(model: Any, wanted: Any) -> str:
     return next(path for path, module in model.causal.named_modules() if module is wanted)
 
 
-def _of_the_sites(model: Any, test: Any) -> Iterator[tuple[str, str]]:
-    from conceptdepth.models.sites import SITES, blocks, site_of
+def _of_the_sites(model: Any, sites: Sequence[str], absent: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    from conceptdepth.models.places import places_of, words_of
+    from conceptdepth.models.sites import SITES, blocks
 
-    listed = blocks(model.body, model.name)
-    path = _path(model, listed)
+    places, path = places_of(model.body, sites, model.name), _path(model, blocks(model.body, model.name))
     for site in SITES:
-        if site == "mlp_input" and test.no_mlp_input:
-            yield "site", f"{site}: none; {test.no_mlp_input.partition('because ')[2].partition(';')[0]}"
+        if site in absent:
+            yield "site", f"{site}: none; {absent[site].partition('because ')[2].partition(';')[0]}"
         else:
-            at = site_of(listed[0], site)
-            part = f"{path}.N.{at.module}" if at.module else f"{path}.N"
-            yield "site", f"{site}: {'input' if at.is_input else 'output'} of {part}"
+            yield "site", f"{site}: {words_of(places, site, f'{path}.N')}"
 
 
 def _of_the_tokens(model: Any, text: str, tokens: Sequence[int]) -> Iterator[tuple[str, str]]:

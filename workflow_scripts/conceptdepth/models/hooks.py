@@ -36,7 +36,10 @@ class Hooks:
         # PyTorch registers a hook and then that it takes named arguments: a pass of another thread may come between.
         def hook(_module: Any, arguments: tuple[Any, ...], named: Mapping[str, Any] = NO_NAMES) -> None:
             if threading.get_ident() == self._thread:
-                keep(next(value for value in (*arguments, *named.values()) if isinstance(value, torch.Tensor)))
+                for value in (*arguments, *named.values()):
+                    if isinstance(value, torch.Tensor):
+                        keep(value)
+                        break
 
         self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
 

@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class LoadedModel:
         """How many are using the model."""
         self.is_loaded = False
         self._lock = threading.RLock()
-        self._test: Any = None
+        self._tests: dict[Hashable, Any] = {}
         self._disk: tempfile.TemporaryDirectory[str] | None = None
         """For weights that fit into no memory."""
 
@@ -152,12 +152,12 @@ class LoadedModel:
             check_rules(tokenizer, self._own_rules, prompts, self.name)
             return tokenized(tokenizer, prompts)
 
-    def tested(self, test: Callable[[], Test]) -> Test:
-        """Return what a test of the model said: one test serves all that use the model while it is loaded."""
+    def tested(self, test: Callable[[], Test], of: Hashable) -> Test:
+        """Return what a test of a thing said: one test of it serves all that use the model while it is loaded."""
         with self._lock:
-            if self._test is None:
-                self._test = test()
-            return self._test  # type: ignore[no-any-return]  # The one kind of test that there is.
+            if of not in self._tests:
+                self._tests[of] = test()
+            return self._tests[of]  # type: ignore[no-any-return]  # The one kind of test that there is.
 
     @contextmanager
     def passes(self) -> Iterator[None]:

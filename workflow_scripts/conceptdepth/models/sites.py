@@ -6,6 +6,18 @@
     ``pre_feedforward_layernorm`` in Gemma 2 and 3), in OLMo 2 and its kin the residual stream itself.
 ``residual``
     The output of the block, before any final normalisation.
+``attention_output``
+    What is added to the residual stream before the MLP: the output of attention, or of a state space or convolution in
+    its place, behind its own norm where it has one (``post_attention_layernorm`` of Gemma 2 and OLMo 2).
+``residual_mid``
+    The residual stream between attention and MLP: the input of the block plus ``attention_output``. Blocks that run
+    both side by side have none.
+``mlp_output``
+    What is added to the residual stream behind attention: the output of the MLP, behind its own norm where it has one.
+    ``residual_mid`` plus ``mlp_output`` is ``residual``.
+
+Where a model multiplies what it adds (Granite), the output is read as it is before that, and `Place.words` has the
+factor. These three are found by what they add up to (`conceptdepth.models.stream`).
 
 Modules of the same name mean different things in different architectures (``post_attention_layernorm`` of Gemma 2
 and 3 and of OLMo 2 normalises the *output of attention*), so that norms are not looked up by name: whatever stands
@@ -21,13 +33,17 @@ from conceptdepth.ground.errors import UserError
 from conceptdepth.models.devices import input_device
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
     from transformers import PreTrainedModel
 
     from conceptdepth.models.hooks import Hooks, Keep
 
-SITES = ("mlp_input", "residual")
+SITES = ("mlp_input", "residual", "residual_mid", "attention_output", "mlp_output")
 """Sites that a configuration may name."""
+
+IN_STREAM = ("residual_mid", "attention_output", "mlp_output")
+"""Those that are found by what they add up to (`conceptdepth.models.places`)."""
 
 MLPS = (
     "mlp",
@@ -111,51 +127,91 @@ class Place:
     """Path of a module inside the block; "" is the block itself."""
     is_input: bool
     """Whether what goes into the module is read, and not what comes out of it."""
+    beside: tuple[str, ...] = ()
+    """Other modules, whose outputs are added to that of the first."""
+    share: float = 1.0
+    """What it is multiplied by before it is added to the residual stream."""
+    of_stream: float = 1.0
+    """What the stream is multiplied by before it is added to that."""
+    then: str = ""
+    """Path of the module that gets the sum, if something else is added before the block ends."""
 
-    @property
-    def words(self) -> str:
-        """Say where that is."""
-        return f"input of {self.module}" if self.is_input else f"output of {self.module or 'the block'}"
+    def words(self, block: str = "") -> str:
+        """Say where that is, in a block of that path."""
+        modules = [f"{block}.{module}".strip(".") or "the block" for module in (self.module, *self.beside)]
+        said = f"{'input' if self.is_input else 'output'} of {' plus '.join(modules)}"
+        if (self.share, self.of_stream) != (1, 1):
+            said += f", of which {self.share:g} is added"
+            said += f" to {self.of_stream:g} of the stream" if self.of_stream != 1 else ""
+        return said + (f", before what {self.then} begins is added" if self.then else "")
 
 
-def site_of(block: "nn.Module", site: str) -> Place:
-    """Return where a site is read in a block that has it (`why_no_mlp_input`)."""
-    return Place("", is_input=False) if site == "residual" else Place(str(mlp_of(block)), is_input=True)
+def listen(hooks: "Hooks", block: "nn.Module", at: Place, keep: "Keep") -> None:
+    """Call ``keep`` with the states at a place of a block, whenever it runs."""
+    if at.is_input:
+        hooks.before(block.get_submodule(at.module), keep)
+    elif not at.beside:
+        hooks.after(block.get_submodule(at.module), keep)
+    else:
+        together = _Together([at.module, *at.beside], keep)
+        for module in together.modules:
+            hooks.after(block.get_submodule(module), together.keeper(module))
 
 
-def listen(hooks: "Hooks", block: "nn.Module", site: str, keep: "Keep") -> None:
-    """Call ``keep`` with the states at a site of a block, whenever it runs."""
-    at = site_of(block, site)
-    (hooks.before if at.is_input else hooks.after)(block.get_submodule(at.module), keep)
+class _Together:
+    """The sum of what several modules give out, once all have."""
+
+    def __init__(self, modules: Sequence[str], keep: "Keep") -> None:
+        self.modules, self._keep = modules, keep
+        self._given: dict[str, torch.Tensor] = {}
+
+    def keeper(self, module: str) -> "Keep":
+        def keep(states: "torch.Tensor") -> None:
+            self._given[module] = states.clone()  # The model may write into it.
+            if len(self._given) == len(self.modules):
+                first, *others = [self._given[path] for path in self.modules]
+                self._given = {}
+                self._keep(sum((one.reshape(first.shape) for one in others), start=first))
+
+        return keep
+
+
+def no_site(name: str, site: str, reason: str) -> str:
+    """Return why a model does not have a site, in a sentence for a person."""
+    return f"activations.sites: {name} has no {site}, because {reason}; use residual."
+
+
+def why_no_mlp(decoder: "PreTrainedModel", site: str, name: str) -> str | None:
+    """Return why a model does not have a site beside an MLP, None if all its blocks have one."""
+    for number, block in enumerate(blocks(decoder, name)):
+        if mlp_of(block) is None:
+            parts = ", ".join(part for part, _ in block.named_children())
+            return no_site(name, site, f"its block {number} has no MLP beside attention (its parts are {parts})")
+    return None
 
 
 def why_no_mlp_input(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> str | None:
     """Return why a model has no ``mlp_input``, in a sentence for a person; None if it has one.
 
-    Whether attention comes before the MLP is asked of the model itself: with another first token, what the first
-    block's MLP gets at the second one must be another vector, since nothing but attention (or what stands in its
-    place) tells a token of those before it. ``tokens`` are a few ids of different words.
+    ``tokens`` are a few ids of different words.
     """
-    for number, block in enumerate(blocks(decoder, name)):
-        if mlp_of(block) is None:
-            parts = ", ".join(part for part, _ in block.named_children())
-            return (
-                f"activations.sites: {name} has no mlp_input, because its block {number} has no MLP beside attention "
-                f"(its parts are {parts}); use residual."
-            )
-    if _is_parallel(decoder, tokens, name):
-        return (
-            f"activations.sites: {name} has no mlp_input, because its blocks run attention and MLP side by side; "
-            "use residual."
-        )
-    return None
+    without = why_no_mlp(decoder, "mlp_input", name)
+    if without is None and is_parallel(decoder, tokens, name):
+        return no_site(name, "mlp_input", "its blocks run attention and MLP side by side")
+    return without
 
 
 class _Seen(Exception):
     """Ends a pass whose first block has shown what is asked."""
 
 
-def _is_parallel(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> bool:
+def is_parallel(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -> bool:
+    """Tell whether the blocks of a model, which have MLPs, run attention and MLP side by side.
+
+    Whether attention comes before the MLP is asked of the model itself: with another first token, what the first
+    block's MLP gets at the second one must be another vector, since nothing but attention (or what stands in its
+    place) tells a token of those before it. ``tokens`` are a few ids of different words.
+    """
     import torch
 
     from conceptdepth.models.hooks import Hooks
@@ -167,7 +223,7 @@ def _is_parallel(decoder: "PreTrainedModel", tokens: Sequence[int], name: str) -
         raise _Seen
 
     with Hooks() as hooks, torch.inference_mode():
-        listen(hooks, block, "mlp_input", keep)
+        hooks.before(block.get_submodule(str(mlp_of(block))), keep)
         for first in tokens:
             with suppress(_Seen):
                 decoder(input_ids=torch.tensor([[first, tokens[-1]]], device=input_device(decoder)), use_cache=False)
