@@ -34,7 +34,7 @@ class Cell(WorkRequest):
         from conceptdepth.activations.extraction import extract, shape
 
         rows = read_prompts(self.prompts)
-        tokens = model.tokens([row["prompt"] for row in rows])
+        tokens = model.tokens([row["prompt"] for row in rows], self.chat, rendering=self.rendering)
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)
         n_layers, d_model = shape(body, self.name)

@@ -10,6 +10,7 @@ from typing import Any
 
 from conceptdepth.configuration.local_data import dataset_problems
 from conceptdepth.configuration.plain import plain_problems
+from conceptdepth.configuration.renderings import chat_problems, entry_problems, rendering_problems
 from conceptdepth.configuration.schema import validator
 from conceptdepth.configuration.sentences import nearest, sentence
 from conceptdepth.datasets.generators import GENERATORS
@@ -29,12 +30,13 @@ def check_config(config: Mapping[str, Any]) -> None:
 
     Datasets of the run that are local files are read, so that a row without a text, a repeated id or a class that a
     part of a split lacks is found here too. Of models that are local folders, the configuration and the names of files
-    are.
+    are, and of those and of models that were fetched whether they have a chat template that the run asks for.
     """
     problems = list(plain_problems(config)) or list(dict.fromkeys(_schema_problems(config)))
     problems = problems or list(_reference_problems(config))
-    problems = problems or [*_source_problems(config), *_switch_problems(config)]
+    problems = problems or [*_source_problems(config), *rendering_problems(config), *_switch_problems(config)]
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
+    problems = problems or list(chat_problems(config))
     if problems:
         raise UserError("\n".join(problems))
 
@@ -92,6 +94,8 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
         datasets = {entry: config["datasets"][entry] for entry in switch.get("datasets", {})}
         small = merged({**config, "models": {}, "datasets": datasets}, switch)
         problems = list(_schema_problems(small)) or list(_dataset_option_problems(small))
+        for entry in switch.get("perturbations", {}):
+            problems += [] if problems else entry_problems(entry, small["perturbations"][entry], config["datasets"])
         yield from (f"{where}.{problem}" for problem in problems)
 
 

@@ -197,6 +197,11 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
     }
 
 
+def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:
+    """Tell whether prompts under an entry of ``perturbations`` are texts in their datasets' templates, and no more."""
+    return not any(perturbation.get(key) for key in ("prepend", "template", "templates", "chat"))
+
+
 def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what names the cells of the run that have published numbers, by section and name; nothing if none has.
 
@@ -211,7 +216,7 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
         for key in ("models", "datasets")
     }
     found["perturbations"] = {
-        name: {"prepend": []} for name in run["perturbations"] if not config["perturbations"][name]["prepend"]
+        name: {"prepend": []} for name in run["perturbations"] if leaves_as_they_are(config["perturbations"][name])
     }
     read = QUANTIZATION in run["quantizations"] and SITE in config["activations"]["sites"]
     return found if read and all(found.values()) else {}

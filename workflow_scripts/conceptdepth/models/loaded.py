@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.ground.files import file_sha256
+from conceptdepth.models.chat import Chat, read_texts
 from conceptdepth.models.checkpoint import CONFIG, stored_format
 from conceptdepth.models.devices import input_device, one_device, resolve_device
 from conceptdepth.models.formats import real_format
@@ -139,14 +140,17 @@ class LoadedModel:
         with self._lock:
             yield self.tokenizer
 
-    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+    def tokens(self, prompts: Sequence[str], chat: Chat | None = None, *, rendering: str = "") -> list[list[int]]:
         """Return the token ids of prompts, by the rules of the checkpoint's own ``tokenizer.json``.
 
-        Raises `UserError` if the tokenizer's class has other rules; see `conceptdepth.models.tokens`.
+        ``chat`` is what the rendering says of one (`conceptdepth.models.chat`): prompts are then messages of a user.
+        Raises `UserError` if the tokenizer's class has other rules (`conceptdepth.models.tokens`), or if the model's
+        chat template does not take the rendering.
         """
         with self.tokenizing() as tokenizer:
-            check_rules(tokenizer, self._own_rules, prompts, self.name)
-            return tokenize(tokenizer, prompts)
+            texts = read_texts(tokenizer, prompts, chat or {}, model=self.name, rendering=rendering)
+            check_rules(tokenizer, self._own_rules, texts, self.name, whole=bool(chat))
+            return tokenize(tokenizer, texts, whole=bool(chat))
 
     def tested(self, test: Callable[[], Test]) -> Test:
         """Return what a test of the model said: one test serves all that use the model while it is loaded."""

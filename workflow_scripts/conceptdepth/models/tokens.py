@@ -15,12 +15,15 @@ TOKENIZER = "tokenizer.json"
 """The file in which a checkpoint has the rules of its tokenizer, whole."""
 
 
-def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[list[int]]:
+def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
     """Return the token ids of each prompt, ending with the last token of the text itself.
 
     Special tokens go before a prompt as the tokenizer adds them; one that it would add after the prompt is
-    dropped, because the probe reads the last token of the text.
+    dropped, because the probe reads the last token of the text. To ``whole`` texts, which a chat template made with all
+    that a model reads, none is added, and none of their own is dropped.
     """
+    if whole:
+        return [list(ids) for ids in tokenizer(list(prompts), add_special_tokens=False)["input_ids"]]
     encoded = tokenizer(list(prompts), return_special_tokens_mask=True)
     tokens = []
     for prompt, ids, special in zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"]):
@@ -62,16 +65,21 @@ def own_rules(folder: Path) -> "Tokenizer | None":
 
 
 def check_rules(
-    tokenizer: "PreTrainedTokenizerBase", rules: "Tokenizer | None", prompts: Sequence[str], name: str
+    tokenizer: "PreTrainedTokenizerBase",
+    rules: "Tokenizer | None",
+    prompts: Sequence[str],
+    name: str,
+    *,
+    whole: bool = False,
 ) -> None:
     """Raise `UserError` if a tokenizer does not make the tokens that the checkpoint's own rules make.
 
     transformers opens some files with a class that puts its own rules in the place of the file's. Special tokens
-    may differ where the checkpoint's configuration says that they do.
+    may differ where the checkpoint's configuration says that they do; to ``whole`` texts none is added.
     """
     if rules is None:
         return
-    for special in (False, True):
+    for special in (False,) if whole else (False, True):
         own = [encoded.ids for encoded in rules.encode_batch(list(prompts), add_special_tokens=special)]
         made = tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
         for prompt, expected, found in zip(prompts, own, made):
