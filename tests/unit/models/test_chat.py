@@ -121,9 +121,8 @@ def test_a_chat_is_the_same_on_any_day(tokenizers, at, name, how):
 def test_the_stopped_clock_knows_every_part_of_a_date(at):
     at(DAY)
     formats = [*DIRECTIVES, "%A, %-d %B %Y at %H:%M", "%d/%m/%y (%j)", "no date"]
-    tokenizer = tokenizer_with(
-        "\n{{ [%s] | join('|') }}{{ messages[0].content }}" % ", ".join(f"strftime_now('{one}')" for one in formats)
-    )
+    written = ", ".join(f"strftime_now('{one}')" for one in formats)
+    tokenizer = tokenizer_with(f"\n{{{{ [{written}] | join('|') }}}}{{{{ messages[0].content }}}}")
     (read,) = texts(tokenizer, ["x"], {"chat": True})
     assert read.text == tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
     assert read.text == "\n" + "|".join(DAY.strftime(one) for one in formats) + "x"

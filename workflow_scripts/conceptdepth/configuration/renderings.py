@@ -65,9 +65,10 @@ def all_renderings(config: Config, dataset: str) -> dict[str, Any]:
 def rendering_problems(config: Config) -> Iterator[str]:
     """Say which entries are put together wrongly, and which of the run leave a dataset as it would be without them."""
     for name, entry in config["perturbations"].items():
-        yield from entry_problems(name, entry, config["datasets"])
-    for name in config["run"]["perturbations"]:
-        yield from _nothing_said(name, config)
+        problems = list(entry_problems(name, entry, config["datasets"]))
+        if not problems and name in config["run"]["perturbations"]:
+            problems = list(_nothing_said(name, config))
+        yield from problems
 
 
 def entry_problems(name: str, entry: Mapping[str, Any], datasets: Mapping[str, Any]) -> Iterator[str]:
