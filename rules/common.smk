@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(here / "workflow_scripts"))
 
 from conceptdepth.configuration import renderings, settings, switches
-from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration.check import check_chats, check_config
 from conceptdepth.configuration.schema import filled, on_top_of_files
 from conceptdepth.configuration.written import check_files
 from conceptdepth.provenance.digest import code_digest
@@ -52,6 +52,8 @@ try:
     check_project(here)
     check_files(workflow.configfiles)
     check_config(config)
+    if workflow.is_main_process:
+        check_chats(config)
     if "--unlock" not in sys.argv:  # Which asks for no room.
         check_results()
     # Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.

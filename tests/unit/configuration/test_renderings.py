@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration.check import check_chats, check_config
 from conceptdepth.configuration.costs import expected_texts, rendered_texts
 from conceptdepth.configuration.renderings import (
     all_renderings,
@@ -286,15 +286,15 @@ NONE = (
 
 
 def test_a_local_model_without_a_chat_template_stops_before_anything_runs(config, tuned):
-    check_config(config)
+    check_chats(config)
     with pytest.raises(UserError) as told:
-        check_config(selecting(config, "clean", "chat"))
+        check_chats(selecting(config, "clean", "chat"))
     assert str(told.value) == NONE
     tuned(True)
-    check_config(config)
+    check_chats(config)
     tuned(False)
     with pytest.raises(UserError) as told:
-        check_config(selecting(config, "chat", "careful"))
+        check_chats(selecting(config, "chat", "careful"))
     assert str(told.value).splitlines() == [
         NONE,
         NONE.replace("chat asks", "careful asks").replace("leave chat", "leave careful"),
@@ -316,13 +316,13 @@ def test_a_model_that_was_fetched_is_known_until_its_source_changes(config, tune
     assert known_chat_template(config, "tiny") is there
     selecting(config, "chat")
     if there:
-        check_config(config)
+        check_chats(config)
     else:
         with pytest.raises(UserError, match=r"^models.tiny has no chat template"):
-            check_config(config)
+            check_chats(config)
     del content["chat_template"]
     description.write_text(json.dumps(content | {"source": {"revision": "0" * 40, "hf": "a/b"}}))
     assert known_chat_template(config, "tiny") is None, "of an earlier version"
     description.write_text("{")
     assert known_chat_template(config, "tiny") is None
-    check_config(config)
+    check_chats(config)

@@ -30,14 +30,23 @@ def check_config(config: Mapping[str, Any]) -> None:
 
     Datasets of the run that are local files are read, so that a row without a text, a repeated id or a class that a
     part of a split lacks is found here too. Of models that are local folders, the configuration and the names of files
-    are, and of those and of models that were fetched whether they have a chat template that the run asks for.
+    are.
     """
     problems = list(plain_problems(config)) or list(dict.fromkeys(_schema_problems(config)))
     problems = problems or list(_reference_problems(config))
     problems = problems or [*_source_problems(config), *rendering_problems(config), *_switch_problems(config)]
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
-    problems = problems or list(chat_problems(config))
     if problems:
+        raise UserError("\n".join(problems))
+
+
+def check_chats(config: Mapping[str, Any]) -> None:
+    """Raise `UserError` with a line for every model without a chat template that a rendering of the run asks for.
+
+    For a run before its first job. Of a model that a job fetches, the jobs that need its template say the same, and
+    those of other models go on.
+    """
+    if problems := list(chat_problems(config)):
         raise UserError("\n".join(problems))
 
 
