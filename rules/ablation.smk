@@ -42,8 +42,6 @@ use rule render_prompts as render_prompts__ablated with:
         record="results/provenance/render_prompts__ablated/{switch}/{dataset}.{perturbation}.json",
     log:
         "results/logs/render_prompts__ablated/{switch}/{dataset}.{perturbation}.log",
-    params:
-        perturbation=section("perturbations", "{perturbation}"),
 
 
 use rule extract_activations as extract_activations__ablated with:

@@ -46,7 +46,7 @@ rule find_long_statements:
         software=pins("activations"),
         dataset=entry("dataset", "template"),
         prompts=instruction,
-        perturbations=entries_of_run("perturbation", "prepend", "seed"),
+        perturbations=renderings_of_run,
         answers=settings.in_order(config["answers"]),
         models=entries_of_run("model", "tokenizer", "trust_remote_code"),
     script:
@@ -82,6 +82,7 @@ rule extract_activations:
         code=code_digest("extract_activations.py"),
         software=pins("activations"),
         activations=extraction_settings,
+        perturbation=chat_of_rendering,
         model=entry("model", "tokenizer", "trust_remote_code"),
     script:
         "../workflow_scripts/extract_activations.py"
@@ -112,7 +113,7 @@ rule index_activations:
 
 
 rule show_prompts:
-    """Print for each dataset the first prompt, its tokens and the token that is probed."""
+    """Print for each dataset the first prompt, its tokens and those that are probed."""
     input:
         prompts=expand(
             "results/prompts/{dataset}.{perturbation}.jsonl",
@@ -127,5 +128,8 @@ rule show_prompts:
     localrule: True
     conda:
         "../envs/activations.yaml"
+    params:
+        chats={name: renderings.chat_settings(config, name) for name in config["run"]["perturbations"]},
+        positions=config["activations"]["positions"],
     script:
         "../workflow_scripts/show_prompts.py"

@@ -35,6 +35,7 @@ rule score_answers:
         code=code_digest("score_answers.py"),
         software=pins("answers"),
         answers=answer_settings,
+        perturbation=chat_of_rendering,
         model=entry("model", "tokenizer", "trust_remote_code"),
     script:
         "../workflow_scripts/score_answers.py"

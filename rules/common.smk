@@ -10,8 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(here / "workflow_scripts"))
 
-from conceptdepth.configuration import settings, switches
-from conceptdepth.configuration.check import check_config
+from conceptdepth.configuration import renderings, settings, switches
+from conceptdepth.configuration.check import check_chats, check_config
 from conceptdepth.configuration.schema import filled, on_top_of_files
 from conceptdepth.configuration.written import check_files
 from conceptdepth.provenance.digest import code_digest
@@ -52,6 +52,8 @@ try:
     check_project(here)
     check_files(workflow.configfiles)
     check_config(config)
+    if workflow.is_main_process:
+        check_chats(config)
     if "--unlock" not in sys.argv:  # Which asks for no room.
         check_results()
     # Snakemake's memory of what was made travels with the results. That of another workflow is left where it is.
@@ -158,6 +160,21 @@ def source_file(pattern):
 def instruction(wildcards):
     """Return the settings that decide what stands in prompts beside the texts."""
     return settings.chosen_keys(switches.under(config, wildcards)["prompts"], ["instruction"])
+
+
+def of_rendering(decide):
+    """Return a params function that gives what a function of `renderings` says of the wildcards' dataset and rendering."""
+    return lambda wildcards: decide(switches.under(config, wildcards), wildcards.dataset, wildcards.perturbation)
+
+
+def chat_of_rendering(wildcards):
+    """Return how the model's chat template is applied to the prompts of a rendering; nothing if it is not."""
+    return renderings.chat_settings(switches.under(config, wildcards), wildcards.perturbation)
+
+
+def renderings_of_run(wildcards):
+    """Return what each rendering of the run does to a dataset, and to models that chat."""
+    return renderings.all_renderings(switches.under(config, wildcards), wildcards.dataset)
 
 
 def extraction_settings(wildcards):

@@ -46,7 +46,7 @@ rule prepare_dataset:
 
 
 rule render_prompts:
-    """Put each statement, perturbed or not, into the template of its dataset."""
+    """Put each statement, perturbed or not, into the template of its dataset, or of its rendering."""
     input:
         statements="results/datasets/{dataset}.jsonl",
         too_long=if_dropped("results/datasets/{dataset}.too_long.csv"),
@@ -64,8 +64,9 @@ rule render_prompts:
     params:
         code=code_digest("render_prompts.py"),
         software=pins("datasets"),
-        dataset=entry("dataset", "template"),
-        prompts=instruction,
-        perturbation=lookup(dpath="perturbations/{perturbation}", within=config),
+        # A wording for another dataset, or a chat's system message, is no part of these.
+        dataset=of_rendering(renderings.template_settings),
+        prompts=of_rendering(renderings.instruction_settings),
+        perturbation=of_rendering(renderings.text_settings),
     script:
         "../workflow_scripts/render_prompts.py"

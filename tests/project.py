@@ -22,6 +22,11 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 MARKUP = "</script><img src=x onerror=x()> & $p<.05"
 """Stands wherever the configuration has free text: text stays text in every page and figure."""
 
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for one in messages %} {{ one.content }}{% endfor %}{% if add_generation_prompt %} ?{% endif %}"
+)
+"""Of both models: a BOS, every message, and a question mark before an answer."""
+
 OVERLAY = {
     "run": {
         "models": ["tiny", "cached"],
@@ -153,9 +158,11 @@ def make_project(folder: Path) -> Project:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
-    save_tiny_model(folder / "data" / "tiny")
     hub = folder.parent / f"{folder.name}-hub"
-    save_tiny_model(hub / "hub" / "models--tests--cached" / "snapshots" / REVISION, seed=1)
+    models = [folder / "data" / "tiny", hub / "hub" / "models--tests--cached" / "snapshots" / REVISION]
+    for seed, place in enumerate(models):
+        save_tiny_model(place, seed=seed)
+        (place / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     rows = [
         f"{city}-{country},the city of {city} is in {country} .,{int(home == country)},{city}"
         for city, home in (("oslo", "norway"), ("lima", "peru"), ("paris", "france"), ("coin", "true"), ("up", "false"))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conceptdepth.datasets.prompts import asked, instructed, render
+from conceptdepth.datasets.prompts import asked, presented, render
 from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.too_long import Row, TooLong, check_classes, described, write_too_long
 from conceptdepth.ground.errors import explained
+from conceptdepth.models.chat import Chat, read_tokens, with_cue
 from conceptdepth.models.limits import most_tokens
 from conceptdepth.models.loading import load_tokenizer
-from conceptdepth.models.tokens import tokenize
 from conceptdepth.models.weights import model_folder
 from conceptdepth.provenance.job import job, log
 
@@ -48,12 +48,13 @@ def find_long_statements(
     kept. Raises `UserError` if a class would be empty.
     """
     rows = read_statements(statements)
-    used = instructed(template, instruction)
     found = []
     for perturbation, options in perturbations.items():
+        used = presented(template, instruction, options.get("template", {}))
         prompts = [render(row, used, options)["prompt"] for row in rows]
+        chat = {key: options[key] for key in ("chat", "system", "prefill") if key in options}
         for reader in readers:
-            found.extend(too_long(rows, prompts, reader, perturbation=perturbation, cue=cue))
+            found.extend(too_long(rows, prompts, reader, perturbation=perturbation, chat=chat, cue=cue))
     place = {row["id"]: number for number, row in enumerate(rows)}
     found.sort(key=lambda prompt: place[prompt.id])
     check_classes(dataset, rows, found)
@@ -62,12 +63,15 @@ def find_long_statements(
 
 
 def too_long(
-    statements: Sequence[Row], prompts: Sequence[str], reader: Reader, *, perturbation: str, cue: str
+    statements: Sequence[Row], prompts: Sequence[str], reader: Reader, *, perturbation: str, chat: Chat, cue: str
 ) -> Iterator[TooLong]:
     """Yield the prompts of statements that a model cannot take."""
-    plain = tokenize(reader.tokenizer, prompts)
-    with_cue = tokenize(reader.tokenizer, [asked(prompt, cue) for prompt in prompts])
-    for statement, *tokens in zip(statements, plain, with_cue):
+    questions = (prompts, with_cue(chat, cue)) if chat else ([asked(prompt, cue) for prompt in prompts], chat)
+    plain, with_questions = (
+        read_tokens(reader.tokenizer, texts, how, model=reader.name, rendering=perturbation)
+        for texts, how in ((prompts, chat), questions)
+    )
+    for statement, *tokens in zip(statements, plain, with_questions):
         longest = max(map(len, tokens))
         if longest > reader.allowed:
             yield TooLong(statement["id"], reader.name, perturbation, longest, reader.allowed)

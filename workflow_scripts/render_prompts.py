@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conceptdepth.datasets.prompts import instructed, render
+from conceptdepth.datasets.prompts import presented, render
 from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.too_long import described, parted, read_too_long
 from conceptdepth.ground.jsonl import write_jsonl
@@ -14,16 +14,18 @@ def render_prompts(
     statements: str,
     *,
     template: Mapping[str, str],
-    instruction: str,
+    instruction: str = "declared",
     perturbation: Mapping[str, Any],
     too_long: str | None = None,
     destination: str,
 ) -> None:
     """Write the prompts of a dataset under one perturbation as JSON Lines.
 
-    ``too_long`` is the table of prompts whose statements are left out, None to leave out nothing.
+    ``template`` is the dataset's own; keys of the perturbation's come in the place of its keys. ``too_long`` is
+    the table of prompts whose statements are left out, None to leave out nothing.
     """
-    used, rows = instructed(template, instruction), read_statements(statements)
+    used = presented(template, instruction, perturbation.get("template", {}))
+    rows = read_statements(statements)
     if too_long is not None:
         found = read_too_long(too_long)
         log.info("%s", described(rows, found))
@@ -38,8 +40,8 @@ if __name__ == "__main__":
         render_prompts(
             snakemake.input.statements,
             template=snakemake.params.dataset["template"],
-            instruction=snakemake.params.prompts["instruction"],
             perturbation=snakemake.params.perturbation,
+            **snakemake.params.prompts,  # None if the perturbation has an instruction of its own.
             too_long=snakemake.input.too_long[0] if snakemake.input.too_long else None,
             destination=snakemake.output.prompts,
         )

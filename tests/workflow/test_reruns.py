@@ -145,10 +145,13 @@ MODULES = {
     "datasets/groups": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "models/__init__": AFTER["fetch_model"],
     **dict.fromkeys(modules("models", "architectures", "checkpoint", "fetch", "hub"), AFTER["fetch_model"]),
-    "models/tokenizer_files": AFTER["fetch_model"],
-    **dict.fromkeys(modules("models", "devices", "formats", "fused", "hooks", "limits", "loaded"), FROM_EXTRACTION),
+    **dict.fromkeys(modules("models", "chat_files", "tokenizer_files"), AFTER["fetch_model"]),
     **dict.fromkeys(
-        modules("models", "loaded_weights", "loading", "places", "sites", "stream", "tokens"), FROM_EXTRACTION
+        modules("models", "chat", "devices", "formats", "fused", "hooks", "limits", "loaded"), FROM_EXTRACTION
+    ),
+    **dict.fromkeys(
+        modules("models", "loaded_weights", "loading", "places", "positions", "sites", "stream", "tokens"),
+        FROM_EXTRACTION,
     ),
     "models/head": [],  # Answers have to be asked for.
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
@@ -200,8 +203,8 @@ MODULES = {
         modules(
             "configuration",
             *(
-                "__init__ assumptions changes check costs local_data origins plain plan schema sentences settings "
-                "switches written"
+                "__init__ assumptions changes check costs local_data origins plain plan renderings schema sentences "
+                "settings switches written"
             ).split(),
         ),
         [],
@@ -359,6 +362,11 @@ def new_model(project):
 PUBLISHED_NAMES = [("models", "tiny", "published", "Gemma-7B"), ("datasets", "coins", "published", "Coinflip")]
 
 
+def new_chat(project):
+    setting("perturbations", "chat", {"chat": True, "system": "judge .", "prefill": "true or false"})(project)
+    with_run(perturbations=["clean", "noise", "chat"])(project)
+
+
 def new_perturbation(project):
     setting("perturbations", "caps", {"prepend": ["ZZZ"], "seed": 1})(project)
     with_run(perturbations=["clean", "noise", "caps"])(project)
@@ -451,6 +459,23 @@ ROWS = {
         setting("perturbations", "noise", "seed", 9),
         reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
     ),
+    "a wording for all datasets": Row(
+        setting("perturbations", "noise", "template", {"prompt": "true or false ?"}),
+        reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
+    ),
+    "a wording for one dataset": Row(
+        setting("perturbations", "noise", "templates", {"coins": {"prompt": "heads or up ?"}}),
+        reruns("render_prompts/coins.noise", "audit_data/coins", AUDITS[1], "train_baselines/coins.noise", "extract_activations/*/coins.noise", INDEX, "train_probes/*/coins.noise", "measure_drift/*/coins", *TABLES),
+    ),
+    "a wording for a dataset that is not run": Row(
+        setting("perturbations", "noise", "templates", {"cities": {"prompt": "true or false ?"}}), reruns(*SETTINGS)
+    ),
+    "a seed that draws nothing": Row(setting("perturbations", "clean", "seed", 9), reruns(*SETTINGS)),
+    "texts as a chat": Row(
+        setting("perturbations", "noise", "chat", True),
+        reruns("extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
+    ),
+    "no chat": Row(setting("perturbations", "noise", "chat", False), reruns(*SETTINGS)),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "several sites": Row(
         setting("activations", "sites", ["mlp_input", "residual"]),
@@ -513,6 +538,10 @@ ROWS = {
     "a perturbation more": Row(
         new_perturbation,
         reruns("*.caps", *AUDITS, INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "caps"])),
+    ),
+    "a chat more": Row(
+        new_chat,
+        reruns("*.chat", *AUDITS, INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "chat"])),
     ),
     "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, "collect_data_audit", *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),

@@ -113,8 +113,8 @@ def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished, tmp_path
     result = finished.copy(tmp_path / "project").snakemake("show_prompts", "--quiet", "all")
     assert result.returncode == 0, result.stderr
     assert "claims.clean  (id oslo-norway, class 0)" in result.stdout
-    assert "probed  .  (token 15 of 15)" in result.stdout
-    assert "probed  ?" in result.stdout
+    assert "last         .  (token 15 of 15)" in result.stdout
+    assert "last         ?" in result.stdout
 
 
 def test_a_configuration_error_is_one_sentence_and_no_traceback(project):

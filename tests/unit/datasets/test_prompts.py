@@ -3,7 +3,10 @@
 import itertools
 
 import pytest
-from conceptdepth.datasets.prompts import fill, instructed, perturb, render
+from conceptdepth.datasets.prompts import fill, instructed, overrides, perturb, presented, render
+from conceptdepth.datasets.rows import read_prompts
+from conceptdepth.ground.jsonl import write_jsonl
+from render_prompts import render_prompts
 
 STATEMENT = {"id": "7", "text": "Oslo is in Norway.", "label": 0, "group": "Oslo"}
 
@@ -80,3 +83,46 @@ def test_a_statement_without_a_span_has_a_prompt_without_its_place():
     assert list(row.items()) == [
         ("id", "7"), ("prompt", "Oslo is in Norway. Judge."), ("label", 0), ("group", "Oslo"), ("text_at", [0, 18]),
     ]  # fmt: skip
+
+
+TEMPLATE = {"layout": "prompt_first", "prompt": "Judge.", "cue": "So:"}
+
+
+@pytest.mark.parametrize(
+    ("rendering", "cities", "coins"),
+    [
+        ({}, "Judge. TEXT", "Judge. TEXT"),
+        ({"template": {"prompt": "True?"}}, "True? TEXT", "True? TEXT"),
+        ({"template": {"layout": "text_between"}}, "Judge.TEXT So:", "Judge.TEXT So:"),
+        ({"templates": {"cities": {"layout": "text_first"}}}, "TEXT Judge.", "Judge. TEXT"),
+        (
+            {"template": {"prompt": "True?"}, "templates": {"cities": {"prompt": "There?"}, "coins": {"layout": "text_between", "cue": "A:"}}},
+            "There? TEXT",
+            "True?TEXT A:",
+        ),
+        ({"prepend": ["a"], "template": {"prompt": "True?"}, "chat": True, "system": "x", "prefill": "y"}, "True? aTEXT", "True? aTEXT"),
+    ],
+)  # fmt: skip
+def test_words_of_a_rendering_come_in_the_place_of_the_datasets_own(tmp_path, rendering, cities, coins):
+    """Through the script, too, which is given the words for its dataset alone."""
+    statement = STATEMENT | {"text": "TEXT"}
+    write_jsonl(tmp_path / "statements.jsonl", [statement])
+    for dataset, expected in (("cities", cities), ("coins", coins)):
+        own = overrides(rendering, dataset)
+        assert render(statement, presented(TEMPLATE, "declared", own), rendering)["prompt"] == expected
+        noise = {key: value for key, value in rendering.items() if key == "prepend"}
+        rest = {key: value for key, value in TEMPLATE.items() if key not in own}
+        render_prompts(
+            str(tmp_path / "statements.jsonl"),
+            template=rest,
+            perturbation=noise | {"template": own},
+            destination=str(tmp_path / "prompts.jsonl"),
+        )
+        assert [row["prompt"] for row in read_prompts(tmp_path / "prompts.jsonl")] == [expected]
+
+
+def test_a_renderings_own_prompt_comes_after_the_released_codes():
+    released = presented(TEMPLATE, "released_code", {})["prompt"]
+    assert released == "According to the sentence, judge the emotion is Positive or Negative."
+    assert presented(TEMPLATE, "released_code", {"layout": "text_first"})["prompt"] == released
+    assert presented(TEMPLATE, "released_code", {"prompt": "True?"}) == TEMPLATE | {"prompt": "True?"}

@@ -217,7 +217,8 @@ def test_a_local_folder_is_pointed_to_and_all_its_files_are_described(fetch, tmp
     folder = save_tiny_model(tmp_path / "tiny")
     (folder / "notes.md").write_text("mine")
     description = fetch({"path": str(folder)}, formats=["fp32"])
-    assert list(description) == ["model_type", "files", "source", "where"]
+    assert list(description) == ["model_type", "chat_template", "files", "source", "where"]
+    assert description["chat_template"] is False
     assert description["model_type"] == "llama"
     assert description["files"]["model.safetensors"]["bytes"] == (folder / "model.safetensors").stat().st_size
     assert sorted(description["files"]) == sorted([*NEEDED, "notes.md"])

@@ -13,13 +13,14 @@ from tiny_model import save_tiny_model
 TEMPLATE = {"layout": "prompt_first", "prompt": "judge ."}  # Two tokens; the texts below have as many as their ids say.
 PERTURBATIONS = {"clean": {"prepend": []}, "noise": {"prepend": ["up ? "], "seed": 0}}  # Two more.
 CUE = "true ?"  # Two more.
+CHAT_TEMPLATE = "{{ bos_token }}{% for one in messages %} {{ one.content }}{% endfor %}{% if add_generation_prompt %} is is is{% endif %}"
 
 
 @pytest.fixture
 def found(tmp_path):
     """A function that gives what is too long for models that take so many tokens, by their names."""
 
-    def find(*, lengths=(8, 9, 10, 11, 12, 13), template=TEMPLATE, **models):
+    def find(*, lengths=(8, 9, 10, 11, 12, 13), template=TEMPLATE, perturbations=PERTURBATIONS, **models):
         rows = [
             {"id": str(n), "text": " ".join(["oslo"] * n), "label": place % 2, "group": str(n)}
             for place, n in enumerate(lengths)
@@ -31,7 +32,7 @@ def found(tmp_path):
             statements=str(tmp_path / "statements.jsonl"),
             template=template,
             instruction="declared",
-            perturbations=PERTURBATIONS,
+            perturbations=perturbations,
             cue=CUE,
             readers=list(readers_of(described, {name: {} for name in models})),
             destination=str(tmp_path / "table.csv"),
@@ -47,6 +48,8 @@ def found(tmp_path):
 def description(folder: Path, most_tokens: int) -> str:
     """Save a tiny model and return the path of its ``model.json``."""
     save_tiny_model(folder / "weights", most_tokens=most_tokens)
+    if folder.name != "base":
+        (folder / "weights/chat_template.jinja").write_text(CHAT_TEMPLATE)
     (folder / "model.json").write_text(
         f'{{"source": {{}}, "files": {{}}, "where": {{"folder": "{folder / "weights"}"}}}}'
     )
@@ -100,3 +103,34 @@ def test_a_class_that_would_be_empty_is_an_error_and_writes_nothing(found, tmp_p
 def test_a_model_without_a_limit_takes_everything(tmp_path, monkeypatch):
     monkeypatch.setattr("find_long_statements.most_tokens", lambda config: None)
     assert list(readers_of([description(tmp_path / "tiny", 16)], {"tiny": {}})) == []
+
+
+@pytest.mark.parametrize(
+    ("chat", "more"),
+    [
+        ({}, 1 + 3),  # What begins an answer is longer than the cue that takes its place.
+        ({"system": "the coin"}, 1 + 2 + 3),
+        ({"prefill": "it is"}, 1 + 2 + 2),
+    ],
+    ids=["alone", "system", "prefill"],
+)
+def test_the_chat_template_counts(found, chat, more):
+    perturbations = {"clean": {}, "chat": {"chat": True, **chat}}
+    rows = found(tiny=15, lengths=(4, 5, 8, 9, 10, 13, 14, 15), perturbations=perturbations)
+    assert [row for row in rows if row[2] == "clean"] == [
+        (str(n), "tiny", "clean", n + 2 + 2, 15) for n in (13, 14, 15)
+    ]
+    assert {row[0]: row[3] for row in rows if row[2] == "chat"} == {
+        str(n): n + 2 + more for n in (4, 5, 8, 9, 10, 13, 14, 15) if n + 2 + more > 15
+    }
+
+
+def test_the_wording_of_a_rendering_counts(found):
+    rows = found(tiny=15, perturbations={"clean": {}, "long": {"template": {"prompt": "judge . judge ."}}})
+    assert {row[0] for row in rows if row[2] == "clean"} == {"12", "13"}
+    assert {row[0] for row in rows if row[2] == "long"} == {"10", "11", "12", "13"}
+
+
+def test_a_model_without_a_chat_template_is_told_in_a_sentence(found):
+    with pytest.raises(UserError, match=r"^models.base has no chat template, which perturbations.asked asks for"):
+        found(base=16, perturbations={"asked": {"chat": True}})

@@ -8,6 +8,7 @@ from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.datasets.prompts import asked
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
+from conceptdepth.models.chat import with_cue
 from conceptdepth.models.loaded import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class AnswerCell(WorkRequest):
     words: list[str]
     """The answers of class 0 and of class 1."""
     cue: str
-    """What stands after each prompt, on a line of its own."""
+    """What stands after each prompt, on a line of its own; in a chat, at the beginning of the answer."""
 
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
         """Write a row for each prompt: log-odds of class 1, probability of any answer, whether one comes first."""
@@ -35,7 +36,7 @@ class AnswerCell(WorkRequest):
             said = answer_tokens(tokenizer, self.words, cue=self.cue, dataset=self.cell["dataset"], model=self.name)
             for word, ids in zip(self.words, said):
                 log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
-        tokens = model.tokens([asked(row["prompt"], self.cue) for row in rows])
+        tokens = self._tokens(model, [row["prompt"] for row in rows])
         test = self.tested(model, tokens, [])
         ready = time.perf_counter()
         with model.passes():
@@ -55,3 +56,8 @@ class AnswerCell(WorkRequest):
             table.assign(**vars(scores)).to_csv(part, index=False)
         log.info("%d prompts in %.1f s", len(rows), seconds)
         return seconds
+
+    def _tokens(self, model: LoadedModel, prompts: list[str]) -> list[list[int]]:
+        if self.chat:
+            return model.tokens(prompts, with_cue(self.chat, self.cue), rendering=self.rendering)
+        return model.tokens([asked(prompt, self.cue) for prompt in prompts])

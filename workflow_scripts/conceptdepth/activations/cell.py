@@ -40,7 +40,7 @@ class Cell(WorkRequest):
         from conceptdepth.models.places import places_of, words_of
 
         rows = read_prompts(self.prompts)
-        prompts = model.tokenized([row["prompt"] for row in rows])
+        prompts = model.tokenized([row["prompt"] for row in rows], self.chat, rendering=self.rendering)
         tokens, read = [prompt.ids for prompt in prompts], self._probed(model, prompts, rows)
         n_tokens = [len(prompt) for prompt in tokens]
         body, test = model.body, self.tested(model, tokens, self.sites)

@@ -30,6 +30,10 @@ class WorkRequest(ModelRequest, ABC):
 
     prompts: str
     """Path of the prompts, JSON Lines."""
+    chat: dict[str, Any] | None = None
+    """How they are put into the model's chat template (`conceptdepth.models.chat.Chat`); nothing leaves them plain."""
+    rendering: str = ""
+    """Name of the rendering, an entry of ``perturbations``."""
     batch_tokens: int | None
     """Most tokens of one forward pass; None finds out what fits."""
     fixed_batch_tokens: bool
@@ -105,6 +109,8 @@ def common_fields(snakemake: Any, *, fixed: int | None) -> dict[str, Any]:
         "model": snakemake.input.model,
         "name": snakemake.wildcards.model,
         "prompts": snakemake.input.prompts,
+        "chat": dict(snakemake.params.perturbation),
+        "rendering": snakemake.wildcards.perturbation,
         "batch_tokens": fixed or (None if execution["batch_tokens"] == "auto" else execution["batch_tokens"]),
         "fixed_batch_tokens": fixed is not None,
         "compile": None if execution["compile"] == "auto" else execution["compile"],

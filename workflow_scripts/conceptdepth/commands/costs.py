@@ -23,6 +23,7 @@ from conceptdepth.configuration.costs import (
     rendered_texts,
 )
 from conceptdepth.configuration.plan import Plan, planned
+from conceptdepth.configuration.renderings import chat_settings
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.models.weights import model_folder
 
@@ -78,11 +79,12 @@ class Estimator:
         """Return texts and tokens of a cell: from its prompts if they are here, else from the registry's hint."""
         prompts = self.prompts(dataset, perturbation)
         if prompts is None:
-            texts = expected_texts(self.config["datasets"][dataset], self.config["perturbations"][perturbation])
+            entry, rendering = self.config["datasets"][dataset], self.config["perturbations"][perturbation]
+            texts = expected_texts(entry, rendering, dataset)
             return (texts, estimated_tokens(texts, self.assumptions.characters_per_token)) if texts else None
         key = (model, dataset, perturbation)
         if key not in self._tokens:
-            self._tokens[key] = self.tokens(model, prompts)
+            self._tokens[key] = self.tokens(model, prompts, perturbation)
         return rendered_texts(prompts), self._tokens[key]
 
     def prompts(self, dataset: str, perturbation: str) -> list[str] | None:
@@ -95,7 +97,7 @@ class Estimator:
             self._prompts[key] = [row["prompt"] for row in read_prompts(path)] if here else None
         return self._prompts[key]
 
-    def tokens(self, model: str, prompts: Sequence[str]) -> Tokens:
+    def tokens(self, model: str, prompts: Sequence[str], rendering: str) -> Tokens:
         """Count the tokens of prompts if the model's tokenizer is here, else estimate them."""
         description = Path(f"results/models/{model}/model.json")
         stale = {"model": model} in self._stale["fetch_model"]
@@ -103,7 +105,8 @@ class Estimator:
         if stale or own_code or not description.is_file():
             return estimated_tokens(rendered_texts(prompts), self.assumptions.characters_per_token)
         os.environ["HF_HUB_OFFLINE"] = "1"
+        from conceptdepth.models.chat import read_tokens
         from conceptdepth.models.loading import load_tokenizer
-        from conceptdepth.models.tokens import tokenize
 
-        return counted_tokens(tokenize(load_tokenizer(model_folder(description)), prompts))
+        tokenizer, chat = load_tokenizer(model_folder(description)), chat_settings(self.config, rendering)
+        return counted_tokens(read_tokens(tokenizer, prompts, chat, model=model, rendering=rendering))

@@ -57,7 +57,7 @@ def rows(schema: Mapping[str, Any], config: Mapping[str, Any], where: str = "") 
         if "properties" in content:
             yield Row(f"**{name}**", "", "", what)
             yield from rows(content, config.get(key, {}), f"{where}{key}.")
-        elif has_entries(content):
+        elif has_entries(content) and not where.endswith("<name>."):
             yield Row(f"**{name}**", entries_of(key, config), "", what)
             # Entries of models and datasets have schemas of their own; what a switch sets stands in its own section.
             if not where and "properties" in content["additionalProperties"]:
@@ -102,6 +102,8 @@ def values_of_type(name: str, schema: Mapping[str, Any]) -> str:
             return "`null`"
         case "array":
             return f"list: {values(schema['items'])}"
+        case "object" if "properties" in schema:
+            return f"mapping of {', '.join(map(code, schema['properties']))}"
         case "object":
             return f"mapping to: {values(schema['additionalProperties'])}"
         case "string":

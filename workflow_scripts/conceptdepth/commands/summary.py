@@ -1,17 +1,25 @@
-"""What a run ends with: how many of its probes converged, and where its results are."""
+"""What a run ends with: how many of its probes converged, whether models read chats, and where its results are."""
 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from conceptdepth.ground.errors import explained
+import yaml
+
+from conceptdepth.configuration.renderings import chat_settings
+from conceptdepth.configuration.schema import YAML_LOADER
+from conceptdepth.ground.errors import explained, one_of
+from conceptdepth.ground.shapes import json_of_shape
+from conceptdepth.models.chat_files import KEY
 
 TABLE = "results/tables/concept_depth.csv"
+CONFIGURATION = "results/tables/configuration.yaml"
 
 
 def summary(folder: Path) -> Iterator[str]:
     """Give the lines that a person reads when a run in a folder is done."""
     yield converged(folder)
+    yield from no_chats(folder)
     yield f"Figures  {folder / 'results/figures'}/   (accuracy.png first)"
     yield f"Tables   {folder / 'results/tables'}/    (concept_depth.csv, layer_scores.csv)"
     yield f"Report   {folder / 'results/report.html'}"
@@ -30,3 +38,15 @@ def converged(folder: Path) -> str:
     return (
         f"Probes   {n_converged:,} of {sum(sizes):,} converged; most did not in {few} of {len(curves)} curves ({TABLE})"
     )
+
+
+def no_chats(folder: Path) -> Iterator[str]:
+    """Say which models of a finished run have a chat template, if no rendering of the run uses it."""
+    with explained(f"{CONFIGURATION} is damaged"):
+        config = yaml.load(Path(folder, CONFIGURATION).read_text(encoding="utf-8"), YAML_LOADER)
+        if any(chat_settings(config, name) for name in config["run"]["perturbations"]):
+            return
+        described = ((name, Path(folder, f"results/models/{name}/model.json")) for name in config["run"]["models"])
+        found = [name for name, path in described if (json_of_shape(path, {KEY: bool}) or {}).get(KEY)]
+    if found:
+        yield f"Chat     no chat template was used, though there is one of {one_of(found)} (docs/renderings.md)"

@@ -10,6 +10,7 @@ from typing import Any
 
 from conceptdepth.configuration.local_data import dataset_problems
 from conceptdepth.configuration.plain import plain_problems
+from conceptdepth.configuration.renderings import chat_problems, entry_problems, rendering_problems
 from conceptdepth.configuration.schema import validator
 from conceptdepth.configuration.sentences import nearest, sentence
 from conceptdepth.datasets.generators import GENERATORS
@@ -34,9 +35,20 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     problems = list(plain_problems(config)) or list(dict.fromkeys(_schema_problems(config)))
     problems = problems or list(_reference_problems(config))
-    problems = problems or [*_source_problems(config), *_span_problems(config), *_switch_problems(config)]
+    problems = problems or [*_source_problems(config), *_span_problems(config), *rendering_problems(config)]
+    problems = problems or list(_switch_problems(config))
     problems = problems or [*_model_problems(config), *dataset_problems(config)]
     if problems:
+        raise UserError("\n".join(problems))
+
+
+def check_chats(config: Mapping[str, Any]) -> None:
+    """Raise `UserError` with a line for every model without a chat template that a rendering of the run asks for.
+
+    For a run before its first job. Of a model that a job fetches, the jobs that need its template say the same, and
+    those of other models go on.
+    """
+    if problems := list(chat_problems(config)):
         raise UserError("\n".join(problems))
 
 
@@ -110,6 +122,8 @@ def _switch_problems(config: Mapping[str, Any]) -> Iterator[str]:
         small = merged({**config, "models": {}, "datasets": datasets}, switch)
         problems = list(_schema_problems(small)) or list(_dataset_option_problems(small))
         problems = problems or [one for one in _span_problems(merged(config, switch)) if one not in said]
+        for entry in switch.get("perturbations", {}):
+            problems += [] if problems else entry_problems(entry, small["perturbations"][entry], config["datasets"])
         yield from (f"{where}.{problem}" for problem in problems)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from conceptdepth.activations.trees import distinct_tokens
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.settings import weight_format
-from conceptdepth.datasets.prompts import fill
+from conceptdepth.datasets.prompts import fill, overrides
 from conceptdepth.ground.names import RANDOM
 
 WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, "native": 4, RANDOM: 4}
@@ -105,16 +105,17 @@ def rendered_texts(prompts: Sequence[str]) -> Texts:
     return Texts(len(prompts), characters, characters - shared)
 
 
-def expected_texts(dataset: Mapping[str, Any], perturbation: Mapping[str, Any]) -> Texts | None:
+def expected_texts(dataset: Mapping[str, Any], perturbation: Mapping[str, Any], name: str = "") -> Texts | None:
     """Return the size of prompts by a registry entry's ``size``, or None if it has none.
 
-    What stands before the text in the template is shared by all prompts; texts are taken to share nothing.
+    What stands before the text in the template is shared by all prompts; texts are taken to share nothing. What a chat
+    template adds is not known before the model is here. ``name`` is the dataset's.
     """
     if "size" not in dataset:
         return None
     statements, length = expected_statements(dataset), dataset["size"]["characters"]
-    before, _, after = fill("\0", **dataset["template"]).partition("\0")
-    prepended = perturbation["prepend"]
+    before, _, after = fill("\0", **(dataset["template"] | overrides(perturbation, name))).partition("\0")
+    prepended = perturbation.get("prepend", [])
     noise = sum(map(len, prepended)) / len(prepended) if prepended else 0
     own = statements * (noise + length + len(after))
     return Texts(statements, own + statements * len(before), own + len(before))
@@ -227,7 +228,7 @@ def extraction_time(
     config: Mapping[str, Any], model: str, quantization: str, dataset: str, perturbation: str, **_: str
 ) -> int:
     """Return the minutes to ask a cluster for, for one cell: generous, since a job that takes longer is ended."""
-    texts = expected_texts(config["datasets"][dataset], config["perturbations"][perturbation])
+    texts = expected_texts(config["datasets"][dataset], config["perturbations"][perturbation], dataset)
     if texts is None:
         return MINUTES_OF_UNKNOWN
     assumed = Assumptions()

@@ -27,6 +27,9 @@ def sentence(error: jsonschema.ValidationError) -> str:
         case "required":
             missing = [key for key in value if key not in instance]
             return f"{where}: {quoted(missing)} is missing."
+        case "dependentRequired":
+            key, needed = next((key, needs) for key, needs in value.items() if key in instance and needs)
+            return f"{where}: {key!r} needs {quoted(name for name in needed if name not in instance)} beside it."
         case "enum":
             return f"{where}: {shown(instance)} does not exist{nearest(instance, value)}; allowed are {one_of(value)}."
         case "type":

@@ -209,6 +209,11 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
     }
 
 
+def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:
+    """Tell whether prompts under an entry of ``perturbations`` are texts in their datasets' templates, and no more."""
+    return not any(perturbation.get(key) for key in ("prepend", "template", "templates", "chat"))
+
+
 def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what names the cells of the run that have published numbers, by section and name; nothing if none has.
 
@@ -223,7 +228,7 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
         for key in ("models", "datasets")
     }
     found["perturbations"] = {
-        name: {"prepend": []} for name in run["perturbations"] if not config["perturbations"][name]["prepend"]
+        name: {"prepend": []} for name in run["perturbations"] if leaves_as_they_are(config["perturbations"][name])
     }
     wanted = (
         (QUANTIZATION, run["quantizations"]),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from conceptdepth.configuration.renderings import chat_settings, prompt_settings
 from conceptdepth.configuration.settings import chosen_grid, each_cell, extraction_settings
 from conceptdepth.ground.mappings import merged
 
@@ -38,12 +39,17 @@ def touched(config: Mapping[str, Any], cell: Mapping[str, str], stage: str) -> b
 
 
 def _settings_until(stage: str, config: Mapping[str, Any], cell: Mapping[str, str]) -> list[Any]:
-    """Return what decides the stages up to this one; a job before the extraction has no weight format."""
-    dataset = dict(config["datasets"][cell["dataset"]])
-    by_stage = {
-        "prompts": (dataset.pop("template"), config["prompts"], config["perturbations"].get(cell.get("perturbation"))),
-        "datasets": dataset,
-        "activations": extraction_settings(config, cell.get("quantization", "")),
+    """Return what decides the stages up to this one; a job before the extraction may have no weight format
+    and no perturbation.
+    """
+    dataset, perturbation = cell["dataset"], cell.get("perturbation")
+    by_stage: dict[str, Any] = {
+        "datasets": {key: value for key, value in config["datasets"][dataset].items() if key != "template"},
+        "prompts": perturbation and [config["prompts"]["too_long"], *prompt_settings(config, dataset, perturbation)],
+        "activations": [
+            extraction_settings(config, cell.get("quantization", "")),
+            perturbation and chat_settings(config, perturbation),
+        ],
         "probes": config["probes"],
     }
     return [by_stage[name] for name in STAGES[: STAGES.index(stage) + 1]]

@@ -8,6 +8,10 @@ prompt_first   prompt + " " + text
 text_first     text + " " + prompt
 text_between   prompt + text + " " + cue
 =============  ==============================
+
+An entry of the section ``perturbations`` is a way to present the same statements, a rendering: it puts something before
+each text, puts another wording or layout in the place of a dataset's own, or both. What a chat template adds comes
+later, where the tokenizer is (`conceptdepth.models.chat`).
 """
 
 import random
@@ -29,6 +33,16 @@ def instructed(template: Mapping[str, str], instruction: str) -> Mapping[str, st
     return template if instruction == "declared" else {**template, "prompt": RELEASED_CODE}
 
 
+def overrides(perturbation: Mapping[str, Any], dataset: str) -> dict[str, str]:
+    """Return what a rendering puts in the place of a dataset's own template: its words for all, then for this one."""
+    return {**perturbation.get("template", {}), **perturbation.get("templates", {}).get(dataset, {})}
+
+
+def presented(template: Mapping[str, str], instruction: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the template of a dataset under a rendering, whose ``own`` words (`overrides`) come last."""
+    return {**instructed(template, instruction), **own}
+
+
 def render(
     statement: Mapping[str, Any], template: Mapping[str, str], perturbation: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -38,7 +52,9 @@ def render(
     ``span_at`` where its span does, if it has one: the first character and one past the last, counted as in a `str`.
     """
     before, after = around(**template)
-    before += perturb("", statement["id"], **perturbation)
+    before += perturb(
+        "", statement["id"], **{key: perturbation[key] for key in ("prepend", "seed") if key in perturbation}
+    )
     text, start = statement["text"], len(before)
     row = {
         "id": statement["id"],

@@ -26,6 +26,7 @@ from typing import Any
 from conceptdepth.datasets.sources import fetch_file
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file, file_sha256
+from conceptdepth.models.chat_files import KEY, has_chat_template
 from conceptdepth.models.checkpoint import check_folder, read_json
 from conceptdepth.models.hub import Snapshot, compared, fetch_snapshot, kinds
 
@@ -67,13 +68,17 @@ def fetch_model(
 
 
 def describe(name: str, folder: Path, files: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return what a model folder holds: its type and the size and SHA-256 of every file, or of those that are named."""
+    """Return what a model folder holds: its type, whether there is a chat template, and the files.
+
+    Of every file, or of those that are named, size and SHA-256.
+    """
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(f"models.{name}.source: {folder} has no config.json with *.safetensors beside it.")
     config = read_json(name, folder / "config.json")
     names = sorted(path.name for path in folder.iterdir() if path.is_file()) if files is None else files
     return {
         "model_type": config.get("model_type"),  # Code of a model's own may do without.
+        KEY: has_chat_template(folder),
         "files": {
             file: {"bytes": (folder / file).stat().st_size, "sha256": file_sha256(folder / file)} for file in names
         },

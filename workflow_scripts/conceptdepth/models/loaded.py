@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conceptdepth.ground.errors import UserError, explained
 from conceptdepth.ground.files import file_sha256
+from conceptdepth.models.chat import Chat, read_texts, read_tokenized
 from conceptdepth.models.checkpoint import CONFIG, stored_format
 from conceptdepth.models.devices import input_device, one_device, resolve_device
 from conceptdepth.models.formats import real_format
 from conceptdepth.models.limits import turns_by_length
 from conceptdepth.models.loading import load_model, load_tokenizer
 from conceptdepth.models.sites import decoder_of
-from conceptdepth.models.tokens import Tokenized, check_rules, own_rules, tokenized
+from conceptdepth.models.tokens import Tokenized, check_rules, own_rules
 from conceptdepth.models.weights import checked_weights, model_folder, staged
 
 if TYPE_CHECKING:
@@ -139,18 +140,21 @@ class LoadedModel:
         with self._lock:
             yield self.tokenizer
 
-    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+    def tokens(self, prompts: Sequence[str], chat: Chat | None = None, *, rendering: str = "") -> list[list[int]]:
         """Return the token ids of prompts; see `tokenized`."""
-        return [prompt.ids for prompt in self.tokenized(prompts)]
+        return [prompt.ids for prompt in self.tokenized(prompts, chat, rendering=rendering)]
 
-    def tokenized(self, prompts: Sequence[str]) -> list[Tokenized]:
+    def tokenized(self, prompts: Sequence[str], chat: Chat | None = None, *, rendering: str = "") -> list[Tokenized]:
         """Return the tokens of prompts, by the rules of the checkpoint's own ``tokenizer.json``.
 
-        Raises `UserError` if the tokenizer's class has other rules; see `conceptdepth.models.tokens`.
+        ``chat`` is what the rendering says of one (`conceptdepth.models.chat`): prompts are then messages of a user.
+        Raises `UserError` if the tokenizer's class has other rules (`conceptdepth.models.tokens`), or if the model's
+        chat template does not take the rendering.
         """
         with self.tokenizing() as tokenizer:
-            check_rules(tokenizer, self._own_rules, prompts, self.name)
-            return tokenized(tokenizer, prompts)
+            read = read_texts(tokenizer, prompts, chat or {}, model=self.name, rendering=rendering)
+            check_rules(tokenizer, self._own_rules, [each.text for each in read], self.name, whole=bool(chat))
+            return read_tokenized(tokenizer, read, whole=bool(chat))
 
     def tested(self, test: Callable[[], Test], of: Hashable) -> Test:
         """Return what a test of a thing said: one test of it serves all that use the model while it is loaded."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import RANDOM
 from conceptdepth.models.architectures import speaks_through_wrapper
+from conceptdepth.models.chat_files import processors_template
 from conceptdepth.models.checkpoint import CONFIG, NATIVE, stored_format
 from conceptdepth.models.formats import check_format, keyword_arguments
 from conceptdepth.models.loaded_weights import check_keys, check_numbers
@@ -33,8 +34,12 @@ def load_tokenizer(folder: Path, *, rules: str = "class", trust_remote_code: boo
     if rules == "file" and not (folder / TOKENIZER).is_file():
         raise UserError(f"there is no {TOKENIZER} to go by; leave out `tokenizer: file`")
     if rules == "file":
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = processors_template(folder)
+    return tokenizer
 
 
 def load_model(

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.names import LAST
 from conceptdepth.models.tokens import Tokenized
 
@@ -96,8 +96,14 @@ class Probed:
 def probed(positions: Sequence[str], prompts: Sequence[Tokenized], rows: Sequence[Row]) -> Probed:
     """Return which tokens of prompts are read at positions.
 
-    Raises `UserError` for a prompt in which nothing stands at a position.
+    Raises `UserError` for a prompt in which nothing stands at a position, or of which it is not known what does.
     """
+    wanted = [position for position in positions if position in BY_CHARACTERS]
+    for row in (row for prompt, row in zip(prompts, rows) if wanted and prompt.characters is None):
+        raise UserError(
+            f"activations.positions: {wanted[0]} cannot be read, because the model's chat template changes or repeats "
+            f"the prompt {row['prompt']!r}; leave out {one_of(wanted)}, or the rendering."
+        )
     found = {position: [POSITIONS[position](*each) for each in zip(prompts, rows)] for position in positions}
     for position, tokens in found.items():
         for row, places in zip(rows, tokens):

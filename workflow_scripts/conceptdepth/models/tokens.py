@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,12 @@ class Tokenized:
     """Of each token, the first character that it stands for and one past the last, shape (n_tokens, 2); None if the
     tokenizer does not say."""
 
+    def counted_from(self, start: int | None) -> "Tokenized":
+        """Return the same with characters counted from a place in the text; None if it is not known where that is."""
+        if self.characters is None or start is None:
+            return replace(self, characters=None)
+        return replace(self, characters=self.characters - start)
+
     def standing_for(self, start: int, end: int) -> NDArray[np.int64]:
         """Return the numbers of the tokens that stand for a character from ``start`` to before ``end``."""
         assert self.characters is not None
@@ -38,25 +44,31 @@ class Tokenized:
         return np.flatnonzero((first < end) & (past > start) & (past > first))
 
 
-def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[list[int]]:
+def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
     """Return the token ids of each prompt; see `tokenized`."""
-    return [prompt.ids for prompt in tokenized(tokenizer, prompts)]
+    return [prompt.ids for prompt in tokenized(tokenizer, prompts, whole=whole)]
 
 
-def tokenized(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> list[Tokenized]:
+def tokenized(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, whole: bool = False) -> list[Tokenized]:
     """Return the tokens of each prompt, ending with the last token of the text itself.
 
     Special tokens go before a prompt as the tokenizer adds them; one that it would add after the prompt is
-    dropped, because the probe reads the last token of the text.
+    dropped, because the probe reads the last token of the text. To ``whole`` texts, which a chat template made with all
+    that a model reads, none is added, and none of their own is dropped.
     """
-    encoded = tokenizer(list(prompts), return_special_tokens_mask=True, return_offsets_mapping=bool(tokenizer.is_fast))
+    encoded = tokenizer(
+        list(prompts),
+        add_special_tokens=not whole,
+        return_special_tokens_mask=True,
+        return_offsets_mapping=bool(tokenizer.is_fast),
+    )
     unknown = [None] * len(prompts)
     parts = zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"], encoded.get("offset_mapping", unknown))
     special = special_ids(tokenizer)
     found = []
     for prompt, ids, added, characters in parts:
         end = len(ids)
-        while end and added[end - 1]:
+        while not whole and end and added[end - 1]:
             end -= 1
         if not end:
             raise UserError(f"the prompt {prompt!r} has no tokens.")
@@ -122,16 +134,21 @@ def own_rules(folder: Path) -> "Tokenizer | None":
 
 
 def check_rules(
-    tokenizer: "PreTrainedTokenizerBase", rules: "Tokenizer | None", prompts: Sequence[str], name: str
+    tokenizer: "PreTrainedTokenizerBase",
+    rules: "Tokenizer | None",
+    prompts: Sequence[str],
+    name: str,
+    *,
+    whole: bool = False,
 ) -> None:
     """Raise `UserError` if a tokenizer does not make the tokens that the checkpoint's own rules make.
 
     transformers opens some files with a class that puts its own rules in the place of the file's. Special tokens
-    may differ where the checkpoint's configuration says that they do.
+    may differ where the checkpoint's configuration says that they do; to ``whole`` texts none is added.
     """
     if rules is None:
         return
-    for special in (False, True):
+    for special in (False,) if whole else (False, True):
         own = [encoded.ids for encoded in rules.encode_batch(list(prompts), add_special_tokens=special)]
         made = tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
         for prompt, expected, found in zip(prompts, own, made):

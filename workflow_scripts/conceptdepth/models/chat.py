@@ -1,0 +1,157 @@
+"""What a model reads of a chat: a user's message in the model's own template, up to where its answer goes on.
+
+A rendering (an entry of ``perturbations`` with ``chat: true``) may have a system message before it, and an assistant's
+message that the model goes on with (``prefill``). Without one the text ends as the template says that an answer begins.
+Templates are rendered by transformers' ``apply_chat_template``, in its sandbox; messages are data to it, never code.
+
+A result must not depend on the day: for templates that print it, it is always `DAY`. And where a template lets a model
+think before it answers, that is switched off, as the answer is what is read.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from conceptdepth.ground.errors import UserError
+from conceptdepth.models.chat_files import no_chat_template
+from conceptdepth.models.tokens import Tokenized, tokenize, tokenized
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+Chat = Mapping[str, Any]
+"""What a rendering sets of ``chat``, ``system`` and ``prefill``; empty where the model reads plain text."""
+
+DAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""What templates take for now: the day that those of Llama 3 take where they are not told one."""
+
+SWITCHED_OFF = {"enable_thinking": False, "thinking": False}
+"""Variables by which templates are told that a model is not to think: Qwen 3 and many more; DeepSeek and Granite."""
+
+SENTINEL = "theusersmessagestandshere"
+"""Stands for a message where it is looked for what a template puts around it."""
+
+CLOCK = "strftime_now"
+"""The function that transformers gives to templates."""
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """What a model reads of a prompt."""
+
+    text: str
+    start: int | None
+    """Where in the text the prompt begins: ``text[start + n]`` is character ``n`` of the prompt, white space around
+    it aside, which templates may strip. None if the template changes the prompt otherwise, or repeats it."""
+
+
+def chat_texts(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[str], chat: Chat, *, model: str, rendering: str
+) -> list[ReadText]:
+    """Return what a model reads of each message of a user.
+
+    Raises `UserError` if the model has no chat template, or if it does not take the rendering, as that of Gemma, which
+    knows no system message.
+    """
+    template = _template(tokenizer, model, rendering)
+    continued = "prefill" in chat
+    try:
+        around, *texts = tokenizer.apply_chat_template(
+            [_conversation(message, chat) for message in (SENTINEL, *messages)],
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=not continued,
+            continue_final_message=continued,
+            **SWITCHED_OFF,
+        )
+    except Exception as error:  # A template raises what it wants.
+        log.debug("the chat template of %s", model, exc_info=True)
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise _not_taken(model, rendering, chat, f"it says: {first.rstrip('.')}") from None
+    if chat.get("system", "").strip() not in around:
+        raise _not_taken(model, rendering, chat, "it leaves the system message out")
+    before, *after = around.split(SENTINEL)
+    return [ReadText(text, _start(text, message, before, *after)) for text, message in zip(texts, messages)]
+
+
+def read_texts(
+    tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], chat: Chat, *, model: str, rendering: str
+) -> list[ReadText]:
+    """Return what a model reads of prompts: of a chat what `chat_texts` says, else the prompts themselves."""
+    if not chat:
+        return [ReadText(prompt, 0) for prompt in prompts]
+    return chat_texts(tokenizer, prompts, chat, model=model, rendering=rendering)
+
+
+def read_tokenized(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[ReadText], *, whole: bool) -> list[Tokenized]:
+    """Return the tokens of what a model reads, and for which characters of the prompts they stand, if that is known."""
+    found = tokenized(tokenizer, [read.text for read in texts], whole=whole)
+    return [one.counted_from(read.start) for one, read in zip(found, texts)]
+
+
+def read_tokens(
+    tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], chat: Chat, *, model: str, rendering: str
+) -> list[list[int]]:
+    """Return the token ids of what a model reads of prompts."""
+    texts = read_texts(tokenizer, prompts, chat, model=model, rendering=rendering)
+    return tokenize(tokenizer, [read.text for read in texts], whole=bool(chat))
+
+
+def with_cue(chat: Chat, cue: str) -> dict[str, Any]:
+    """Return a rendering in which the assistant's message goes on with the cue for an answer, on a line of its own."""
+    return {**chat, "prefill": "\n".join(filter(None, [chat.get("prefill"), cue]))}
+
+
+def _conversation(message: str, chat: Chat) -> list[dict[str, str]]:
+    roles = {"system": chat.get("system"), "user": message, "assistant": chat.get("prefill")}
+    return [{"role": role, "content": content} for role, content in roles.items() if content is not None]
+
+
+def _start(text: str, message: str, before: str, *after: str) -> int | None:
+    """Return where a message begins in a text that has it between what a template puts around the sentinel."""
+    if len(after) != 1 or not (text.startswith(before) and text.endswith(after[0])):
+        return None
+    between = text[len(before) : len(text) - len(after[0])]
+    if between.strip() != message.strip():
+        return None
+    return len(before) + _indented(between) - _indented(message)
+
+
+def _indented(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _not_taken(model: str, rendering: str, chat: Chat, reason: str) -> UserError:
+    extra = [f"`{key}`" for key in ("system", "prefill") if key in chat]
+    instead = f"leave out its {' and '.join(extra)}, or " if extra else ""
+    return UserError(
+        f"models.{model}: its chat template does not take perturbations.{rendering}, because {reason}; "
+        f"{instead}leave {rendering} out of run.perturbations."
+    )
+
+
+def _template(tokenizer: "PreTrainedTokenizerBase", model: str, rendering: str) -> str:
+    """Return a tokenizer's own template, in which the day is `DAY`.
+
+    transformers passes plain data alone to templates, so that another clock cannot be given as a variable. A macro of
+    the same name before the template comes in its place; the line end behind it is no part of the text.
+    """
+    try:
+        template: str = tokenizer.get_chat_template()
+    except ValueError:  # None, or several without a default.
+        raise UserError(no_chat_template(model, rendering)) from None
+    return _stopped_clock() + template if CLOCK in template else template
+
+
+DIRECTIVES = ("%-d", "%-m", "%-H", "%-I", "%-M", "%-S", *(f"%{letter}" for letter in "aAbBcdDeFHIjmMpSTuUwWxXyYzZ"))
+"""What formats of `datetime.strftime` may have in them, longer ones first."""
+
+
+def _stopped_clock() -> str:
+    """Return a macro of jinja that does at `DAY` what ``strftime_now`` does."""
+    filled = "".join(f" | replace('{part}', '{DAY.strftime(part)}')" for part in DIRECTIVES)
+    return f"{{%- macro {CLOCK}(format) -%}}{{{{ format{filled} }}}}{{%- endmacro %}}\n"
