@@ -97,7 +97,7 @@ def test_one_position_alone(tmp_path, model, monkeypatch):
 
 def test_a_position_where_nothing_stands_is_an_error(tmp_path, model, monkeypatch):
     rows = write_prompts(tmp_path / "prompts.jsonl")
-    rows[2]["span_at"] = [len(BEFORE) - 1, len(BEFORE)]
+    rows[2]["span_at"] = [len(BEFORE + "lima"), len(BEFORE + "lima ")]
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(UserError, match="the prompt 'judge the statement . lima .*' has no token at span_last"):
         carry_out(tmp_path, monkeypatch)
