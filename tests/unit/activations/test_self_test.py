@@ -17,6 +17,7 @@ from conceptdepth.activations.gathering import OnDevice
 from conceptdepth.activations.layouts import EqualLengths, MaskedTrees, Trees, layouts_of, parts
 from conceptdepth.activations.leaving import Leaving
 from conceptdepth.activations.plain import relative
+from conceptdepth.activations.reading import Reading
 from conceptdepth.activations.self_test import self_test
 from conceptdepth.activations.tested import TEXTS, long_prompts, self_tested
 from conceptdepth.activations.trees import Sight, Tree, common_prefix
@@ -173,7 +174,7 @@ def test_layouts_that_a_model_does_not_take_are_passed_over(monkeypatch, caplog)
 
 def test_vectors_that_no_layout_gets_right_are_an_error_with_site_layer_and_number(monkeypatch):
     """Two layers of one site are off by a thousandth."""
-    right, factors = Leaving.take, {("mlp_input", 2): 1.001, ("mlp_input", 3): 1.0005}
+    right, factors = Leaving.take, {("mlp_input/last", 2): 1.001, ("mlp_input/last", 3): 1.0005}
 
     def off(self, site, layer, vectors, prompts):
         right(self, site, layer, vectors * factors.get((site, layer), 1.0), prompts)
@@ -185,6 +186,19 @@ def test_vectors_that_no_layout_gets_right_are_an_error_with_site_layer_and_numb
         "models.tiny: what would be stored is not what the plain model computes: at mlp_input of layer 2 it differs by "
         "0.001 of the vector's length, where rounding of fp32 explains 0.0001."
     )
+
+
+def test_means_that_lose_a_token_fail_the_test_of_cells_that_read_them(loaded, monkeypatch):
+    """One of the vectors of earlier passes is lost, which no last token has."""
+    right = Reading.for_the_next
+    monkeypatch.setattr(Reading, "for_the_next", lambda *given: right(*given).index_fill(0, torch.tensor([1]), 0))
+    model = loaded(built(configuration("llama")))
+    assert self_tested(model, [[3]], sites=SITES, batch_tokens=64).layout == Trees()
+    found = self_tested(model, [[3]], sites=SITES, positions=["text_mean"], batch_tokens=64)
+    assert found.layout == MaskedTrees(), "which keeps nothing"
+    monkeypatch.undo()
+    model = loaded(built(configuration("llama")))
+    assert self_tested(model, [[3]], sites=SITES, positions=["text_mean"], batch_tokens=64).layout == Trees()
 
 
 def test_hidden_states_that_are_others_than_the_blocks_outputs_are_an_error():

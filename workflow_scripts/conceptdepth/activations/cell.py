@@ -43,7 +43,7 @@ class Cell(WorkRequest):
         prompts = model.tokenized([row["prompt"] for row in rows], self.chat, rendering=self.rendering)
         tokens, read = [prompt.ids for prompt in prompts], self._probed(model, prompts, rows)
         n_tokens = [len(prompt) for prompt in tokens]
-        body, test = model.body, self.tested(model, tokens, self.sites)
+        body, test = model.body, self.tested(model, tokens, self.sites, self.positions)
         n_layers, d_model = shape(body, self.name)
         places = places_of(body, self.sites, self.name)
         ready = time.perf_counter()

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from conceptdepth.activations.collector import check_every_block, one_a_token
 from conceptdepth.activations.leaving import Vectors
+from conceptdepth.activations.reading import Places
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import EMBEDDING, LAST
 from conceptdepth.models.devices import input_device
 from conceptdepth.models.hooks import Hooks, Keep
 from conceptdepth.models.places import places_of
@@ -41,15 +42,21 @@ def one_by_one(
     sites: Sequence[str],
     tolerance: float,
     name: str,
+    means: Sequence[Places] | None = None,
 ) -> list["PlainPass"]:
     """Return a pass of each prompt alone. ``body`` is ``causal`` without its head.
+
+    ``means`` are tokens of each prompt whose mean is read, too.
 
     Raises `UserError` if the model's hidden states are others than the outputs of its blocks by more than the
     tolerance, relative to their length, if values are not finite, and if memory runs out.
     """
     ends = {len(prompt) - 1 for prompt in tokens}
     try:
-        alone = [PlainPass(causal, body, prompt, ends, sites, name) for prompt in tokens]
+        alone = [
+            PlainPass(causal, body, prompt, ends, sites, name, means[number] if means is not None else None)
+            for number, prompt in enumerate(tokens)
+        ]
     except torch.OutOfMemoryError:
         raise UserError(
             f"{name}: memory ran out with one prompt of up to {max(map(len, tokens))} tokens through the plain model, "
@@ -86,7 +93,10 @@ def run_plain(causal: "PreTrainedModel", prompt: list[int], **options: Any) -> A
 
 
 class PlainPass:
-    """One prompt through the whole model. Vectors are kept at a few places, of which the last is the last token's."""
+    """One prompt through the whole model. Vectors are kept at a few places, of which the last is the last token's.
+
+    Before these may be kept the mean over some tokens.
+    """
 
     def __init__(
         self,
@@ -96,8 +106,9 @@ class PlainPass:
         ends: set[int],
         sites: Sequence[str],
         name: str,
+        mean: Places | None = None,
     ) -> None:
-        self.prompt, self._body, self._name = prompt, body, name
+        self.prompt, self._body, self._name, self._mean = prompt, body, name, mean
         self._places = sorted(end for end in ends if end < len(prompt))
         self._found: dict[str, list[Vectors]] = {site: [] for site in sites}
         listed = blocks(body, name)
@@ -116,9 +127,11 @@ class PlainPass:
         return lambda states: self._found[site].append(self._vectors(states))
 
     def _vectors(self, states: torch.Tensor) -> Vectors:
-        """Return the states at the places that are kept, (n_places, d_model)."""
+        """Return what is kept of states, the mean, if it is, and the places, (n_kept, d_model)."""
         vectors = one_a_token(states, 1, len(self.prompt), self._body, self._name)
         kept = vectors[self._places].float().cpu().numpy()
+        if self._mean is not None:
+            kept = np.concatenate([vectors[self._mean].float().mean(dim=0, keepdim=True).cpu().numpy(), kept])
         if not np.isfinite(kept).all():
             raise UserError(
                 f"models.{self._name}: a text of {len(self.prompt)} tokens gives values that are no finite numbers, in "
@@ -128,16 +141,16 @@ class PlainPass:
 
     @property
     def residual(self) -> list[Vectors]:
-        """Outputs of the blocks at the places that are kept, each (n_places, d_model)."""
+        """What is kept of the outputs of the blocks, each (n_kept, d_model)."""
         return self._found["residual"]
 
     def place_of(self, shorter: "PlainPass") -> int:
-        """Return the number of the place at which a shorter prompt ends."""
-        return self._places.index(len(shorter.prompt) - 1)
+        """Return the number, among what is kept, of the place at which a shorter prompt ends."""
+        return self._places.index(len(shorter.prompt) - 1) + (self._mean is not None)
 
-    def last(self, site: str) -> Vectors:
-        """Return the vectors of the last token, (n_layers, d_model)."""
-        return np.stack([layer[-1] for layer in self._found[site]])
+    def at(self, site: str, position: str) -> Vectors:
+        """Return the vectors of the last token, if that is the position, else the means, (n_layers, d_model)."""
+        return np.stack([layer[-1 if position == LAST else 0] for layer in self._found[site]])
 
     def check_hidden_states(self, tolerance: float) -> None:
         """Raise `UserError` unless the blocks' outputs are what transformers calls hidden states.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import LAST
 from conceptdepth.models.checkpoint import NATIVE
 from conceptdepth.models.devices import device_name, tokens_of_a_pass
 from conceptdepth.models.loaded import LoadedModel, LoadedModels, ModelRequest
@@ -67,7 +68,13 @@ class WorkRequest(ModelRequest, ABC):
             "environment": {"device": device, "weights": weights, "blas": linear_algebra()},
         }
 
-    def tested(self, model: LoadedModel, tokens: Sequence[list[int]], sites: Sequence[str]) -> "SelfTest":
+    def tested(
+        self,
+        model: LoadedModel,
+        tokens: Sequence[list[int]],
+        sites: Sequence[str],
+        positions: Sequence[str] = (LAST,),
+    ) -> "SelfTest":
         """Return the self-test of the model for prompts, which says how they are laid out in passes."""
         from conceptdepth.activations.layouts import EqualLengths, Trees
         from conceptdepth.activations.tested import self_tested, tested_otherwise
@@ -75,15 +82,19 @@ class WorkRequest(ModelRequest, ABC):
         from conceptdepth.models.fused import pays
         from conceptdepth.models.places import lie_deep
 
-        batch_tokens = self.tokens_of_a_pass(model)
-        result = self_tested(model, tokens, sites=sites, batch_tokens=batch_tokens)
+        wanted: dict[str, Any] = {
+            "sites": sites,
+            "positions": positions,
+            "batch_tokens": self.tokens_of_a_pass(model),
+        }
+        result = self_tested(model, tokens, **wanted)
         if self.batch_tokens == 1:  # Nothing shares a pass: whole prompts, as the released code runs them.
-            return tested_otherwise(model, result, tokens, batch_tokens, [EqualLengths()])
-        wanted = pays(model.body, distinct_tokens(tokens)) if self.compile is None else self.compile
+            return tested_otherwise(model, result, tokens, **wanted, layouts=[EqualLengths()])
+        compiled = pays(model.body, distinct_tokens(tokens)) if self.compile is None else self.compile
         # Only flat passes run compiled, and nothing can be read inside of what is compiled.
-        if wanted and isinstance(result.layout, Trees) and not lie_deep(model.body, sites, self.name):
+        if compiled and isinstance(result.layout, Trees) and not lie_deep(model.body, sites, self.name):
             layouts = [replace(result.layout, compiled=True), result.layout]
-            return tested_otherwise(model, result, tokens, batch_tokens, layouts)
+            return tested_otherwise(model, result, tokens, **wanted, layouts=layouts)
         return result
 
     def tokens_of_a_pass(self, model: LoadedModel) -> int:

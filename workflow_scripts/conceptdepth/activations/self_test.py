@@ -8,6 +8,7 @@ passes, and refused with a number if it does not. It also chooses between layout
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.layouts import EqualLengths, Layout, layouts_of
 from conceptdepth.activations.leaving import Vectors
 from conceptdepth.activations.plain import PlainPass, looking_ahead, one_by_one, relative
+from conceptdepth.activations.reading import Places
+from conceptdepth.activations.spots import spot
 from conceptdepth.ground.errors import UserError
-from conceptdepth.ground.names import EMBEDDING
+from conceptdepth.ground.names import EMBEDDING, LAST
 from conceptdepth.models.formats import LAYERS
 from conceptdepth.models.limits import long_factors
 from conceptdepth.models.places import why_absent
@@ -38,6 +41,17 @@ another shape round otherwise in 16 bits, and LLM.int8() chooses outlier feature
 that stands on the edge may then choose another expert for a token, so that of less than 32 bits the median of the
 prompts counts, which no fault of a layout leaves as it is.
 """
+
+
+MEAN = "mean"
+"""A position of the self-test alone, for cells that read others than the last token: a mean that no token may be wrong
+in. The first one is left out, whose vector is so long in some models that the others would not count."""
+
+AT = {
+    LAST: lambda length: np.array([length - 1]),
+    MEAN: lambda length: np.arange(min(1, length - 1), length),
+}
+"""Position -> the tokens of a prompt of some length that are read there."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +88,27 @@ def self_test(
     batch_tokens: int,
     layouts: Sequence[Layout] | None = None,
     more: Sequence[str] = (),
+    positions: Sequence[str] = (LAST,),
     name: str,
 ) -> SelfTest:
     """Extract prompts as a cell does, and compare with one prompt at a time through the whole plain model.
 
     ``body`` is ``causal`` without its head, ``quantization`` its weight format, ``tokens`` are prompts, of which some
     should share a beginning, ``layouts`` are tried in turn (None: those that the architecture allows), ``more`` are
-    sites to test beside ``residual`` and ``mlp_input``, where the model has them. Raises `UserError` if no layout of
-    passes gives the vectors of the plain model.
+    sites to test beside ``residual`` and ``mlp_input``, where the model has them, ``positions`` the last token and
+    perhaps `MEAN`. Raises `UserError` if no layout of passes gives the vectors of the plain model.
     """
     absent = why_absent(body, ["mlp_input", *more], different(tokens), name)
     sites = [EMBEDDING, "residual", *(site for site in ("mlp_input", *more) if site not in absent)]
     tolerance = tolerance_of(body)
-    alone = one_by_one(causal, body, tokens, sites, tolerance, name)
-    expected = {site: np.stack([one.last(site) for one in alone], axis=1) for site in sites}
+    read = {position: [AT[position](len(prompt)) for prompt in tokens] for position in positions}
+    alone = one_by_one(causal, body, tokens, sites, tolerance, name, read.get(MEAN))
+    expected = {
+        site: {position: np.stack([one.at(site, position) for one in alone], axis=1) for position in positions}
+        for site in sites
+    }
     for layout in layouts or layouts_of(body):
-        differences = _differences(body, tokens, expected, layout, batch_tokens, name)
+        differences = _differences(body, tokens, expected, read, layout, batch_tokens, name)
         if differences is None:
             continue
         largest = {site: found.max(axis=1) for site, found in differences.items()}
@@ -136,23 +155,25 @@ def different(tokens: Sequence[list[int]]) -> list[int]:
 def _differences(
     body: "PreTrainedModel",
     tokens: Sequence[list[int]],
-    expected: Mapping[str, Vectors],
+    expected: Mapping[str, Mapping[str, Vectors]],
+    read: Mapping[str, Sequence[Places]],
     layout: Layout,
     batch_tokens: int,
     name: str,
 ) -> dict[str, NDArray[np.float64]] | None:
-    """Return by site the largest difference of each layer and prompt, (n_layers, n_prompts).
+    """Return by site the largest difference of each layer and prompt, at any position, (n_layers, n_prompts).
 
     None if the model does not take the layout.
     """
-    largest = {site: np.zeros(vectors.shape[:2]) for site, vectors in expected.items()}
+    largest = {site: np.zeros(at[LAST].shape[:2]) for site, at in expected.items()}
     # As many as go, and run by run, each on the path that those before it have left.
     for capacity in dict.fromkeys((batch_tokens, 1)):
-        found = _extracted(body, tokens, list(expected), layout, capacity, name)
+        found = _extracted(body, tokens, list(expected), read, layout, capacity, name)
         if found is None:
             return None
-        for site, vectors in expected.items():
-            largest[site] = np.maximum(largest[site], relative(found[site], vectors))
+        for site, at in expected.items():
+            for position, vectors in at.items():
+                largest[site] = np.maximum(largest[site], relative(found[spot(site, position)], vectors))
     return largest
 
 
@@ -160,18 +181,19 @@ def _extracted(
     body: "PreTrainedModel",
     tokens: Sequence[list[int]],
     sites: Sequence[str],
+    read: Mapping[str, Sequence[Places]],
     layout: Layout,
     batch_tokens: int,
     name: str,
 ) -> dict[str, Vectors] | None:
-    """Return the vectors as a cell would store them, None if the model does not take this layout."""
+    """Return the vectors by spot as a cell would store them, None if the model does not take this layout."""
     n_layers, d_model = shape(body, name)
     into = {
-        site: np.full((1 if site == EMBEDDING else n_layers, len(tokens), d_model), np.nan, np.float32)
-        for site in sites
+        spot(site, position): np.full((1 if site == EMBEDDING else n_layers, len(tokens), d_model), np.nan, np.float32)
+        for site, position in product(sites, read)
     }
     try:
-        extract(body, tokens, into=into, batch_tokens=batch_tokens, layout=layout, name=name)
+        extract(body, tokens, into=into, positions=read, batch_tokens=batch_tokens, layout=layout, name=name)
     except (UserError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
         # How a model takes a mask that it cannot serve is its own affair; plain passes it must take.
         if isinstance(layout, EqualLengths):

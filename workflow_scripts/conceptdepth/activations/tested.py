@@ -6,11 +6,12 @@ The texts are fixed, because the file of a cell has the result and must not depe
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from conceptdepth.activations.layouts import Layout
-from conceptdepth.activations.self_test import SelfTest, self_test
+from conceptdepth.activations.self_test import MEAN, SelfTest, self_test
 from conceptdepth.ground.errors import UserError, explained
+from conceptdepth.ground.names import LAST
 from conceptdepth.models.limits import reading_limits
 from conceptdepth.models.loaded import LoadedModel
 from conceptdepth.models.sites import IN_STREAM
@@ -28,20 +29,41 @@ TEXTS = (
 """What is tested on: short, longer, one inside another, some that share a prefix, one that shares nothing."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is tested beside the sites of every test."""
+
+    sites: tuple[str, ...]
+    """Of `IN_STREAM`."""
+    positions: tuple[str, ...]
+    """Of `conceptdepth.activations.self_test.AT`."""
+
+    @classmethod
+    def of(cls, sites: Sequence[str], positions: Sequence[str]) -> "Wanted":
+        """Return what is to be tested for cells that read these sites and positions."""
+        beside_the_last = (MEAN,) if {*positions} - {LAST} else ()
+        return cls(tuple(site for site in IN_STREAM if site in sites), (LAST, *beside_the_last))
+
+
 LONG = 128
 """Tokens beyond which the longest prompt of a cell is tested, too."""
 
 
 def self_tested(
-    model: LoadedModel, tokens: Sequence[list[int]], *, sites: Sequence[str], batch_tokens: int
+    model: LoadedModel,
+    tokens: Sequence[list[int]],
+    *,
+    sites: Sequence[str],
+    positions: Sequence[str] = (LAST,),
+    batch_tokens: int,
 ) -> SelfTest:
     """Return the self-test of a loaded model for prompts, of which long ones are tested too.
 
     Raises `UserError` if it fails, or if the model does not have one of the sites. What nobody asked for cannot fail:
-    there is a test a load for each set of the sites of `IN_STREAM`.
+    there is a test a load for each set of the sites of `IN_STREAM`, and for positions beside the last token.
     """
-    more = [site for site in IN_STREAM if site in sites]
-    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens, more), of=tuple(more))
+    wanted = Wanted.of(sites, positions)
+    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens, wanted), of=wanted)
     for site in sites:
         if site in result.absent:
             raise UserError(result.absent[site])
@@ -49,21 +71,28 @@ def self_tested(
     if long:
         log.info("there are long prompts; testing %d of them", len(long))
         with model.passes():
-            result = result.joined(_test(model, long, batch_tokens, more))
+            result = result.joined(_test(model, long, batch_tokens, wanted))
     return result
 
 
 def tested_otherwise(
-    model: LoadedModel, result: SelfTest, tokens: Sequence[list[int]], batch_tokens: int, layouts: Sequence[Layout]
+    model: LoadedModel,
+    result: SelfTest,
+    tokens: Sequence[list[int]],
+    *,
+    sites: Sequence[str],
+    positions: Sequence[str],
+    batch_tokens: int,
+    layouts: Sequence[Layout],
 ) -> SelfTest:
     """Return a self-test with the first exact one of some layouts, other than those that the architecture allows.
 
-    ``result`` is `self_tested` of the same prompts.
+    ``result`` is `self_tested` of the same prompts, sites and positions.
     """
     started = time.perf_counter()
     with model.passes():
-        more = [site for site in IN_STREAM if site in result.differences]
-        found = _test(model, [*fixed_prompts(model), *_long_prompts(model, tokens)], batch_tokens, more, layouts)
+        prompts, wanted = [*fixed_prompts(model), *_long_prompts(model, tokens)], Wanted.of(sites, positions)
+        found = _test(model, prompts, batch_tokens, wanted, layouts)
     log.info("tested %s in %.1f s", found.layout.name, time.perf_counter() - started)
     return replace(result.joined(found), layout=found.layout)
 
@@ -83,7 +112,7 @@ def _test(
     model: LoadedModel,
     tokens: Sequence[list[int]],
     batch_tokens: int,
-    more: Sequence[str],
+    wanted: "Wanted",
     layouts: Sequence[Layout] | None = None,
 ) -> SelfTest:
     with explained(f"models.{model.name}: its self-test cannot be run"):
@@ -94,7 +123,8 @@ def _test(
             quantization=model.quantization,
             batch_tokens=batch_tokens,
             layouts=layouts,
-            more=more,
+            more=wanted.sites,
+            positions=wanted.positions,
             name=model.name,
         )
 
