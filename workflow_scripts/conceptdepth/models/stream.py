@@ -79,8 +79,9 @@ def found_in(
     ``seen`` are the states of its modules in the order of a pass, ``start`` and ``end`` what the block gets and gives,
     shape (n_tokens, d_model), ``mlp`` the path of its MLP, ``factors`` the numbers that may be multiplied by.
     """
-    begins = next((index for index, one in enumerate(seen) if one.module == mlp), len(seen))
-    before, after = seen[: begins + 1], seen[begins + 1 :]
+    begins = next((index for index, one in enumerate(seen) if _inside(one, mlp)), len(seen))
+    begins += bool(seen[begins:]) and seen[begins].is_input  # What the MLP gets may be the stream.
+    before, after = seen[:begins], seen[begins:]
     streams = [one for one in _distinct(before) if not _same(one.states, start)]
     last, then = _exactly(end, streams, _outputs(after), factors), ""
     if last is None:
@@ -116,13 +117,18 @@ def _last_sum(
 def _side_by_side(seen: Sequence[Seen], start: torch.Tensor, end: torch.Tensor, mlp: str) -> dict[str, Place]:
     """Return the places of the outputs of a block that adds attention and MLP to its own input, both at once."""
     outputs = _outputs(seen)
-    inside = [one for one in outputs if one.module == mlp or one.module.startswith(f"{mlp}.")]
-    outside = [one for one in outputs if not any(one is other for other in inside)]
+    inside = [one for one in outputs if _inside(one, mlp)]
+    outside = [one for one in outputs if not _inside(one, mlp)]
     for attention, fed in product(outside, inside):
         a, b = attention.states, fed.states
         if any(_same(total, end) for total in ((start + a) + b, (start + b) + a, (a + b) + start)):
             return {"attention_output": Place(attention.module, False), "mlp_output": Place(fed.module, False)}
     return {}
+
+
+def _inside(one: Seen, module: str) -> bool:
+    """Tell whether a state is of a module or of one inside it."""
+    return f"{one.module}.".startswith(f"{module}.")
 
 
 def _outputs(seen: Iterable[Seen]) -> list[Seen]:
