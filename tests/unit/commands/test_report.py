@@ -76,3 +76,24 @@ def test_a_caption_shows_the_cue_as_it_is():
     (caption,) = [path for path in CAPTIONS if path.stem == "direct_answers"]
     shown = re.sub(r"<[^>]*>", "", rendered(caption, "What's p < 0.05?"))
     assert "after the prompt and &quot;What's p &lt; 0.05?&quot;," in shown
+
+
+@pytest.mark.parametrize(
+    ("perturbations", "said"),
+    [
+        ({"clean": {}}, True),
+        ({"clean": {}, "asked": {"chat": False}}, True),
+        ({"clean": {}, "asked": {"chat": True}}, False),
+    ],
+)
+def test_the_report_says_if_no_rendering_is_a_chat(perturbations, said):
+    config = {
+        "run": {"perturbations": list(perturbations)},
+        "perturbations": perturbations | {"unused": {"chat": True}},
+    }
+    text = next(path for path in CAPTIONS if path.name == "workflow.rst").read_text()
+    page = publish_parts(
+        Environment().from_string(text).render(snakemake=SimpleNamespace(config=config)), writer_name="html"
+    )
+    assert ("No rendering of this run is a chat" in page["html_body"]) is said
+    assert "system-message" not in page["html_body"]
