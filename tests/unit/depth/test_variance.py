@@ -167,3 +167,9 @@ def test_without_draws_only_shares_and_noise_are_unknown():
     found = measured(answers, pd.DataFrame(index=range(6)))
     assert found.loc["position", "sd"] > 0
     assert found[["share", "sd_noise", "sd_beyond_noise"]].isna().all(axis=None)
+
+
+def test_where_nothing_varies_nothing_has_a_share():
+    found = measured(grid(lambda *_: 1.0, seeds=(1, 2)))
+    assert (found["sd"] == 0).all()
+    assert found["share"].isna().all()

@@ -25,6 +25,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from conceptdepth.depth.uncertainty import ROUNDING
+
 Values = NDArray[np.float64]
 
 Numbers = NDArray[np.int64]
@@ -102,6 +104,7 @@ def variance_rows(answers: pd.DataFrame, draws: pd.DataFrame) -> Iterator[dict[s
     covariance = _covariance(draws.loc[of_curves["curve"]])
     statements = float(np.mean(np.diag(covariance)[~of_curves["thing"].duplicated()])) if len(of_curves) else np.nan
     total = _total(left, of_curves, covariance, names) + statements
+    total = total if total > ROUNDING**2 else np.nan  # Where nothing varies, nothing has a share of it.
     for factor in names:
         found = one_factor(left, factor, names)
         grid = [name for name in names if name != SPLIT]
@@ -119,6 +122,7 @@ def variance_rows(answers: pd.DataFrame, draws: pd.DataFrame) -> Iterator[dict[s
 
 def _beyond(spread: float, noise: float) -> dict[str, float]:
     """Return the standard deviation that noise alone would have, and what of a factor's own is beyond it."""
+    noise = np.maximum(noise, 0.0)  # A difference of equal draws is nothing but for rounding.
     return {"sd_noise": float(np.sqrt(noise)), "sd_beyond_noise": float(np.sqrt(np.maximum(spread - noise, 0.0)))}
 
 
