@@ -61,8 +61,8 @@ def test_show_prompts_shows_what_the_model_reads(presented):
     said = result.stdout[result.stdout.index("claims.chat") :]
     (first, *_) = prompts(presented, "claims.chat")
     assert json.dumps(f"<s> judge . {first} the statement is") in said
-    assert re.search(r"probed  is  \(token (\d+) of \1\)", said)
-    assert result.stdout.count("  chat    ") == 1
+    assert re.search(r"last         is  \(token (\d+) of \1\)", said)
+    assert result.stdout.count("  chat         ") == 1
 
 
 def test_costs_count_the_tokens_of_the_chat(presented, tmp_path):

@@ -37,8 +37,11 @@ def made(tmp_path_factory, models):
             (weights / "chat_template.jinja").write_text(TEMPLATE)
         fetch_model(name, {"path": str(weights)}, folder / f"{name}.json", None)
 
-    def make(kind, prompts, *, model="tuned", **given):
-        rows = [{"id": str(n), "prompt": prompt, "label": n % 2, "group": str(n)} for n, prompt in enumerate(prompts)]
+    def make(kind, prompts, *, model="tuned", texts=None, **given):
+        rows = [
+            {"id": str(n), "prompt": prompt, "label": n % 2, "group": str(n), "text_at": at}
+            for n, (prompt, at) in enumerate(zip(prompts, texts or [[0, len(prompt)] for prompt in prompts]))
+        ]
         (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         request = kind(
             model=str(folder / f"{model}.json"), name=model, quantization="fp32", prompts=str(folder / "prompts.jsonl"),
@@ -52,7 +55,7 @@ def made(tmp_path_factory, models):
 
 def vectors(path):
     with open_activations(path) as file:
-        return next(iter(file["activations"].values()))[...], file["n_tokens"][:].tolist()
+        return file["activations/residual/last"][...], file["n_tokens"][:].tolist()
 
 
 @pytest.fixture
@@ -74,6 +77,30 @@ def test_activations_of_a_chat_are_those_of_its_text(cell, chat, before, after):
     expected, expected_tokens = cell([f"{before}{prompt}{after}" for prompt in PROMPTS])
     np.testing.assert_array_equal(found, expected)
     assert n_tokens == expected_tokens == [len(f"{before}{prompt}{after}".split()) for prompt in PROMPTS]
+
+
+POSITIONS = ["last", "text_last", "text_mean", "prompt_mean"]
+
+
+def test_positions_of_a_chat_are_those_of_the_statement_in_its_text(made):
+    """Whatever the template puts around the message, and the rendering around the statement."""
+    given = {"sites": ["residual"], "positions": POSITIONS, "record": "f" * 64}
+    texts = [[prompt.index(" ") + 1, prompt.rindex(" ")] for prompt in PROMPTS]
+    chat = {"chat": True, "system": "true or false", "prefill": "the statement is"}
+    before, after = "<s> judge true or false . ", " the statement is"
+    with open_activations(made(Cell, PROMPTS, texts=texts, chat=chat, rendering="asked", **given)) as file:
+        found = {position: file["activations/residual"][position][...] for position in POSITIONS}
+        places = {position: file["places"][position][...].tolist() for position in POSITIONS}
+    shifted = [[len(before) + start, len(before) + end] for start, end in texts]
+    whole = [f"{before}{prompt}{after}" for prompt in PROMPTS]
+    with open_activations(made(Cell, whole, texts=shifted, **given)) as file:
+        for position in POSITIONS:
+            np.testing.assert_array_equal(found[position], file["activations/residual"][position])
+            assert places[position] == file["places"][position][...].tolist()
+    for text, (start, end), (first, past), (last, _) in zip(whole, shifted, places["text_mean"], places["text_last"]):
+        assert text.split()[first:past] == text[start:end].split()
+        assert last == past - 1
+    assert [first for first, _ in places["prompt_mean"]] == [1] * len(PROMPTS), "<s> stands for no text"
 
 
 def test_without_a_chat_prompts_are_read_as_they_are(cell):
