@@ -8,6 +8,7 @@ from activation_files import write_activations
 from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import read_curves
+from estimate_depth import Controls
 from train_probes import train_probes
 
 CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}
@@ -90,3 +91,12 @@ def test_labels_and_groups_are_those_of_the_activations(cell):
         assert file["group"].asstr()[:].tolist() == curves[0].groups.tolist() == [str(i // 2) for i in range(80)]
     names = np.unique(curves[0].groups.astype(str))
     np.testing.assert_array_equal(names[curves[0].group_numbers], curves[0].groups.astype(str))
+
+
+def test_a_curve_is_compared_with_the_embedding_of_its_own_position(cell):
+    _, curves, path = cell
+    controls = Controls([str(path)], [])
+    for curve in curves:
+        if curve.names["site"] != "embedding":
+            found = controls.of(curve)["embedding_layer"].names
+            assert found == curve.names | {"site": "embedding"}
