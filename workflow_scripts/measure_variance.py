@@ -27,6 +27,10 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+COUNTS = ("levels", "distinct_levels", "pairs", "n_curves", "n_without")
+"""Columns of whole numbers."""
+
+
 def measure_variance(scores: pd.DataFrame, file: h5py.File) -> pd.DataFrame:
     """Return a row for each concept, quantity and factor; ``file`` is ``results/depth/draws.h5``.
 
@@ -39,7 +43,7 @@ def measure_variance(scores: pd.DataFrame, file: h5py.File) -> pd.DataFrame:
         for names, of_concept in scores.groupby(CONCEPTS, sort=False)
         for row in of_one_concept(of_concept, file)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
 def of_one_concept(scores: pd.DataFrame, file: h5py.File) -> Iterator[dict[str, Any]]:

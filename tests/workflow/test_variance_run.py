@@ -39,14 +39,17 @@ def test_tables_have_the_sites_in_the_order_of_the_configuration_and_a_position(
         table = pd.read_csv(varied.folder / f"results/tables/{name}.csv")
         assert table.columns.get_loc("position") == table.columns.get_loc("site") + 1
         assert set(table["position"]) == {"last"}
-        assert [site for site in table["site"].unique() if site != "embedding"] == ["residual", "mlp_input"], name
+        assert {"residual", "mlp_input"} <= set(table["site"]), name
+    for name in ("layer_scores", "concept_depth", "activation_drift"):
+        sites = pd.read_csv(varied.folder / f"results/tables/{name}.csv")["site"].unique()
+        assert [site for site in sites if site != "embedding"] == ["residual", "mlp_input"], name
     baselines = pd.read_csv(varied.folder / "results/tables/baseline_scores.csv")
     assert set(baselines["position"]) == {"prompt"}
 
 
 def test_both_are_audited_and_not_made_twice(varied):
     record = json.loads((varied.folder / "results/provenance/audit_results.json").read_text())
-    assert {VARIANCE, FIGURE} <= record["inputs"].keys()
+    assert {VARIANCE, FIGURE} <= {entry["path"] for entry in record["inputs"]}
     assert plan(varied, Row(nothing, set())) == set()
 
 

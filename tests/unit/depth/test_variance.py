@@ -132,6 +132,7 @@ def test_a_factor_of_one_level_has_no_row():
 def test_splits_are_samples_and_have_no_lowest():
     found = measured(grid(lambda p, r, s: added(p, r, s) + s / 10, seeds=(1, 2, 3)))
     assert found.loc["seed", "sd"] == pytest.approx(0.1)
+    assert found.loc["seed", ["levels", "distinct_levels"]].tolist() == [3, 3]
     assert found.loc["seed", ["lowest", "highest", "largest_difference"]].isna().all()
 
 

@@ -152,7 +152,9 @@ def _between(answers: pd.DataFrame, names: Sequence[str], factors: Sequence[str]
 
 
 def _distinct(answers: pd.DataFrame, factor: str, names: Sequence[str]) -> int:
-    """Return the number of levels that are not the same as another one wherever the run has them."""
+    """Return the number of levels that are not the same as another one wherever the run has them; splits never are."""
+    if factor == SPLIT:
+        return answers[factor].nunique()
     others = [name for name in names if name != factor]
     keys = answers[[*others, "thing"]].itertuples(index=False, name=None)
     of_levels = pd.Series(list(keys), index=answers[factor], dtype=object).groupby(level=0).agg(frozenset)
