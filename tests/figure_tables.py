@@ -50,6 +50,7 @@ def curves_of(labels, probed):
 def depths_of(labels, probed=ONE):
     points = dict(zip(POINTS, (0.3, 0.4, 0.5, 0.6)))
     return curves_of(labels, probed).assign(
+        same_tokens_as=lambda rows: rows["position"],
         **points, held_out_peak_accuracy=0.8, held_out_peak_accuracy_low=0.7, held_out_peak_accuracy_high=0.9,
         gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
         mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),

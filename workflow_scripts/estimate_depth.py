@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from conceptdepth.depth.draws import write_draws
 from conceptdepth.depth.estimates import Estimate, estimate, with_intervals
-from conceptdepth.depth.resampling import IntervalSettings, resamples
+from conceptdepth.depth.resampling import IntervalSettings, Resamples, resamples
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import EMBEDDING, RANDOM
+from conceptdepth.ground.names import EMBEDDING, PROBED, RANDOM
 from conceptdepth.probes.predictions import Curve, facts_of, read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
@@ -41,12 +41,30 @@ def estimate_all(
             curves = [curve for curve in read_curves(path) if curve.names["site"] != EMBEDDING]
             taken = taken or resamples(curves[0], settings)
             weights = {"weights": facts[path]["weights"]}
-            estimates = [
-                estimate(curve, taken, baselines=controls.of(curve), depth=dict(depth), settings=settings)
-                for curve in curves
-            ]
+            estimates = of_one_cell(curves, taken, controls, depth=depth, settings=settings)
             found[path] = [replace(one, facts=weights | one.facts) for one in estimates]
     return [one for path in probes for one in found[path]]
+
+
+def of_one_cell(
+    curves: Sequence[Curve],
+    taken: Resamples,
+    controls: "Controls",
+    *,
+    depth: Mapping[str, float],
+    settings: IntervalSettings,
+) -> list[Estimate]:
+    """Return the estimates of a cell's curves. One of the same tokens as another is that one under its own name."""
+    found: dict[tuple[str, ...], Estimate] = {}
+    for curve in curves:
+        site, position, probe = (curve.names[name] for name in PROBED)
+        same = found.get((site, curve.same_tokens_as, probe))
+        found[site, position, probe] = (
+            replace(same, names=curve.names)
+            if same
+            else estimate(curve, taken, baselines=controls.of(curve), depth=dict(depth), settings=settings)
+        )
+    return list(found.values())
 
 
 class Controls:

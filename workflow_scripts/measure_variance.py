@@ -9,7 +9,7 @@ import pandas as pd
 from conceptdepth.depth.comparison import ACCURACIES
 from conceptdepth.depth.definitions import gain_centre, peak
 from conceptdepth.depth.draws import moved, open_draws
-from conceptdepth.depth.variance import SPLIT, same_things, variance_rows
+from conceptdepth.depth.variance import SPLIT, variance_rows
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CONTROL_FORMATS, CURVE, EMBEDDING
 from conceptdepth.probes.tasks import CONCEPT
@@ -50,25 +50,25 @@ def of_one_concept(scores: pd.DataFrame, file: h5py.File) -> Iterator[dict[str, 
     """Yield a row for each quantity and factor of one concept; curves not above their baselines have no depth."""
     found = [(names, by_split(rows)) for names, rows in scores.groupby(list(CURVE), sort=False)]
     curves = pd.DataFrame([names for names, _ in found], columns=list(CURVE))
-    above = [bool(file["/".join(names)].attrs["above"]) for names, _ in found]
-    places = list(curves[["perturbation", "site"]].itertuples(index=False, name=None))
-    things = same_things([splits.to_numpy().tobytes() for _, splits in found], places)
+    above, tokens = ([file["/".join(names)].attrs[fact] for names, _ in found] for fact in ("above", "same_tokens_as"))
+    # One under several names is one that reads the same tokens in the same words at the same site.
+    things = curves.assign(tokens=tokens).groupby(["perturbation", "site", "tokens"], sort=False).ngroup()
     for quantity in QUANTITIES:
         draws = moved(file, curves, quantity)
         answers = pd.concat([
-            curves.loc[[number]].merge(answers_of(splits["accuracy"], quantity), how="cross")
+            curves.loc[[number]].merge(answers_of(splits, quantity), how="cross")
             .assign(curve=number, thing=things[number])
             for number, (_, splits) in enumerate(found)
         ], ignore_index=True)  # fmt: skip
         if quantity not in ACCURACIES:
-            answers["value"] = answers["value"].where(np.array(above)[answers["curve"]])
+            answers["value"] = answers["value"].where(np.array(above, dtype=bool)[answers["curve"]])
         for row in variance_rows(answers, draws.loc[:, 1:].sub(draws[0], axis=0)):
             yield {"quantity": quantity, **row}
 
 
 def by_split(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy and area of one curve, a row for each split, a column for each of them and layer."""
-    return scores.pivot(index=SPLIT, columns="layer", values=["accuracy", "auc"])
+    """Return the accuracies of one curve, a row for each split, a column for each layer."""
+    return scores.pivot(index=SPLIT, columns="layer", values="accuracy")
 
 
 def answers_of(accuracy: pd.DataFrame, quantity: str) -> pd.DataFrame:

@@ -128,9 +128,8 @@ def in_rows(depths: pd.DataFrame, wordings: dict[str, str]) -> pd.DataFrame:
     found, place = [], 0.0
     for wording, colour in wordings.items():
         rows = depths[depths["perturbation"] == wording]
-        values = rows.drop(columns="position")
         head, place = place, place + (len(rows) > 0 and len(wordings) > 1)
-        for _, same in rows.groupby(values.apply(lambda row: repr(row.tolist()), axis=1), sort=False):
+        for _, same in rows.groupby("same_tokens_as", sort=False):
             name = textwrap.fill(" = ".join(map(word, same["position"])), NAMES_WIDTH)
             lines = 1 + name.count("\n")
             at = {"head": head, "place": place + (lines - 1) / 2, "end": place + lines}

@@ -94,7 +94,7 @@ def write_draws(path):
         for model in ("a", "b"):
             names = dict.fromkeys(CURVE, "x") | {"model": model}
             curve = file.create_group("/".join(names.values()))
-            curve.attrs.update({**names, "scale": 1.5, "df": 7.0, "above": True})
+            curve.attrs.update({**names, "scale": 1.5, "df": 7.0, "above": True, "same_tokens_as": "last"})
             curve.create_dataset("jump_point", data=RANDOM.normal(size=20)).attrs["value"] = 0.25
 
 

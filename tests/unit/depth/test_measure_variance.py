@@ -44,7 +44,8 @@ def tables(tmp_path):
         for names in places:
             group = file.create_group("/".join(names[name] for name in CURVE))
             above = (names["position"], names["perturbation"]) != ("text_mean", "chat")
-            group.attrs.update({"scale": SCALE, "df": 30.0, "above": above})
+            same = names["position"].replace("text_last", "last")
+            group.attrs.update({"scale": SCALE, "df": 30.0, "above": above, "same_tokens_as": same})
             for quantity in QUANTITIES:
                 group.create_dataset(quantity, data=draw.normal(0.5, 0.1, 2000)).attrs["value"] = 0.5
         yield pd.DataFrame(rows), file

@@ -32,7 +32,7 @@ def depths_of(labels, positions=POSITIONS, wordings=WORDINGS, sites=("mlp_input"
                 "probe": "logistic_regression", "gain_centre": depth, "gain_centre_low": depth - 0.1,
                 "gain_centre_high": depth + 0.1, "held_out_peak_accuracy": accuracy,
                 "held_out_peak_accuracy_low": accuracy - 0.1, "held_out_peak_accuracy_high": accuracy + 0.1,
-                "jump_point": np.nan, "above_baselines": True, "mostly_converged": True,
+                "jump_point": np.nan, "same_tokens_as": position, "above_baselines": True, "mostly_converged": True,
             }  # fmt: skip
             same = position == "text_last" and wording != "chat"
             rows.append((rows[-1] if same else names | values) | {"position": position})
@@ -78,6 +78,16 @@ def test_a_curve_that_is_not_above_its_baselines_has_an_accuracy_and_no_depth():
     (text,) = left.texts
     assert (text.get_text(), text.get_position()[1]) == (NOTHING, 1)
     assert list(names(left).values()) == ["last token", "mean over the text", "mean over the prompt"], "of one wording"
+
+
+def test_curves_that_are_alike_of_other_tokens_have_rows_of_their_own():
+    """As two positions that know nothing, of which each says the same of both statements of a pair."""
+    labels = labels_of(1, 1)
+    depths = depths_of(labels, positions=["span_last", "span_mean"], wordings=["clean"])
+    measured = [column for column in depths if column.startswith(("gain", "held"))]
+    depths[measured] = depths.loc[0, measured].to_numpy()
+    axis = plot_positions(depths, labels).axes[0]
+    assert list(names(axis).values()) == ["last token of the span", "mean over the span"]
 
 
 def test_curves_of_which_most_probes_did_not_converge_are_faded():

@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from activation_files import write_activations
+from conceptdepth.depth.resampling import IntervalSettings, accuracy
 from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import read_curves
-from estimate_depth import Controls
+from estimate_depth import Controls, estimate_all
 from train_probes import train_probes
 
 CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}
@@ -83,6 +84,27 @@ def test_positions_that_are_one_token_share_their_probes(cell):
         for site in (*SITES, "embedding"):
             assert file[site]["text_last"] == file[site]["last"] != file[site]["prompt_mean"]
         assert file["mlp_input"]["last"] != file["residual"]["last"]
+
+
+def test_curves_of_the_same_tokens_are_estimated_once_and_named_twice(cell):
+    _, curves, path = cell
+    first = {"text_last": "text_last", "prompt_mean": "prompt_mean", "last": "text_last"}
+    assert {(curve.names["position"], curve.same_tokens_as) for curve in curves} == set(first.items())
+    settings = IntervalSettings(level=0.9, draws=20, permutations=0, seed=0, correction="bh")
+    depth = {"jump_ratio": 1.1, "plateau_band": 0.03, "peak_share": 0.95}
+    found = estimate_all([str(path)], [], depth=depth, settings=settings)
+    at = {tuple(one.names[name] for name in PROBED): one for one in found}
+    for (site, position, probe), one in at.items():
+        same = at[site, first[position], probe]
+        assert one.values is same.values
+        assert one.names["position"] == position
+        assert one.facts["same_tokens_as"] == first[position]
+        own = read_one(curves, site, position, probe)
+        assert one.values["mean_accuracy"] == pytest.approx(accuracy(own).mean())
+
+
+def read_one(curves, *probed):
+    return next(curve for curve in curves if tuple(curve.names[name] for name in PROBED) == probed)
 
 
 def test_labels_and_groups_are_those_of_the_activations(cell):

@@ -1,7 +1,8 @@
 """The draws of every quantity of every curve: ``results/depth/draws.h5``, from which differences and claims are made.
 
 A group for each curve, at the names of `conceptdepth.ground.names.CURVE`, which are its attributes too, as are those of
-its `Design`. In it a dataset for each quantity, shape (draws,), whose attribute ``value`` is the quantity itself.
+its `Design`, whether it has a depth (``above``) and the position that reads the same tokens (``same_tokens_as``). In it
+a dataset for each quantity, shape (draws,), whose attribute ``value`` is the quantity itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,8 @@ def write_draws(file: h5py.File, estimates: Sequence[Estimate], above: Sequence[
     """Write the draws of estimates; ``above`` says which curves are above their baselines and so have a depth."""
     for found, has_depth in zip(estimates, above):
         group = file.create_group("/".join(found.names.values()))
-        group.attrs.update({**found.names, "scale": found.design.scale, "df": found.design.df, "above": has_depth})
+        facts = {"above": has_depth, "same_tokens_as": found.facts["same_tokens_as"]}
+        group.attrs.update({**found.names, "scale": found.design.scale, "df": found.design.df, **facts})
         for name, draws in found.draws.items():
             group.create_dataset(name, data=draws).attrs["value"] = found.values[name]
 
@@ -34,7 +36,7 @@ def open_draws(path: str | Path) -> h5py.File:
 def _check(file: h5py.File) -> None:
     check_strings(file)
     for curve in curves(file):
-        for name in CURVE:
+        for name in (*CURVE, "same_tokens_as"):
             attribute(curve, name, TEXT)
         for name in ("scale", "df"):
             attribute(curve, name, NUMBER)

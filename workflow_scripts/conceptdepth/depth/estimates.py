@@ -74,6 +74,7 @@ def estimate(
     }
     low, high = share_interval(whole, error, design, settings.level)
     facts = {
+        "same_tokens_as": curve.same_tokens_as,
         "n_seeds": len(curve.splits),
         "n_test": round(np.mean([len(split.test) for split in curve.splits])),
         "n_layers": len(whole),

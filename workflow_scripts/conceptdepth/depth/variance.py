@@ -16,7 +16,6 @@ say: cells of a draw are of one sample, too, and their spread about their own me
 experiment it is more than enough (docs/statistics.md), so that what is beyond it is rather too small.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -196,10 +195,3 @@ def _covariance(draws: pd.DataFrame) -> Values:
     """Return the covariance of curves over draws, shape (n_curves, n_curves), NaN without two draws."""
     n, size = draws.shape
     return np.cov(draws.to_numpy()).reshape(n, n) if size > 1 else np.full((n, n), np.nan)
-
-
-def same_things(curves: Sequence[bytes], among: Sequence[Any]) -> Numbers:
-    """Number curves so that those of one place in ``among`` with equal contents have one number."""
-    numbers: dict[Any, int] = {}
-    counter = itertools.count()
-    return np.array([numbers.setdefault(key, next(counter)) for key in zip(among, curves)], dtype=np.int64)

@@ -1,7 +1,7 @@
 """What the probes of a cell predicted of held-out statements, read from the files that `train_probes` writes."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,6 +59,9 @@ class Curve:
     """Group of each statement, shape (n_statements,)."""
     splits: tuple[Split, ...]
     """One for each seed."""
+    same_tokens_as: str = ""
+    """The first position of the cell that reads the same tokens of every prompt: the curve's own, or one before it,
+    which then is the same curve under another name."""
 
     @property
     def converged(self) -> float:
@@ -86,7 +89,8 @@ def read_curves(path: str) -> Iterator[Curve]:
         names = [attribute(file, f"{name}s", TEXT, 1) for name in PROBED]
         for probed in itertools.product(*names):
             splits = tuple(_split(group, len(labels)) for group in _splits(file, *probed))
-            yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits)
+            first = _first_alike(member(file, probed[0]), names[1], probed[1])
+            yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits, first)
 
 
 def read_coefficients(path: str, site: str, position: str, probe: str) -> list[NDArray[np.float64]] | None:
@@ -109,6 +113,11 @@ def facts_of(path: str, *names: str) -> dict[str, str]:
 
 def _opened(path: str) -> h5py.File:
     return open_hdf5(path, check_strings)
+
+
+def _first_alike(site: h5py.Group, positions: Sequence[str], position: str) -> str:
+    """Return the first position of a site that is the same group of the file (a hard link) as one of them."""
+    return next(str(other) for other in positions if member(site, other) == member(site, position))
 
 
 def _splits(file: h5py.File, site: str, position: str, probe: str) -> list[h5py.Group]:
