@@ -4,10 +4,13 @@
 
 Rounds alternate. "Computing" is the extraction into memory that swallows the vectors: passes, sums and copies. "With the
 file" also writes them. Seconds are those of the processor, all threads together, so that others on the machine count
-little; the table is in docs/positions.md.
+little; "times" is the median of what each round says, with the least and the most. Memory is kept as a worker keeps it.
+The table is in docs/positions.md.
 """
 
 import argparse
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,7 @@ import torch
 from conceptdepth.activations.extraction import extract, shape
 from conceptdepth.activations.spots import spot
 from conceptdepth.activations.store import new_activations
+from conceptdepth.activations.worker import ALLOCATOR
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.names import EMBEDDING, LAST
 from conceptdepth.models.loading import load_model, load_tokenizer
@@ -88,7 +92,7 @@ def measured(body: Any, tokenizer: Any, prompts: Path, rounds: int) -> str:
     one, more, one_file, more_file = (median(each) for each in seconds.values())
     ratios = [b / a for a, b in zip(seconds["one"], seconds["all"])]
     return (
-        f"| {prompts.name.split('.')[0]} | {len(rows)} | {one:.2f} | {more:.2f} | {more / one:.2f} "
+        f"| {prompts.name.split('.')[0]} | {len(rows)} | {one:.2f} | {more:.2f} | {median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f}) | {one_file:.2f} | {more_file:.2f} | {size / 1e6:.0f} MB |"
     )
 
@@ -98,6 +102,8 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[2] / "results")
     arguments = parser.parse_args()
+    if not ALLOCATOR.keys() <= os.environ.keys():  # Which is read when a process begins.
+        os.execve(sys.executable, [sys.executable, *sys.argv], ALLOCATOR | os.environ)
     torch.set_num_threads(1)
     weights = arguments.results / "models/smollm2-135m/weights"
     body = load_model(weights, quantization="fp32", device=torch.device("cpu")).base_model

@@ -92,6 +92,15 @@ def ask(tmp_path, wanted: WorkRequest, log: str = "cell.log") -> str:
     return (tmp_path / log).read_text()
 
 
+def test_a_worker_keeps_the_memory_of_its_passes_unless_it_is_told_otherwise(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    ask(tmp_path, cell(files, tmp_path))
+    (process,) = workers(tmp_path)
+    variables = process.environ()
+    assert variables["MALLOC_MMAP_THRESHOLD_"] == str(64 * 2**20)
+    assert variables["MALLOC_TRIM_THRESHOLD_"] == "7"
+
+
 def test_a_worker_gives_what_the_job_itself_would(files, tmp_path):
     ask(tmp_path, cell(files, tmp_path))
     cell(files, tmp_path, destination=str(tmp_path / "own.h5")).carry_out(LoadedModels())

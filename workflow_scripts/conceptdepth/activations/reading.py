@@ -118,12 +118,13 @@ class Pieces:
         self._places = torch.arange(int(cuts[0]), int(cuts[-1]), device=device)
         self._pieces = torch.from_numpy(_ranges(first, past)).to(device)
         self._offsets = torch.from_numpy(np.cumsum(n_pieces) - n_pieces).to(device)
-        self._sizes = torch.from_numpy(np.diff(ends, prepend=0)).to(device, torch.float32)
+        shares = np.repeat(1 / np.diff(ends, prepend=0), n_pieces)
+        self._shares = torch.from_numpy(shares).to(device, torch.float32)
 
     def means(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the means, (n_means, d_model), of float32 vectors by place."""
         sums = embedding_bag(self._places, vectors, self._cuts[:-1] - self._cuts[0], mode="sum")
-        return embedding_bag(self._pieces, sums, self._offsets, mode="sum") / self._sizes[:, None]
+        return embedding_bag(self._pieces, sums, self._offsets, mode="sum", per_sample_weights=self._shares)
 
 
 def _ranges(first: Places, past: Places) -> Places:
