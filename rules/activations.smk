@@ -54,7 +54,7 @@ rule find_long_statements:
 
 
 rule extract_activations:
-    """Read the vectors at the last token of every prompt, in every layer."""
+    """Read the vectors of every prompt, in every layer."""
     input:
         model="results/models/{model}/model.json",
         prompts="results/prompts/{dataset}.{perturbation}.jsonl",

@@ -25,7 +25,7 @@ def compare_depths(file: h5py.File, *, order: Mapping[str, Sequence[str]], setti
     """Return a row for each quantity of each pair of curves that differ in one of `COMPARED` only.
 
     ``file`` is ``results/depth/draws.h5``, ``order`` has the values of each column in the order of the run. P values
-    are adjusted for the comparisons of one quantity.
+    are adjusted for the comparisons of one quantity; two of the same tokens count once.
     """
     groups = list(curves(file))
     names = [{name: curve.attrs[name] for name in CURVE} for curve in groups]
@@ -36,9 +36,19 @@ def compare_depths(file: h5py.File, *, order: Mapping[str, Sequence[str]], setti
         for row in differences(groups[first], groups[second], settings.level)
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
+    tokens = {tuple(own.values()): curve.attrs["same_tokens_as"] for own, curve in zip(names, groups)}
+    tests = [test_of(row, tokens) for row in rows]
     for _, of_quantity in table.groupby("quantity"):
-        table.loc[of_quantity.index, "p_adjusted"] = adjusted(of_quantity["p"], settings.correction)
+        own = [tests[number] for number in of_quantity.index]
+        table.loc[of_quantity.index, "p_adjusted"] = adjusted(of_quantity["p"], settings.correction, own)
     return table
+
+
+def test_of(row: Mapping[str, Any], tokens: Mapping[tuple[str, ...], str]) -> tuple[str, ...]:
+    """Return which comparison a row is, whatever its curves are called; ``tokens`` are by `CURVE`."""
+    both = [tuple((row | {row["compared"]: row[which]})[name] for name in CURVE) for which in ("first", "second")]
+    alike = (row[name] for name in CURVE if name != "position")
+    return (row["compared"], *alike, *(tokens[curve] for curve in both))
 
 
 def differences(first: h5py.Group, second: h5py.Group, level: float) -> Iterator[dict[str, Any]]:

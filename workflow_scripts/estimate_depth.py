@@ -13,7 +13,7 @@ from conceptdepth.depth.resampling import IntervalSettings, Resamples, resamples
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import EMBEDDING, PROBED, RANDOM
+from conceptdepth.ground.names import CURVE, EMBEDDING, PROBED, RANDOM
 from conceptdepth.probes.predictions import Curve, facts_of, read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
@@ -98,23 +98,30 @@ class Controls:
 
 
 def depth_table(estimates: Sequence[Estimate], settings: IntervalSettings) -> pd.DataFrame:
-    """Return a row for each curve, with p values adjusted for the number of curves.
+    """Return a row for each curve, with p values adjusted for the number of curves; one with two names counts once.
 
     ``above_baselines`` says by them whether a curve has a depth; it is NaN if that was not tested.
     """
     table = pd.DataFrame([with_intervals(found, settings.level) for found in estimates])
+    tests = tests_of(table)
     for tested in ("p_above_chance", "p_above_baseline"):
         place = table.columns.get_loc(tested) + 1
-        table.insert(place, f"{tested}_adjusted", adjusted(table[tested], settings.correction))
+        table.insert(place, f"{tested}_adjusted", adjusted(table[tested], settings.correction, tests))
     p_values = table["p_above_baseline_adjusted"]
     above = (p_values <= 1 - settings.level).astype(object).where(p_values.notna(), np.nan)
     table.insert(table.columns.get_loc("p_above_baseline_adjusted") + 1, "above_baselines", above)
     return table
 
 
+def tests_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return of each row which curve it is, whatever names it has: those of one token are one."""
+    own = table.assign(position=table["same_tokens_as"])
+    return list(own[list(CURVE)].itertuples(index=False, name=None))
+
+
 def warn_of_few(table: pd.DataFrame, settings: IntervalSettings) -> None:
     """Say if draws or permutations are so few that one curve among so many could not be called, whatever it is."""
-    n, alone = len(table), 1e-9
+    n, alone = len(set(tests_of(table))), 1e-9
     times = adjusted([alone, *[1.0] * (n - 1)], settings.correction)[0] / alone  # What adjustment makes of one p value.
     combined = 2 if table["n_seeds"].max() > 1 else 1
     for name, given, smallest in (

@@ -1,4 +1,4 @@
-"""Read the vectors at the last token of every prompt, in every layer of a model."""
+"""Read the vectors of every prompt, in every layer of a model."""
 
 import os
 

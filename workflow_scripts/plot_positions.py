@@ -144,8 +144,10 @@ def add_names(axis: Axes, rows: pd.DataFrame, wordings: dict[str, str]) -> None:
     names = dict(zip(rows["place"], rows["name"]))
     heads = dict(zip(rows["head"], rows["perturbation"])) if len(wordings) > 1 else {}
     axis.set_yticks([*names, *heads], [*names.values(), *map(word, heads.values())], fontsize=7)
-    for text, wording in zip(axis.get_yticklabels()[len(names) :], heads.values()):
-        text.set(weight="bold", color=wordings[wording])
+    for tick, wording in zip(axis.yaxis.get_major_ticks()[len(names) :], heads.values()):
+        tick.label1.set(weight="bold", color=wordings[wording])
+        tick.tick1line.set_visible(False)
+        tick.gridline.set_visible(False)
 
 
 def draw_rows(axis: Axes, rows: pd.DataFrame, measure: str) -> None:

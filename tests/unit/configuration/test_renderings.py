@@ -48,7 +48,8 @@ def selecting(config, *names):
 
 
 def test_all_ways_are_right(config):
-    check_config(selecting(config, *RENDERINGS))
+    check_config(selecting(config, *(name for name in RENDERINGS if name != "no_chat")))
+    check_config(selecting(config, "no_chat"))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,8 @@ def test_all_ways_are_right(config):
         ({"prefill": "x"}, r"perturbations.x: 'prefill' needs 'chat' beside it\."),
         ({"chat": False, "system": "x"}, r"perturbations.x.system: there is no chat for it; set `chat: true` beside it, or"),
         ({"chat": "yes"}, r"perturbations.x.chat: 'yes' is not of type boolean"),
-        ({"chat": True, "prefill": ""}, r"perturbations.x.prefill: '' should be non-empty"),
+        ({"chat": True, "prefill": ""}, r"perturbations.x.prefill: '' does not match .* It does not end with white"),
+        ({"chat": True, "prefill": "Yes, "}, r"perturbations.x.prefill: 'Yes, ' does not match .* which some templates"),
         ({"template": {}}, r"perturbations.x.template: {} should be non-empty"),
         ({"templates": {}}, r"perturbations.x.templates: {} should be non-empty"),
         ({"templates": {"cities": {}}}, r"perturbations.x.templates.cities: {} should be non-empty"),
@@ -93,8 +95,35 @@ def test_a_wording_for_some_datasets_of_the_run_alone_is_a_mistake_if_nothing_el
             check_config(config)
 
 
-def test_two_entries_may_present_a_dataset_in_the_same_way(config):
-    check_config(selecting(config, "clean", "empty"))
+@pytest.mark.parametrize("same", ["empty", "no_chat", "unheard"])
+def test_two_entries_that_present_all_datasets_in_the_same_way_are_one_under_two_names(config, same):
+    config["perturbations"]["unheard"] = {"template": {"cue": "So:"}, "seed": 4}  # Of which no layout makes anything.
+    check_config(config), "entries that the run does not select"
+    with pytest.raises(UserError) as told:
+        check_config(selecting(config, "clean", same))
+    assert str(told.value) == (
+        f"perturbations.{same}: it presents every dataset of the run as clean does; change it, or leave it out of "
+        "run.perturbations."
+    )
+
+
+def test_two_entries_may_present_one_dataset_in_the_same_way(config):
+    config["perturbations"]["some"] = {"templates": {"cities": {"prompt": "So?"}}, "template": {"cue": "So:"}}
+    check_config(selecting(config, "clean", "some"))
+
+
+@pytest.mark.parametrize(
+    ("template", "lacking"),
+    [({"layout": "text_between"}, "cue"), ({"prompt": ""}, "prompt"), ({"prompt": " "}, "prompt")],
+)
+def test_a_layout_has_the_words_that_it_puts_beside_texts(config, template, lacking):
+    config["perturbations"]["x"] = {"template": template}
+    with pytest.raises(
+        UserError, match=f"perturbations.x: the `{lacking}` that `.*` puts beside the texts of datasets"
+    ):
+        check_config(selecting(config, "clean", "x"))
+    config["perturbations"]["x"] = {"template": template | {lacking: "So:"}}
+    check_config(selecting(config, "clean", "x"))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,10 @@ def draws(tmp_path):
             for perturbation in ("noise", "clean"):
                 names = dict(zip(CURVE, ("m", quantization, "d", perturbation, "s", "o", "p")))
                 group = file.create_group("/".join(names.values()))
-                group.attrs.update({**names, "scale": DESIGN.scale, "df": DESIGN.df, "above": quantization == "fp32"})
+                group.attrs.update(
+                    {**names, "scale": DESIGN.scale, "df": DESIGN.df, "above": quantization == "fp32"}
+                    | {"same_tokens_as": names["position"]}
+                )
                 shift = -0.05 * (perturbation == "noise")
                 accuracies = SHARED + shift + own.normal(0, 0.01, 400)
                 for quantity in ("mean_accuracy", "gain_centre", "peak_accuracy"):

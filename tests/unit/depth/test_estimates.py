@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conceptdepth.depth.estimates import BOUNDS, SHARES, band_noise, estimate, first_below, with_intervals
 from conceptdepth.depth.resampling import IntervalSettings, resamples
+from conceptdepth.ground.names import CURVE
 from conceptdepth.probes.predictions import Curve, Split
 from scipy.stats import norm
 
@@ -112,7 +113,9 @@ def test_the_first_layer_below_a_level():
 )
 def test_permutations_too_few_for_one_curve_among_many_are_said_to_be(correction, enough, caplog):
     """Of 40 curves with several splits, whose smallest p value is 2 in one more than there are permutations."""
-    table = pd.DataFrame({"n_seeds": [3] * 40})
+    once = pd.DataFrame(dict.fromkeys(CURVE, "x") | {"same_tokens_as": "last", "n_seeds": 3}, index=range(40))
+    once = once.assign(dataset=[f"d{n}" for n in range(40)], position="last")
+    table = pd.concat([once, once.assign(position="text_last")])  # The same under another name, which counts once.
     caplog.set_level("WARNING")
     estimate_depth.warn_of_few(table, replace(SETTINGS, draws=10**6, permutations=200, correction=correction))
     (said,) = caplog.messages

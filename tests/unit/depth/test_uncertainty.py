@@ -94,6 +94,12 @@ def test_what_has_no_p_value_does_not_count_among_them():
     assert np.isnan(adjusted([np.nan], "bh")).all()
 
 
+def test_one_test_under_several_names_counts_once():
+    given, names = [0.01, 0.01, np.nan, 0.04, 0.01], ["a", "a", "b", "c", "a"]
+    np.testing.assert_allclose(adjusted(given, "bh", names), [0.02, 0.02, np.nan, 0.04, 0.02])
+    np.testing.assert_allclose(adjusted(given, "bh"), [0.04 / 3, 0.04 / 3, np.nan, 0.04, 0.04 / 3])
+
+
 def test_what_is_left_of_rounding_is_no_error():
     """The centre of gain of a curve with one step, which is the same in each draw but for the last digit."""
     draws = 0.25 + np.random.default_rng(0).choice([0, 3e-17, 6e-17], 500)

@@ -109,6 +109,23 @@ def test_two_names_of_one_token_count_once():
     assert found["sd"] ** 2 == pytest.approx((np.var(clean, ddof=1) + 3 * np.var(chat, ddof=1)) / 4)
 
 
+def test_levels_are_held_against_each_other_wherever_both_were_run():
+    """Also where one of them goes by the name of a third: an alias in half of the wordings."""
+    once = grid(added, positions=("last", "text_mean"))
+    alias = once[once["position"] == "last"].assign(position="text_last", curve=[4, 5])
+    alias.loc[alias["perturbation"] == "chat", ["thing", "value"]] = [9, 0.9]
+    found = measured(pd.concat([once, alias]), pd.DataFrame(np.zeros((6, 3)))).loc["position"]
+    value = once.set_index(["position", "perturbation"])["value"]
+    means = {
+        ("last", "text_mean"): [value["last"].mean(), value["text_mean"].mean()],
+        ("text_last", "text_mean"): [(value["last", "clean"] + 0.9) / 2, value["text_mean"].mean()],
+        ("last", "text_last"): [value["last"].mean(), (value["last", "clean"] + 0.9) / 2],
+    }
+    furthest = max(means, key=lambda levels: abs(np.diff(means[levels])).item())
+    assert {found["lowest"], found["highest"]} == set(furthest)
+    assert [found["lowest_mean"], found["highest_mean"]] == pytest.approx(sorted(means[furthest]))
+
+
 def test_curves_without_a_depth_are_left_out_and_counted():
     answers = grid(added)
     answers.loc[answers["position"] == "text_mean", "value"] = np.nan

@@ -8,7 +8,16 @@ import pytest
 import transformers.utils.chat_template_utils as of_transformers
 from chat_templates import BOS, CONTROL, GEMMA, MISTRAL, QWEN_3, TEMPLATES, tokenizer_with
 from conceptdepth.ground.errors import UserError
-from conceptdepth.models.chat import DAY, DIRECTIVES, SWITCHED_OFF, chat_texts, read_texts, read_tokens, with_cue
+from conceptdepth.models.chat import (
+    DAY,
+    DIRECTIVES,
+    SWITCHED_OFF,
+    chat_texts,
+    read_texts,
+    read_tokenized,
+    read_tokens,
+    with_cue,
+)
 from conceptdepth.models.chat_files import has_chat_template
 from conceptdepth.models.loading import load_tokenizer
 from conceptdepth.models.tokens import check_rules, own_rules, tokenize
@@ -70,6 +79,26 @@ def test_tokens_are_those_of_transformers_with_the_tokenizers_own_template(token
         )  # fmt: skip
         assert tokens.count(tokenizer.bos_token_id) == TEMPLATES[name].count("bos_token")
         assert tokenizer.eos_token_id not in tokens
+
+
+STRIPPED = [
+    ("{{ one.content | trim }}", " Oslo is.\n", (1, 9)),
+    ("{{ one.content.rstrip() }}", "  Oslo is. ", (0, 10)),
+    ("{{ one.content }}", " Oslo is. ", (0, 10)),
+]
+
+
+@pytest.mark.parametrize(("content", "message", "kept"), STRIPPED)
+def test_characters_that_a_template_strips_are_no_tokens_of_its_own(content, message, kept):
+    """Of a text that begins or ends with white space, nothing of the template is read in its place."""
+    template = "{% for one in messages %}[ " + content + " ]{% endfor %} so"
+    tokenizer = tokenizer_with(template)
+    (read,) = read_texts(tokenizer, [message], {"chat": True}, model="m", rendering="r")
+    assert read.kept == kept
+    assert read.text[read.start + kept[0] : read.start + kept[1]] == message[slice(*kept)]
+    (found,) = read_tokenized(tokenizer, [read], whole=True)
+    places = found.standing_for(0, len(message))
+    assert "".join(tokenizer.decode([found.ids[place] for place in places]).split()) == "Oslois."
 
 
 @pytest.mark.parametrize(("name", "how"), EVERY)

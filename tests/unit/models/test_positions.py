@@ -110,6 +110,21 @@ def test_marks_within_a_prompt_are_no_text_either(tokenizer):
     assert [token for token, special in zip(prompt.ids, prompt.special) if special] == [prompt.ids[0], mark]
 
 
+def test_an_unknown_word_is_text_unless_its_token_is_a_mark_too(tokenizer):
+    """As in GPT-2 and its kin, where one token begins texts, ends them and stands for what is not known."""
+    unknown = tokenizer.unk_token_id
+    assert unknown not in special_ids(tokenizer)
+    tokenizer.bos_token = tokenizer.unk_token
+    assert unknown in special_ids(tokenizer)
+
+
+def test_a_mark_that_takes_white_space_with_it_is_not_read(tokenizer):
+    tokenizer.add_tokens([AddedToken("<|user|>", special=True, rstrip=True)])
+    (prompt,) = tokenized(tokenizer, ["<|user|>  Oslo is a city"])
+    mark = prompt.ids.index(tokenizer.convert_tokens_to_ids("<|user|>"))
+    assert mark not in prompt.standing_for(8, 14)
+
+
 def test_characters_are_held_against_what_tokens_decode_to(tokenizer):
     check_characters(tokenizer, ["Judge: the city is in Norway.", "Oslo is a city in Norway."], "tiny")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from conceptdepth.configuration.sentences import nearest
 from conceptdepth.configuration.settings import chosen_keys, in_order, pinned
-from conceptdepth.datasets.prompts import overrides
+from conceptdepth.datasets.prompts import around, overrides, presented
 from conceptdepth.ground.errors import one_of
 from conceptdepth.ground.shapes import json_of_shape
 from conceptdepth.models.chat_files import KEY, has_chat_template, no_chat_template
@@ -64,11 +64,13 @@ def all_renderings(config: Config, dataset: str) -> dict[str, Any]:
 
 def rendering_problems(config: Config) -> Iterator[str]:
     """Say which entries are put together wrongly, and which of the run leave a dataset as it would be without them."""
+    found: list[str] = []
     for name, entry in config["perturbations"].items():
         problems = list(entry_problems(name, entry, config["datasets"]))
         if not problems and name in config["run"]["perturbations"]:
-            problems = list(_nothing_said(name, config))
-        yield from problems
+            problems = [*_nothing_said(name, config), *_words_missing(name, config)]
+        found += problems
+    yield from found or _said_twice(config)
 
 
 def entry_problems(name: str, entry: Mapping[str, Any], datasets: Mapping[str, Any]) -> Iterator[str]:
@@ -92,6 +94,40 @@ def _nothing_said(name: str, config: Config) -> Iterator[str]:
             yield (
                 f"perturbations.{name}.templates: nothing for datasets.{dataset}, so that its prompts would be those "
                 "of the dataset's own template; add it there, or set a `template` for all datasets."
+            )
+
+
+def _words_missing(name: str, config: Config) -> Iterator[str]:
+    for dataset in config["run"]["datasets"]:
+        own = overrides(config["perturbations"][name], dataset)
+        words = presented(config["datasets"][dataset]["template"], config["prompts"]["instruction"], own)
+        lacking = "prompt" if not words["prompt"].strip() else "cue"
+        if lacking == "prompt" or (words["layout"] == "text_between" and not words.get("cue", "").strip()):
+            yield (
+                f"perturbations.{name}: the `{lacking}` that `{words['layout']}` puts beside the texts of "
+                f"datasets.{dataset} is missing or empty; set it in its `template`, or in that of the dataset."
+            )
+
+
+def _said_twice(config: Config) -> Iterator[str]:
+    """Find entries of the run that make the same prompts of all datasets: they would be one way under two names."""
+    first: dict[str, str] = {}
+    for name in config["run"]["perturbations"]:
+        entry = config["perturbations"].get(name, {})
+        noise = chosen_keys(entry, ["prepend", "seed"]) if entry.get("prepend") else {}
+        prompts = [
+            around(
+                **presented(
+                    config["datasets"][dataset]["template"], config["prompts"]["instruction"], overrides(entry, dataset)
+                )
+            )
+            for dataset in config["run"]["datasets"]
+        ]
+        same = first.setdefault(repr((prompts, noise, chat_settings(config, name))), name)
+        if same != name:
+            yield (
+                f"perturbations.{name}: it presents every dataset of the run as {same} does; change it, or leave it "
+                "out of run.perturbations."
             )
 
 

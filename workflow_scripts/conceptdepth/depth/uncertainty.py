@@ -8,6 +8,7 @@ says, too, as what one split tests the others train on: the mean over splits is 
 The larger of both corrections counts. docs/statistics.md says how often such intervals hold the truth.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,10 +102,17 @@ def p_of_none(difference: float, error: float, df: float) -> float:
     return float(2 * stats.t.sf(abs(difference) / error, df)) if error > ROUNDING else np.nan
 
 
-def adjusted(p_values: ArrayLike, correction: str) -> Values:
-    """Return p values adjusted for their number, by SciPy's ``bh`` or ``by``; NaN stay NaN and do not count."""
+def adjusted(p_values: ArrayLike, correction: str, tests: Sequence[Hashable] | None = None) -> Values:
+    """Return p values adjusted for their number, by SciPy's ``bh`` or ``by``; NaN stay NaN and do not count.
+
+    ``tests`` say which are of one test under several names, and count once (None: each is of its own).
+    """
     given = np.asarray(p_values, dtype=float)
-    found, known = np.full(given.shape, np.nan), ~np.isnan(given)
+    numbers: dict[Hashable, int] = {}
+    which = np.array([numbers.setdefault(test, len(numbers)) for test in tests or range(len(given))], dtype=int)
+    once = np.full(len(numbers), np.nan)
+    once[which] = given
+    known = ~np.isnan(once)
     if known.any():
-        found[known] = stats.false_discovery_control(given[known], method=correction)
-    return found
+        once[known] = stats.false_discovery_control(once[known], method=correction)
+    return once[which]

@@ -16,6 +16,7 @@ say: cells of a draw are of one sample, too, and their spread about their own me
 experiment it is more than enough (docs/statistics.md), so that what is beyond it is rather too small.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,7 @@ def one_factor(answers: pd.DataFrame, factor: str, names: Sequence[str]) -> dict
         "pairs": len(pairs.first),
         "sd": np.sqrt(spread),
     }
-    return found | ({} if factor == SPLIT else _furthest(answers, factor, pairs))
+    return found | ({} if factor == SPLIT else _furthest(answers, factor, names))
 
 
 def _between(answers: pd.DataFrame, names: Sequence[str], factors: Sequence[str]) -> Pairs:
@@ -160,25 +161,23 @@ def _distinct(answers: pd.DataFrame, factor: str, names: Sequence[str]) -> int:
     return len(set(of_levels))
 
 
-def _furthest(answers: pd.DataFrame, factor: str, pairs: Pairs) -> dict[str, Any]:
-    """Return the two levels with the largest mean difference, the lower first, and their means over the same pairs."""
-    numbers, levels = pd.factorize(answers[factor])
-    turned = numbers[pairs.first] > numbers[pairs.second]
-    one, other = np.where(turned, [pairs.second, pairs.first], [pairs.first, pairs.second])
-    values = answers["value"].to_numpy()
-    by_pair = pd.DataFrame({"one": values[one], "other": values[other]}).groupby([numbers[one], numbers[other]])
-    means = by_pair.mean()
-    if not len(means):
-        return {}
-    place = int((means["other"] - means["one"]).abs().to_numpy().argmax())
-    (lowest_mean, lowest), (highest_mean, highest) = sorted(zip(means.iloc[place], levels[list(means.index[place])]))
-    return {
-        "lowest": lowest,
-        "lowest_mean": lowest_mean,
-        "highest": highest,
-        "highest_mean": highest_mean,
-        "largest_difference": highest_mean - lowest_mean,
-    }
+def _furthest(answers: pd.DataFrame, factor: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the two levels with the largest mean difference, the lower first, and their means where both were run.
+
+    Two answers of one thing under two names are no difference; two pairs of the same things count once.
+    """
+    others, best = [name for name in names if name != factor], dict[str, Any]()
+    things = ["thing_x", "thing_y", *([SPLIT] if SPLIT in others else [])]
+    for one, other in itertools.combinations(answers[factor].unique(), 2):
+        first, second = (answers[answers[factor] == level].drop(columns=factor) for level in (one, other))
+        both = first.merge(second, on=others) if others else first.merge(second, how="cross")
+        means = both.drop_duplicates(things)[["value_x", "value_y"]].mean()
+        (lowest_mean, lowest), (highest_mean, highest) = sorted(zip(means, (one, other)))
+        found = {"lowest": lowest, "lowest_mean": lowest_mean, "highest": highest, "highest_mean": highest_mean}
+        difference = highest_mean - lowest_mean
+        if len(both) and difference > best.get("largest_difference", -1.0):
+            best = found | {"largest_difference": difference}
+    return best
 
 
 def _total(answers: pd.DataFrame, of_curves: pd.DataFrame, covariance: Values, names: Sequence[str]) -> float:
@@ -188,7 +187,8 @@ def _total(answers: pd.DataFrame, of_curves: pd.DataFrame, covariance: Values, n
         return 0.0
     spread = _between(answers, varied, varied).spread(answers["value"].to_numpy())
     grid = [name for name in varied if name != SPLIT]
-    return spread - (_between(of_curves, grid, grid).noise(covariance) if grid else 0.0)
+    noise = _between(of_curves, grid, grid).noise(covariance) if grid else 0.0
+    return float(np.maximum(spread - noise, 0.0))  # NaN stays NaN.
 
 
 def _covariance(draws: pd.DataFrame) -> Values:

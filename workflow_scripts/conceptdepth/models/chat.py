@@ -45,8 +45,11 @@ class ReadText:
 
     text: str
     start: int | None
-    """Where in the text the prompt begins: ``text[start + n]`` is character ``n`` of the prompt, white space around
-    it aside, which templates may strip. None if the template changes the prompt otherwise, or repeats it."""
+    """Where in the text the prompt begins: ``text[start + n]`` is character ``n`` of the prompt, if that is kept. None
+    if the template changes the prompt, or repeats it."""
+    kept: tuple[int, int]
+    """Of the prompt's characters, the first that stands in the text and one past the last: all, but for white space
+    around the prompt that some templates strip."""
 
 
 def chat_texts(
@@ -75,7 +78,7 @@ def chat_texts(
     if chat.get("system", "").strip() not in around:
         raise _not_taken(model, rendering, chat, "it leaves the system message out")
     before, *after = around.split(SENTINEL)
-    return [ReadText(text, _start(text, message, before, *after)) for text, message in zip(texts, messages)]
+    return [_read(text, message, before, *after) for text, message in zip(texts, messages)]
 
 
 def read_texts(
@@ -83,14 +86,14 @@ def read_texts(
 ) -> list[ReadText]:
     """Return what a model reads of prompts: of a chat what `chat_texts` says, else the prompts themselves."""
     if not chat:
-        return [ReadText(prompt, 0) for prompt in prompts]
+        return [ReadText(prompt, 0, (0, len(prompt))) for prompt in prompts]
     return chat_texts(tokenizer, prompts, chat, model=model, rendering=rendering)
 
 
 def read_tokenized(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[ReadText], *, whole: bool) -> list[Tokenized]:
     """Return the tokens of what a model reads, and for which characters of the prompts they stand, if that is known."""
     found = tokenized(tokenizer, [read.text for read in texts], whole=whole)
-    return [one.counted_from(read.start) for one, read in zip(found, texts)]
+    return [one.counted_from(read.start, read.kept) for one, read in zip(found, texts)]
 
 
 def read_tokens(
@@ -111,14 +114,18 @@ def _conversation(message: str, chat: Chat) -> list[dict[str, str]]:
     return [{"role": role, "content": content} for role, content in roles.items() if content is not None]
 
 
-def _start(text: str, message: str, before: str, *after: str) -> int | None:
-    """Return where a message begins in a text that has it between what a template puts around the sentinel."""
+def _read(text: str, message: str, before: str, *after: str) -> ReadText:
+    """Return where a message stands in a text that has it between what a template puts around the sentinel."""
+    unknown = ReadText(text, None, (0, 0))
     if len(after) != 1 or not (text.startswith(before) and text.endswith(after[0])):
-        return None
+        return unknown
     between = text[len(before) : len(text) - len(after[0])]
     if between.strip() != message.strip():
-        return None
-    return len(before) + _indented(between) - _indented(message)
+        return unknown
+    start = len(before) + _indented(between) - _indented(message)
+    first = max(0, _indented(message) - _indented(between))
+    past = len(message) - max(0, _indented(message[::-1]) - _indented(between[::-1]))
+    return ReadText(text, start, (first, past))
 
 
 def _indented(text: str) -> int:

@@ -159,7 +159,8 @@ class _Watched:
 
 def lie_deep(decoder: "PreTrainedModel", sites: Sequence[str], name: str) -> bool:
     """Tell whether a site is read inside a part of a block, and not where a part of it begins or ends."""
-    return any("." in at.module for places in places_of(decoder, sites, name) for at in places.values())
+    found = [at for places in places_of(decoder, sites, name) for at in places.values()]
+    return any("." in module for at in found for module in (at.module, *at.beside))
 
 
 def words_of(places: Sequence[Mapping[str, Place]], site: str, path: str = "") -> str:

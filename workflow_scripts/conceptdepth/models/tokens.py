@@ -31,17 +31,20 @@ class Tokenized:
     """Of each token, the first character that it stands for and one past the last, shape (n_tokens, 2); None if the
     tokenizer does not say."""
 
-    def counted_from(self, start: int | None) -> "Tokenized":
-        """Return the same with characters counted from a place in the text; None if it is not known where that is."""
+    def counted_from(self, start: int | None, kept: tuple[int, int]) -> "Tokenized":
+        """Return the same with characters counted from a place in the text; None if it is not known where that is.
+
+        ``kept`` are the first character from there that counts and one past the last.
+        """
         if self.characters is None or start is None:
             return replace(self, characters=None)
-        return replace(self, characters=self.characters - start)
+        return replace(self, characters=(self.characters - start).clip(*kept))
 
     def standing_for(self, start: int, end: int) -> NDArray[np.int64]:
-        """Return the numbers of the tokens that stand for a character from ``start`` to before ``end``."""
+        """Return the numbers of the tokens, special ones aside, that stand for a character of a stretch."""
         assert self.characters is not None
         first, past = self.characters.T
-        return np.flatnonzero((first < end) & (past > start) & (past > first))
+        return np.flatnonzero((first < end) & (past > start) & (past > first) & ~self.special)
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
@@ -80,7 +83,10 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, w
 def special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
     """Return the ids of tokens that stand for no text: marks of beginnings and ends, and those of chat templates."""
     marks = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
-    return {*tokenizer.all_special_ids, *marks} - {tokenizer.unk_token_id}
+    # An unknown word is text, unless its token has another part to play, too, as in GPT-2.
+    others = [name for name in tokenizer.special_tokens_map if name != "unk_token"]
+    has_other = tokenizer.unk_token in [tokenizer.special_tokens_map[name] for name in others]
+    return {*tokenizer.all_special_ids, *marks} - (set() if has_other else {tokenizer.unk_token_id})
 
 
 def check_characters(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], name: str) -> None:
