@@ -19,6 +19,7 @@ OVERLAYS = {
     "rigorous": ["rigorous"],
     "paper, then rigorous": ["paper", "rigorous"],
     "nine datasets": ["nine_datasets"],
+    "positions": ["positions"],
     "more of a default mapping": [{"activations": {"fixed_batch_tokens": {"nf4": 64}}}],
     "other in a default mapping": [{"activations": {"fixed_batch_tokens": {"int8": 1}}}],
     "a switch more": [{"ablation": {"run": ["mine"], "switches": {"mine": {"probes": {"C": 2}}}}}],
