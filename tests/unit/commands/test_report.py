@@ -89,6 +89,7 @@ def test_a_caption_shows_the_cue_as_it_is():
 def test_the_report_says_if_no_rendering_is_a_chat(perturbations, said):
     config = {
         "run": {"perturbations": list(perturbations)},
+        "activations": {"positions": ["text_last", "span_mean"]},
         "perturbations": perturbations | {"unused": {"chat": True}},
     }
     text = next(path for path in CAPTIONS if path.name == "workflow.rst").read_text()
@@ -96,4 +97,5 @@ def test_the_report_says_if_no_rendering_is_a_chat(perturbations, said):
         Environment().from_string(text).render(snakemake=SimpleNamespace(config=config)), writer_name="html"
     )
     assert ("No rendering of this run is a chat" in page["html_body"]) is said
+    assert "activations of every prompt (text_last, span_mean)" in " ".join(page["html_body"].split())
     assert "system-message" not in page["html_body"]
