@@ -1,6 +1,6 @@
 """What five positions at five sites cost, against one of each, on the embedded model. Needs the results of `make run`.
 
-    PYTHONPATH=workflow_scripts python tests/benchmarks/positions.py [--rounds 5] [--results results]
+    PYTHONPATH=workflow_scripts python tests/benchmarks/positions.py [--rounds 5] [--statements 100] [--results results]
 
 Rounds alternate. "Computing" is the extraction into memory that swallows the vectors: passes, sums and copies. "With the
 file" also writes them. Seconds are those of the processor, all threads together, so that others on the machine count
@@ -75,9 +75,9 @@ def of(read: Probed, positions: Sequence[str]) -> Mapping[str, list[np.ndarray]]
     return {position: read.tokens[position] for position in positions}
 
 
-def measured(body: Any, tokenizer: Any, prompts: Path, rounds: int) -> str:
+def measured(body: Any, tokenizer: Any, prompts: Path, rounds: int, statements: int) -> str:
     """Return a row of the table for a dataset."""
-    rows = read_prompts(prompts)
+    rows = read_prompts(prompts)[:statements]
     each = tokenized(tokenizer, [row["prompt"] for row in rows])
     tokens, read = [prompt.ids for prompt in each], probed(POSITIONS, each, rows)
     all_of_it = list(SITES), POSITIONS
@@ -100,6 +100,7 @@ def measured(body: Any, tokenizer: Any, prompts: Path, rounds: int) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--statements", type=int, default=400, help="of each dataset, the first so many")
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[2] / "results")
     arguments = parser.parse_args()
     if not ALLOCATOR.keys() <= os.environ.keys():  # Which is read when a process begins.
@@ -111,4 +112,12 @@ if __name__ == "__main__":
     print("| dataset | statements | computing: one, s | all, s | times | with the file: one, s | all, s | file |")
     print("|---|---|---|---|---|---|---|---|")
     for name in DATASETS:
-        print(measured(body, tokenizer, arguments.results / f"prompts/{name}.clean.jsonl", arguments.rounds))
+        print(
+            measured(
+                body,
+                tokenizer,
+                arguments.results / f"prompts/{name}.clean.jsonl",
+                arguments.rounds,
+                arguments.statements,
+            )
+        )
