@@ -183,10 +183,15 @@ def _check(file: h5py.File) -> None:
     """Raise an error if a file does not have the layout, in shapes that fit each other."""
     if not file.attrs.keys() >= {"format", "format_version"}:
         raise _another(file)
-    known = attribute(file, "format", TEXT), attribute(file, "format_version", INTEGER)
-    if known != (FORMAT, FORMAT_VERSION):
+    if attribute(file, "format_version", INTEGER) != FORMAT_VERSION:
         raise _another(file)
-    positions, sites = positions_of(file), member(file, "activations")
+    sites = member(file, "activations")
+    groups = [member(sites, site) for site in sites] + [member(file, EMBEDDING)]
+    # Before any string is read: the library would read some damaged ones without end.
+    check_strings(file, but=[array(group, name, FLOAT, 3) for group in groups for name in group])
+    if attribute(file, "format", TEXT) != FORMAT:
+        raise _another(file)
+    positions = positions_of(file)
     vectors = [array(member(sites, site), position, FLOAT, 3) for site in sites for position in positions]
     embedded = [array(member(file, EMBEDDING), position, FLOAT, 3) for position in positions]
     places = [array(member(file, "places"), position, INTEGER, 2) for position in positions]
@@ -196,7 +201,6 @@ def _check(file: h5py.File) -> None:
     fit = {*others} <= {(n_layers, *size)} and {each.shape for each in embedded} == {(1, *size)}
     if not fit or lengths != {size[0]} or {each.shape for each in places} != {(size[0], 2)}:
         raise ValueError("the shapes of its datasets do not fit each other")
-    check_strings(file, but=[*vectors, *embedded])
 
 
 def positions_of(file: h5py.File) -> list[str]:
