@@ -1,9 +1,10 @@
-"""Activation files of format version 3 written by hand, so that what reads them can be tested without a model."""
+"""Activation files of vectors that are made up, so that what reads them can be tested without a model."""
 
 import json
 
-import h5py
 import numpy as np
+from conceptdepth.activations.spots import spot
+from conceptdepth.activations.store import new_activations
 
 
 def write_activations(path, vectors, rows, *, weights="fp32"):
@@ -11,21 +12,17 @@ def write_activations(path, vectors, rows, *, weights="fp32"):
 
     Those of a site that are the same object are stored once, under both names. ``rows`` have id, label and group.
     """
-    n, positions = len(rows), list(next(iter(vectors.values())))
-    with h5py.File(path, "w") as file:
+    sites = [site for site in vectors if site != "embedding"]
+    of_first = vectors[sites[0]]
+    same = {
+        position: next(name for name in of_first if of_first[name] is values) for position, values in of_first.items()
+    }
+    n_layers, n, d_model = next(iter(of_first.values())).shape
+    size = {"n_layers": n_layers, "d_model": d_model, "prompts": rows, "n_tokens": [5] * n}
+    places = dict.fromkeys(of_first, np.tile(np.array([4, 5], "i4"), (n, 1)))
+    with new_activations(path, sites=sites, places=places, same=same, **size) as file:
         for site, at in vectors.items():
-            group = file.create_group(site if site == "embedding" else f"activations/{site}")
-            for position, values in at.items():
-                same = next((name for name in group if at[name] is values), None)
-                group[position] = group[same] if same else np.asarray(values, "<f4")
-        for name in ("id", "group"):
-            file.create_dataset(name, data=[row[name] for row in rows], dtype=h5py.string_dtype())
-        file.create_dataset("label", data=np.array([row["label"] for row in rows], "i1"))
-        file.create_dataset("n_tokens", data=np.full(n, 5, "i4"))
-        for position in positions:
-            file.create_dataset(f"places/{position}", data=np.tile(np.array([4, 5], "i4"), (n, 1)))
-        sites = {site: "where it is read" for site in vectors if site != "embedding"}
-        file.attrs.update({
-            "format": "conceptdepth-activations", "format_version": 3, "weights": weights,
-            "positions": positions, "sites": json.dumps(sites),
-        })  # fmt: skip
+            for position in dict.fromkeys(same.values()):
+                for layer, values in enumerate(at[position]):
+                    file.into[spot(site, position)][layer, np.arange(n)] = values
+        file.attrs.update({"weights": weights, "sites": json.dumps(dict.fromkeys(sites, "where it is read"))})

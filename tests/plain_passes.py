@@ -1,6 +1,7 @@
 """Prompts that share what prompts can share, and what transformers itself makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,6 +22,29 @@ def prompts(common: int = 0) -> list[list[int]]:
     return [head + tail for tail in (*branches, stem, branches[1], branches[3][:-1], [5])]
 
 
+@contextmanager
+def listening(
+    body: hf.PreTrainedModel, sites: Sequence[str], keep: Callable[[str, torch.Tensor], None]
+) -> Iterator[None]:
+    """Call ``keep`` with a site and its states whenever a block runs: by hooks of PyTorch's own."""
+
+    def after(module, arguments, output):
+        keep("residual", output[0] if isinstance(output, tuple) else output)
+
+    def before(module, arguments, named):
+        keep("mlp_input", arguments[0] if arguments else named["hidden_states"])
+
+    handles = []
+    for block in blocks(body, "tiny"):
+        if "residual" in sites:
+            handles.append(block.register_forward_hook(after))
+        if "mlp_input" in sites:
+            handles.append(block.get_submodule(mlp_of(block)).register_forward_pre_hook(before, with_kwargs=True))
+    yield
+    for handle in handles:
+        handle.remove()
+
+
 def plain_forward(
     body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], side: str, sites: Sequence[str]
 ) -> dict[str, np.ndarray]:
@@ -38,26 +62,12 @@ def plain_forward(
         states = states.reshape(len(tokens), width, -1)  # OPT flattens its batch before the MLP.
         found[site].append(states[range(len(tokens)), last].float().cpu().numpy())
 
-    def after(module, arguments, output):
-        keep("residual", output[0] if isinstance(output, tuple) else output)
-
-    def before(module, arguments, named):
-        keep("mlp_input", arguments[0] if arguments else named["hidden_states"])
-
-    handles = []
-    for block in blocks(body, "tiny"):
-        if "residual" in sites:
-            handles.append(block.register_forward_hook(after))
-        if "mlp_input" in sites:
-            handles.append(block.get_submodule(mlp_of(block)).register_forward_pre_hook(before, with_kwargs=True))
     ids, mask = ids.to(body.device), mask.to(body.device)
     places = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if side == "left" else {}
     # Of prompts of one length nothing is padded, and no mask is what a person would give.
     masked = {} if mask.all() else {"attention_mask": mask, **places}
-    with torch.inference_mode():
+    with listening(body, sites, keep), torch.inference_mode():
         body(input_ids=ids, use_cache=False, **masked)
-    for handle in handles:
-        handle.remove()
     return {site: np.stack(layers) for site, layers in found.items()}
 
 
@@ -73,27 +83,13 @@ def plain_states(body: hf.PreTrainedModel, tokens: Sequence[Sequence[int]], site
     """Read a site at every token of each prompt alone, each (n_layers, n_tokens, d_model)."""
     found: list[list[np.ndarray]] = []
 
-    def keep(states: torch.Tensor) -> None:
+    def keep(_: str, states: torch.Tensor) -> None:
         found[-1].append(states.reshape(len(prompt), -1).float().cpu().numpy())
 
-    def after(module, arguments, output):
-        keep(output[0] if isinstance(output, tuple) else output)
-
-    def before(module, arguments, named):
-        keep(arguments[0] if arguments else named["hidden_states"])
-
-    handles = [
-        block.register_forward_hook(after)
-        if site == "residual"
-        else block.get_submodule(mlp_of(block)).register_forward_pre_hook(before, with_kwargs=True)
-        for block in blocks(body, "tiny")
-    ]
-    with torch.inference_mode():
+    with listening(body, [site], keep), torch.inference_mode():
         for prompt in tokens:
             found.append([])
             body(input_ids=torch.tensor([prompt], device=body.device), use_cache=False)
-    for handle in handles:
-        handle.remove()
     return [np.stack(layers) for layers in found]
 
 

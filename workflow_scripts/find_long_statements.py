@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conceptdepth.datasets.prompts import asked, presented, render
+from conceptdepth.datasets.prompts import presented, render
 from conceptdepth.datasets.rows import read_statements
 from conceptdepth.datasets.too_long import Row, TooLong, check_classes, described, write_too_long
 from conceptdepth.ground.errors import explained
@@ -66,10 +66,9 @@ def too_long(
     statements: Sequence[Row], prompts: Sequence[str], reader: Reader, *, perturbation: str, chat: Chat, cue: str
 ) -> Iterator[TooLong]:
     """Yield the prompts of statements that a model cannot take."""
-    questions = (prompts, with_cue(chat, cue)) if chat else ([asked(prompt, cue) for prompt in prompts], chat)
     plain, with_questions = (
         read_tokens(reader.tokenizer, texts, how, model=reader.name, rendering=perturbation)
-        for texts, how in ((prompts, chat), questions)
+        for texts, how in ((prompts, chat), with_cue(prompts, chat, cue))
     )
     for statement, *tokens in zip(statements, plain, with_questions):
         longest = max(map(len, tokens))

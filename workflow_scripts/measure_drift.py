@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.activations.store import open_activations, read_labels
+from conceptdepth.activations.store import open_activations, read_labels, vectors_of
 from conceptdepth.depth.drift import measures, transfer
 from conceptdepth.depth.pairs import pairs
 from conceptdepth.depth.resampling import group_weights
@@ -41,11 +41,13 @@ def drift(
     with open_activations(first.activations) as one, open_activations(second.activations) as other:
         if not np.array_equal(read_labels(one).ids, read_labels(other).ids):
             raise ValueError(f"{first.activations} and {second.activations} are of other statements")
-        became = dict(places(other))
-        moved = {
-            place: [measures(*layers, outlier=outlier) for layers in zip(vectors, became[place])]
-            for place, vectors in places(one)
-        }
+        were, became = vectors_of(one), vectors_of(other)
+        moved: dict[tuple[str, str], list[dict[str, float]]] = {}
+        for place, vectors in were.items():
+            # Positions of the same tokens in both are measured once.
+            same = next((at for at in moved if were[at] == vectors and became[at] == became[place]), None)
+            pairs_of_layers = zip(vectors, became[place])
+            moved[place] = moved[same] if same else [measures(*pair, outlier=outlier) for pair in pairs_of_layers]
         own = {_probed(curve): curve for curve in read_curves(second.probes)}
         for curve in read_curves(first.probes):
             *place, _ = probed = _probed(curve)
@@ -62,18 +64,11 @@ def drift(
 def warn_of_few(activations: str) -> None:
     """Say if there are so few statements that their vectors look alike whatever they are."""
     with open_activations(activations) as file:
-        for place, vectors in places(file):
+        for place, vectors in vectors_of(file).items():
             _, n, d = vectors.shape
             if n < d:
                 told = "%s: of %d statements with %d features cka is too high, cka_debiased is not"
                 log.warning(told, ", ".join(place), n, d)
-
-
-def places(file: h5py.File) -> Iterator[tuple[tuple[str, str], h5py.Dataset]]:
-    """Yield each site and position of a file of activations with its vectors, (n_layers, n_statements, d_model)."""
-    for site, at in file["activations"].items():
-        for position, vectors in at.items():
-            yield (site, position), vectors
 
 
 def _probed(curve: Curve) -> tuple[str, ...]:

@@ -1,17 +1,16 @@
 """Train and test the probes of all layers of one cell."""
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
-from conceptdepth.activations.store import Labels, open_activations, positions_of, read_labels, weights_of
+from conceptdepth.activations.store import Labels, open_activations, read_labels, vectors_of, weights_of
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.hdf5 import FLOAT, TEXT, array, attribute, member, new_hdf5, undamaged
-from conceptdepth.ground.names import EMBEDDING, PROBED
+from conceptdepth.ground.hdf5 import new_hdf5
+from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
 from conceptdepth.probes.splits import splits_of
@@ -56,7 +55,7 @@ def train_probes(
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())
         tasks = tasks_of_cell(held, settings, controls["targets"])
-        places = places_of(source, embedding=controls["embedding_layer"])
+        places = vectors_of(source, embedding=controls["embedding_layer"])
         names = {name: list(dict.fromkeys(values)) for name, values in zip(("sites", "positions"), zip(*places))}
         target.attrs.update({**names, "probes": list(settings.kinds)})  # Groups of HDF5 have no order of their own.
         for place, vectors in places.items():
@@ -75,18 +74,6 @@ def train_probes(
     with complete_file(scores) as part:
         table.to_csv(part, index=False)
     log.info("%d of %d probes converged", table["converged"].sum(), len(table))
-
-
-def places_of(source: h5py.File, *, embedding: bool) -> dict[Place, h5py.Dataset]:
-    """Return the vectors of each site and position, (n_layers, n_statements, d_model), last the embedding's if wanted.
-
-    Both are in the order of the configuration, which the file's attributes have.
-    """
-    with undamaged(source.filename):
-        names, positions = json.loads(attribute(source, "sites", TEXT)), positions_of(source)
-        sites = {site: member(member(source, "activations"), site) for site in names}
-        sites |= {EMBEDDING: member(source, EMBEDDING)} if embedding else {}
-        return {(site, position): array(at, position, FLOAT, 3) for site, at in sites.items() for position in positions}
 
 
 def rows_of(layers: Sequence[LayerProbe], names: Mapping[str, str], seed: int) -> list[dict[str, Any]]:

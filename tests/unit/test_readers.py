@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth.activations.store import new_activations, open_activations, read_labels, weights_of
+from conceptdepth.activations.store import new_activations, open_activations, read_labels, vectors_of, weights_of
 from conceptdepth.configuration import settings
 from conceptdepth.datasets.rows import read_prompts, read_statements
 from conceptdepth.datasets.statements import load_statements
@@ -24,7 +24,6 @@ from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
 from conceptdepth.provenance.record import JobRecord, describe, read_record
-from train_probes import places_of
 
 N, LAYERS, WIDTH = 12, 3, 6
 ROWS = [
@@ -57,7 +56,7 @@ def read_activations(path):
     with open_activations(path) as file:
         weights_of(file)
         labels = read_labels(file)
-        for vectors in places_of(file, embedding=True).values():
+        for vectors in vectors_of(file, embedding=True).values():
             assert {vectors[layer].shape for layer in range(len(vectors))} == {(len(labels.ids), vectors.shape[2])}
 
 

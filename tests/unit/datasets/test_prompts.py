@@ -3,10 +3,16 @@
 import itertools
 
 import pytest
-from conceptdepth.datasets.prompts import fill, instructed, overrides, perturb, presented, render
+from conceptdepth.datasets.prompts import around, instructed, overrides, perturb, presented, render
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.jsonl import write_jsonl
 from render_prompts import render_prompts
+
+
+def fill(text, **template):
+    before, after = around(**template)
+    return before + text + after
+
 
 STATEMENT = {"id": "7", "text": "Oslo is in Norway.", "label": 0, "group": "Oslo"}
 

@@ -98,7 +98,7 @@ CONFIG = {
     "models": {"ours": {"published": "Gemma-7B"}, "other": {}},
     "datasets": {"towns": {"published": "Cities"}},
     "perturbations": {"plain": {"prepend": []}, "noise": {"prepend": ["aaa"], "seed": 0}},
-    "activations": {"sites": ["residual", "mlp_input"]},
+    "activations": {"sites": ["residual", "mlp_input"], "positions": ["last"]},
 }  # fmt: skip
 
 CELLS = {

@@ -255,8 +255,9 @@ def test_a_control_token_in_a_message_is_one_as_in_plain_text(tokenizers):
 
 
 def test_the_cue_is_how_the_answer_begins_after_a_prefill(tokenizers):
-    assert with_cue({"chat": True}, "Answer:") == {"chat": True, "prefill": "Answer:"}
-    both = with_cue({"chat": True, "system": SYSTEM, "prefill": PREFILL}, "Answer:")
+    assert with_cue(["x"], {"chat": True}, "Answer:") == (["x"], {"chat": True, "prefill": "Answer:"})
+    assert with_cue(["x"], {}, "Answer:") == (["x\nAnswer:"], {})
+    _, both = with_cue(["x"], {"chat": True, "system": SYSTEM, "prefill": PREFILL}, "Answer:")
     assert both == {"chat": True, "system": SYSTEM, "prefill": f"{PREFILL}\nAnswer:"}
     for name in TEMPLATES.keys() - {"gemma"}:
         assert texts(tokenizers[name], ["x"], both)[0].text.endswith(f"{PREFILL}\nAnswer:")

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 
 from conceptdepth.activations.request import Wanted, WorkRequest
-from conceptdepth.datasets.prompts import asked
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
 from conceptdepth.models.chat import with_cue
@@ -36,7 +35,8 @@ class AnswerCell(WorkRequest):
             said = answer_tokens(tokenizer, self.words, cue=self.cue, dataset=self.cell["dataset"], model=self.name)
             for word, ids in zip(self.words, said):
                 log.info("%s is said by %s", word, ", ".join(map(repr, map(tokenizer.decode, ids))))
-        tokens = self._tokens(model, [row["prompt"] for row in rows])
+        prompts, chat = with_cue([row["prompt"] for row in rows], self.chat or {}, self.cue)
+        tokens = model.tokens(prompts, chat, rendering=self.rendering)
         test = self.tested(model, tokens, [])
         ready = time.perf_counter()
         with model.passes():
@@ -56,8 +56,3 @@ class AnswerCell(WorkRequest):
             table.assign(**vars(scores)).to_csv(part, index=False)
         log.info("%d prompts in %.1f s", len(rows), seconds)
         return seconds
-
-    def _tokens(self, model: LoadedModel, prompts: list[str]) -> list[list[int]]:
-        if self.chat:
-            return model.tokens(prompts, with_cue(self.chat, self.cue), rendering=self.rendering)
-        return model.tokens([asked(prompt, self.cue) for prompt in prompts])

@@ -24,6 +24,7 @@ A file under its final name is complete: it is written under another name, check
 """
 
 import itertools
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -192,20 +193,32 @@ def _check(file: h5py.File) -> None:
     if attribute(file, "format", TEXT) != FORMAT:
         raise _another(file)
     positions = positions_of(file)
-    vectors = [array(member(sites, site), position, FLOAT, 3) for site in sites for position in positions]
-    embedded = [array(member(file, EMBEDDING), position, FLOAT, 3) for position in positions]
-    places = [array(member(file, "places"), position, INTEGER, 2) for position in positions]
-    (n_layers, *size), *others = (dataset.shape for dataset in vectors)
+    *of_sites, embedded = [[group[position].shape for position in positions] for group in groups]
+    (n_layers, *size), *others = itertools.chain(*of_sites)
+    places = {array(member(file, "places"), position, INTEGER, 2).shape for position in positions}
     kinds = {"id": TEXT, "group": TEXT, "label": INTEGER, "n_tokens": INTEGER}
     lengths = {len(array(file, name, kind, 1)) for name, kind in kinds.items()}
-    fit = {*others} <= {(n_layers, *size)} and {each.shape for each in embedded} == {(1, *size)}
-    if not fit or lengths != {size[0]} or {each.shape for each in places} != {(size[0], 2)}:
+    fit = {*others} <= {(n_layers, *size)} and {*embedded} == {(1, *size)}
+    if not fit or lengths != {size[0]} or places != {(size[0], 2)}:
         raise ValueError("the shapes of its datasets do not fit each other")
 
 
 def positions_of(file: h5py.File) -> list[str]:
     """Return the positions of a file, in the order in which they were asked for."""
     return [str(position) for position in attribute(file, "positions", TEXT, 1)]
+
+
+def vectors_of(file: h5py.File, *, embedding: bool = False) -> dict[tuple[str, str], h5py.Dataset]:
+    """Return the vectors of each site and position, (n_layers, n_statements, d_model), last the embedding's if wanted.
+
+    Both are in the order in which they were asked for. Raises `UserError` if the file does not say.
+    """
+    with undamaged(file.filename):
+        names = list(json.loads(attribute(file, "sites", TEXT)))
+        sites = {site: member(member(file, "activations"), site) for site in names}
+        sites |= {EMBEDDING: member(file, EMBEDDING)} if embedding else {}
+        positions = positions_of(file)
+        return {(site, position): array(at, position, FLOAT, 3) for site, at in sites.items() for position in positions}
 
 
 def _another(file: h5py.File) -> UserError:

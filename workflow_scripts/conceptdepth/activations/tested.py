@@ -30,7 +30,7 @@ TEXTS = (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Beside:
     """What is tested beside the sites of every test."""
 
     sites: tuple[str, ...]
@@ -39,10 +39,10 @@ class Wanted:
     """Of `conceptdepth.activations.self_test.AT`."""
 
     @classmethod
-    def of(cls, sites: Sequence[str], positions: Sequence[str]) -> "Wanted":
+    def of(cls, sites: Sequence[str], positions: Sequence[str]) -> "Beside":
         """Return what is to be tested for cells that read these sites and positions."""
-        beside_the_last = (MEAN,) if {*positions} - {LAST} else ()
-        return cls(tuple(site for site in IN_STREAM if site in sites), (LAST, *beside_the_last))
+        more = (MEAN,) if {*positions} - {LAST} else ()
+        return cls(tuple(site for site in IN_STREAM if site in sites), (LAST, *more))
 
 
 LONG = 128
@@ -62,8 +62,8 @@ def self_tested(
     Raises `UserError` if it fails, or if the model does not have one of the sites. What nobody asked for cannot fail:
     there is a test a load for each set of the sites of `IN_STREAM`, and for positions beside the last token.
     """
-    wanted = Wanted.of(sites, positions)
-    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens, wanted), of=wanted)
+    beside = Beside.of(sites, positions)
+    result = model.tested(lambda: _test(model, fixed_prompts(model), batch_tokens, beside), of=beside)
     for site in sites:
         if site in result.absent:
             raise UserError(result.absent[site])
@@ -71,7 +71,7 @@ def self_tested(
     if long:
         log.info("there are long prompts; testing %d of them", len(long))
         with model.passes():
-            result = result.joined(_test(model, long, batch_tokens, wanted))
+            result = result.joined(_test(model, long, batch_tokens, beside))
     return result
 
 
@@ -91,8 +91,8 @@ def tested_otherwise(
     """
     started = time.perf_counter()
     with model.passes():
-        prompts, wanted = [*fixed_prompts(model), *_long_prompts(model, tokens)], Wanted.of(sites, positions)
-        found = _test(model, prompts, batch_tokens, wanted, layouts)
+        prompts, beside = [*fixed_prompts(model), *_long_prompts(model, tokens)], Beside.of(sites, positions)
+        found = _test(model, prompts, batch_tokens, beside, layouts)
     log.info("tested %s in %.1f s", found.layout.name, time.perf_counter() - started)
     return replace(result.joined(found), layout=found.layout)
 
@@ -112,7 +112,7 @@ def _test(
     model: LoadedModel,
     tokens: Sequence[list[int]],
     batch_tokens: int,
-    wanted: "Wanted",
+    beside: Beside,
     layouts: Sequence[Layout] | None = None,
 ) -> SelfTest:
     with explained(f"models.{model.name}: its self-test cannot be run"):
@@ -123,8 +123,8 @@ def _test(
             quantization=model.quantization,
             batch_tokens=batch_tokens,
             layouts=layouts,
-            more=wanted.sites,
-            positions=wanted.positions,
+            more=beside.sites,
+            positions=beside.positions,
             name=model.name,
         )
 

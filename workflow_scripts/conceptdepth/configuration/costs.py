@@ -13,7 +13,7 @@ from typing import Any
 from conceptdepth.activations.trees import distinct_tokens
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.configuration.settings import weight_format
-from conceptdepth.datasets.prompts import fill, overrides
+from conceptdepth.datasets.prompts import around, overrides
 from conceptdepth.ground.names import RANDOM
 
 WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "nf4": 0.5, "native": 4, RANDOM: 4}
@@ -114,7 +114,7 @@ def expected_texts(dataset: Mapping[str, Any], perturbation: Mapping[str, Any], 
     if "size" not in dataset:
         return None
     statements, length = expected_statements(dataset), dataset["size"]["characters"]
-    before, _, after = fill("\0", **(dataset["template"] | overrides(perturbation, name))).partition("\0")
+    before, after = around(**(dataset["template"] | overrides(perturbation, name)))
     prepended = perturbation.get("prepend", [])
     noise = sum(map(len, prepended)) / len(prepended) if prepended else 0
     own = statements * (noise + length + len(after))

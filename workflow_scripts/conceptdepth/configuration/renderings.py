@@ -24,9 +24,18 @@ def text_settings(config: Config, dataset: str, perturbation: str) -> dict[str, 
     """Return what a rendering does to the prompts of a dataset: what stands before texts, and words of its own."""
     entry = config["perturbations"][perturbation]
     own = {"template": overrides(entry, dataset)}
-    return in_order(
-        chosen_keys(entry, ["prepend", "seed"] if entry.get("prepend") else []) | (own if any(own.values()) else {})
-    )
+    return in_order(_noise(entry) | (own if any(own.values()) else {}))
+
+
+def _noise(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is drawn before texts, if anything is."""
+    return chosen_keys(entry, ["prepend", "seed"]) if entry.get("prepend") else {}
+
+
+def _words(config: Config, dataset: str, perturbation: str) -> dict[str, str]:
+    """Return the words around the texts of a dataset under a rendering, as a template."""
+    own = overrides(config["perturbations"][perturbation], dataset)
+    return presented(config["datasets"][dataset]["template"], config["prompts"]["instruction"], own)
 
 
 def template_settings(config: Config, dataset: str, perturbation: str) -> dict[str, Any]:
@@ -99,8 +108,7 @@ def _nothing_said(name: str, config: Config) -> Iterator[str]:
 
 def _words_missing(name: str, config: Config) -> Iterator[str]:
     for dataset in config["run"]["datasets"]:
-        own = overrides(config["perturbations"][name], dataset)
-        words = presented(config["datasets"][dataset]["template"], config["prompts"]["instruction"], own)
+        words = _words(config, dataset, name)
         lacking = "prompt" if not words["prompt"].strip() else "cue"
         if lacking == "prompt" or (words["layout"] == "text_between" and not words.get("cue", "").strip()):
             yield (
@@ -113,16 +121,8 @@ def _said_twice(config: Config) -> Iterator[str]:
     """Find entries of the run that make the same prompts of all datasets: they would be one way under two names."""
     first: dict[str, str] = {}
     for name in config["run"]["perturbations"]:
-        entry = config["perturbations"].get(name, {})
-        noise = chosen_keys(entry, ["prepend", "seed"]) if entry.get("prepend") else {}
-        prompts = [
-            around(
-                **presented(
-                    config["datasets"][dataset]["template"], config["prompts"]["instruction"], overrides(entry, dataset)
-                )
-            )
-            for dataset in config["run"]["datasets"]
-        ]
+        prompts = [around(**_words(config, dataset, name)) for dataset in config["run"]["datasets"]]
+        noise = _noise(config["perturbations"][name])
         same = first.setdefault(repr((prompts, noise, chat_settings(config, name))), name)
         if same != name:
             yield (

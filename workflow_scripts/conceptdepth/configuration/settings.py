@@ -154,16 +154,15 @@ def compares(config: Mapping[str, Any]) -> bool:
     return config["drift"]["measured"] and max(map(len, compared(config).values())) > 1
 
 
-def positions(config: Mapping[str, Any]) -> list[str]:
-    """Return where in each prompt activations are read."""
-    return list(config["activations"].get("positions", [POSITION]))
+REWORDS = ("template", "templates", "chat")
+"""Keys of an entry of ``perturbations`` that put other words around texts."""
 
 
 def varies(config: Mapping[str, Any]) -> bool:
     """Tell whether statements are read in more than one way: at several positions or sites, or in another wording."""
     entries = [config["perturbations"][name] for name in config["run"]["perturbations"]]
-    reworded = any(entry.get(key) for entry in entries for key in ("template", "templates", "chat"))
-    return reworded or len(positions(config)) > 1 or len(config["activations"]["sites"]) > 1
+    reworded = any(entry.get(key) for entry in entries for key in REWORDS)
+    return reworded or any(len(config["activations"][key]) > 1 for key in ("positions", "sites"))
 
 
 def model_rank(config: Mapping[str, Any], model: str, quantization: str) -> int:
@@ -211,7 +210,7 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
 
 def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:
     """Tell whether prompts under an entry of ``perturbations`` are texts in their datasets' templates, and no more."""
-    return not any(perturbation.get(key) for key in ("prepend", "template", "templates", "chat"))
+    return not any(perturbation.get(key) for key in ("prepend", *REWORDS))
 
 
 def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -233,7 +232,7 @@ def published_cells(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, 
     wanted = (
         (QUANTIZATION, run["quantizations"]),
         (SITE, config["activations"]["sites"]),
-        (POSITION, positions(config)),
+        (POSITION, config["activations"]["positions"]),
     )
     read = all(name in chosen for name, chosen in wanted)
     return found if read and all(found.values()) else {}

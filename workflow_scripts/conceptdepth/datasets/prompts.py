@@ -69,12 +69,6 @@ def render(
     return row
 
 
-def fill(text: str, **template: str) -> str:
-    """Put a text into a template."""
-    before, after = around(**template)
-    return before + text + after
-
-
 def around(*, layout: str, prompt: str, cue: str = "") -> tuple[str, str]:
     """Return what stands before and after the text in a template."""
     match layout:

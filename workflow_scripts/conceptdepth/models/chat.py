@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.chat_files import no_chat_template
 from conceptdepth.models.tokens import Tokenized, tokenize, tokenized
@@ -104,9 +105,14 @@ def read_tokens(
     return tokenize(tokenizer, [read.text for read in texts], whole=bool(chat))
 
 
-def with_cue(chat: Chat, cue: str) -> dict[str, Any]:
-    """Return a rendering in which the assistant's message goes on with the cue for an answer, on a line of its own."""
-    return {**chat, "prefill": "\n".join(filter(None, [chat.get("prefill"), cue]))}
+def with_cue(prompts: Sequence[str], chat: Chat, cue: str) -> tuple[list[str], Chat]:
+    """Return prompts and their rendering with the cue for an answer behind them, on a line of its own.
+
+    In a chat it stands at the beginning of the assistant's message, behind the prefill if there is one.
+    """
+    if not chat:
+        return [asked(prompt, cue) for prompt in prompts], chat
+    return list(prompts), {**chat, "prefill": "\n".join(filter(None, [chat.get("prefill"), cue]))}
 
 
 def _conversation(message: str, chat: Chat) -> list[dict[str, str]]:
