@@ -10,7 +10,7 @@ think before it answers, that is switched off, as the answer is what is read.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ def read_texts(
 def read_tokenized(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[ReadText], *, whole: bool) -> list[Tokenized]:
     """Return the tokens of what a model reads, and for which characters of the prompts they stand, if that is known."""
     found = tokenized(tokenizer, [read.text for read in texts], whole=whole)
-    return [one.counted_from(read.start, read.kept) for one, read in zip(found, texts)]
+    return [replace(one, start=read.start, kept=read.kept) for one, read in zip(found, texts)]
 
 
 def read_tokens(

@@ -1,8 +1,9 @@
 """Token ids of prompts, ending with the token that is probed, by the rules of the checkpoint's own file."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from conceptdepth.ground.errors import UserError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 TOKENIZER = "tokenizer.json"
@@ -21,24 +22,35 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Tokenized:
-    """The tokens of a prompt."""
+    """The tokens of a prompt. What else is known of them is looked up when it is first asked."""
 
     ids: list[int]
     """Ending with the last token of the text itself."""
-    special: NDArray[np.bool_]
-    """Which are special, and stand for no text, shape (n_tokens,)."""
-    characters: NDArray[np.int64] | None
-    """Of each token, the first character that it stands for and one past the last, shape (n_tokens, 2); None if the
-    tokenizer does not say."""
+    added: Sequence[int]
+    """Of each, and perhaps of some that were dropped: 1 if the tokenizer put it there, else 0."""
+    marks: Set[int]
+    """Ids that stand for no text, see `special_ids`."""
+    encoding: "Encoding | None"
+    """What a fast tokenizer says of them."""
+    start: int | None = 0
+    """Where in the text that was tokenized characters are counted from; None if that is not known."""
+    kept: tuple[int, int | None] = (0, None)
+    """The first character from there that counts, and one past the last; None is the end."""
 
-    def counted_from(self, start: int | None, kept: tuple[int, int]) -> "Tokenized":
-        """Return the same with characters counted from a place in the text; None if it is not known where that is.
+    @cached_property
+    def special(self) -> NDArray[np.bool_]:
+        """Which are special, and stand for no text, shape (n_tokens,)."""
+        return np.array([bool(mark) or token in self.marks for mark, token in zip(self.added, self.ids)])
 
-        ``kept`` are the first character from there that counts and one past the last.
+    @cached_property
+    def characters(self) -> NDArray[np.int64] | None:
+        """Of each token, the first character that it stands for and one past the last, shape (n_tokens, 2).
+
+        None if that is not known.
         """
-        if self.characters is None or start is None:
-            return replace(self, characters=None)
-        return replace(self, characters=(self.characters - start).clip(*kept))
+        if self.encoding is None or self.start is None:
+            return None
+        return (np.array(self.encoding.offsets[: len(self.ids)]) - self.start).clip(*self.kept)
 
     def standing_for(self, start: int, end: int) -> NDArray[np.int64]:
         """Return the numbers of the tokens, special ones aside, that stand for a character of a stretch."""
@@ -59,24 +71,16 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, w
     dropped, because the probe reads the last token of the text. To ``whole`` texts, which a chat template made with all
     that a model reads, none is added, and none of their own is dropped.
     """
-    encoded = tokenizer(
-        list(prompts),
-        add_special_tokens=not whole,
-        return_special_tokens_mask=True,
-        return_offsets_mapping=bool(tokenizer.is_fast),
-    )
-    unknown = [None] * len(prompts)
-    parts = zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"], encoded.get("offset_mapping", unknown))
-    special = special_ids(tokenizer)
-    found = []
-    for prompt, ids, added, characters in parts:
+    encoded = tokenizer(list(prompts), add_special_tokens=not whole, return_special_tokens_mask=True)
+    encodings = encoded.encodings or [None] * len(prompts)
+    marks, found = special_ids(tokenizer), []
+    for prompt, ids, added, encoding in zip(prompts, encoded["input_ids"], encoded["special_tokens_mask"], encodings):
         end = len(ids)
         while not whole and end and added[end - 1]:
             end -= 1
         if not end:
             raise UserError(f"the prompt {prompt!r} has no tokens.")
-        marks = np.array([mark or token in special for mark, token in zip(added, ids[:end])], dtype=bool)
-        found.append(Tokenized(list(ids[:end]), marks, characters and np.array(characters[:end])))
+        found.append(Tokenized(list(ids[:end]), added, marks, encoding))
     return found
 
 
