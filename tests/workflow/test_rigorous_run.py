@@ -73,7 +73,7 @@ def test_each_curve_is_held_against_the_best_of_its_baselines(rigorous, scores):
     concept = scores[scores["target"] == "concept"].groupby([*CURVE, "layer"])["accuracy"].mean()
     for row in depths.to_dict("records"):
         own_names = [row[name] for name in CURVE]
-        embedding = concept[*own_names[:4], "embedding", own_names[5], 0]
+        embedding = concept[*own_names[:4], "embedding", *own_names[5:], 0]
         best = np.maximum(best_text[row["dataset"], row["perturbation"]], embedding)
         if row["quantization"] != "random":
             best = np.maximum(best, concept[own_names[0], "random", *own_names[2:]])
