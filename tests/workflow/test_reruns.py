@@ -169,9 +169,11 @@ MODULES = {
             "layouts",
             "leaving",
             "plain",
+            "reading",
             "request",
             "self_test",
             "server",
+            "spots",
             "tested",
             "trees",
         ),
@@ -394,6 +396,8 @@ CLAIMS = [
     INDEX,
     "measure_drift/*/claims",
 ]
+# Where statements are read in more than one way.
+VARIED = ["measure_variance", "plot_positions"]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -461,25 +465,25 @@ ROWS = {
     ),
     "a wording for all datasets": Row(
         setting("perturbations", "noise", "template", {"prompt": "true or false ?"}),
-        reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
+        reruns("render_prompts/*.noise", *AUDITS, "train_baselines/*.noise", "extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES, *VARIED, among=jobs(more=VARIED)),
     ),
     "a wording for one dataset": Row(
         setting("perturbations", "noise", "templates", {"coins": {"prompt": "heads or up ?"}}),
-        reruns("render_prompts/coins.noise", "audit_data/coins", AUDITS[1], "train_baselines/coins.noise", "extract_activations/*/coins.noise", INDEX, "train_probes/*/coins.noise", "measure_drift/*/coins", *TABLES),
+        reruns("render_prompts/coins.noise", "audit_data/coins", AUDITS[1], "train_baselines/coins.noise", "extract_activations/*/coins.noise", INDEX, "train_probes/*/coins.noise", "measure_drift/*/coins", *TABLES, *VARIED, among=jobs(more=VARIED)),
     ),
     "a wording for a dataset that is not run": Row(
-        setting("perturbations", "noise", "templates", {"cities": {"prompt": "true or false ?"}}), reruns(*SETTINGS)
+        setting("perturbations", "noise", "templates", {"cities": {"prompt": "true or false ?"}}), reruns(*SETTINGS, *VARIED, among=jobs(more=VARIED))
     ),
     "a seed that draws nothing": Row(setting("perturbations", "clean", "seed", 9), reruns(*SETTINGS)),
     "texts as a chat": Row(
         setting("perturbations", "noise", "chat", True),
-        reruns("extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES),
+        reruns("extract_activations/*.noise", INDEX, "train_probes/*.noise", *DRIFT, *TABLES, *VARIED, among=jobs(more=VARIED)),
     ),
     "no chat": Row(setting("perturbations", "noise", "chat", False), reruns(*SETTINGS)),
     "sites": Row(setting("activations", "sites", ["residual"]), reruns(*FROM_EXTRACTION, *SETTINGS)),
     "several sites": Row(
         setting("activations", "sites", ["mlp_input", "residual"]),
-        reruns(*FROM_EXTRACTION, *SETTINGS, "measure_variance", "plot_positions", among=jobs(more=["measure_variance", "plot_positions"])),
+        reruns(*FROM_EXTRACTION, *SETTINGS, *VARIED, among=jobs(more=VARIED)),
     ),
     "tokens of an int8 pass": Row(
         setting("activations", "fixed_batch_tokens", "int8", 64),
@@ -541,7 +545,7 @@ ROWS = {
     ),
     "a chat more": Row(
         new_chat,
-        reruns("*.chat", *AUDITS, INDEX, *DRIFT, *TABLES, among=among(perturbations=["clean", "noise", "chat"])),
+        reruns("*.chat", *AUDITS, INDEX, *DRIFT, *TABLES, *VARIED, among=among(perturbations=["clean", "noise", "chat"]) | {*VARIED}),
     ),
     "a dataset less": Row(with_run(datasets=["coins"]), reruns(INDEX, "collect_data_audit", *TABLES)),
     "a model less": Row(with_run(models=["tiny"]), reruns(*TABLES)),
