@@ -26,7 +26,7 @@ Names = tuple[str, ...]
 
 
 def read_tables(paths: Sequence[str], published: Sequence[str], cells: PublishedCells) -> explorer.Tables:
-    """Read the tables of a run, each by the name of its file, and the published curves of its cells, if there are any."""
+    """Read the tables of a run, each known by the name of its file, and the published curves of its cells, if any."""
     files = {Path(path).stem: path for path in paths}
     scores, depths, intervals, baselines = (
         pd.read_csv(files[name]) for name in ("layer_scores", "concept_depth", "layer_intervals", "baseline_scores")
@@ -47,14 +47,13 @@ def read_tested(paths: Sequence[str]) -> dict[Names, Tested]:
 
 
 def read_texts(paths: Sequence[str], tested: Mapping[Names, Tested], datasets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may be shown of the statements of each dataset that were tested; ``datasets`` is that of the params."""
+    """Return what may be shown of the tested statements of each dataset; ``datasets`` has its licence, ``show_texts``."""
     place = CURVE.index("dataset")
     found = {}
     for path in paths:
         name = Path(path).stem
         of_dataset = [one for names, one in tested.items() if names[place] == name]
-        chosen = {key: datasets[name][key] for key in ("licence", "show_texts")}
-        found[name] = statements_of(name, read_statements(path), of_dataset, **chosen)
+        found[name] = statements_of(name, read_statements(path), of_dataset, **datasets[name])
     return found
 
 

@@ -94,7 +94,7 @@ def data(
 
 
 def curves(tables: Tables, records: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return each curve of the concept, in the order of ``layer_scores.csv``; that of the embedding is a part of others.
+    """Return each curve of the concept, in the order of ``layer_scores.csv``; the embedding's is a part of others.
 
     ``records`` has the id of the record of each table of scores, by its path.
     """

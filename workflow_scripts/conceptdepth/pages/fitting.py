@@ -24,8 +24,8 @@ NAMED = {
 WITHOUT_DECISIONS = "To keep this page small, it does not say how sure the probes are of a statement."
 
 OF_NAMED_LAYERS = (
-    f"To keep this page small, it says of four layers alone which statements they get right: {', '.join(NAMED.values())}, "
-    "and the last. How sure the probes are of a statement is left out."
+    "To keep this page small, it does not say how sure the probes are of a statement, and says which statements they get "
+    f"right of four layers alone: {', '.join(NAMED.values())}, and the last."
 )
 
 WITHOUT_STATEMENTS = "To keep this page small, it does not say which statements the probes get right."

@@ -20,8 +20,8 @@ that it does not."""
 def rendered(files: Mapping[str, str], *, title: str, record: str, vega: str, data: str) -> str:
     """Return the page.
 
-    ``files`` has the content of the template, of styles and of scripts by their names, ``vega`` is a script, ``data`` is
-    what `compressed` returns, ``record`` what the page carries in its metadata.
+    ``files`` has the content of the template, of styles and of scripts by their names, ``vega`` is a script, ``data``
+    is what `compressed` returns, ``record`` what the page carries in its metadata.
     """
     safe = {name: in_script(text) if name.endswith(".js") else text for name, text in files.items()}
     # Without autoescape, as nearly all that stands in the page is a script; what is text is escaped here.

@@ -43,7 +43,7 @@ class Split:
     converged: NDArray[np.bool_] | None = None
     """Whether the solver of each layer's probe converged, shape (n_layers,); None of baselines."""
     decision: NDArray[np.float64] | None = None
-    """What the classes are told by, above 0 for class 1, of the shape of ``predicted``; None if it was not asked for."""
+    """What tells classes, above 0 for class 1, of the shape of ``predicted``; None unless it was asked for."""
 
 
 @dataclass(frozen=True)
