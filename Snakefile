@@ -45,6 +45,7 @@ include: "rules/drift.smk"
 include: "rules/simulation.smk"
 include: "rules/figures.smk"
 include: "rules/published.smk"
+include: "rules/explorer.smk"
 include: "rules/answers.smk"
 include: "rules/ablation.smk"
 include: "rules/provenance.smk"
@@ -74,6 +75,7 @@ rule all:
         if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),
         figures("results/figures/{name}.png"),
+        "results/explorer.html",
         "results/audit.html",
         rules.audit_results.input.records,
 

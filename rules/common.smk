@@ -100,6 +100,12 @@ def published_table(name):
     return local(os.path.relpath(here / f"resources/published/{name}.csv"))
 
 
+def files_of_page(name):
+    """Return the paths of what a page is made of, which lie beside the Snakefile: a template, styles and scripts."""
+    found = sorted(path for path in (here / f"resources/{name}").iterdir() if path.suffix in (".html", ".css", ".js"))
+    return [local(os.path.relpath(path)) for path in found]
+
+
 def if_published(*paths):
     """Return the paths if a cell of the run has numbers that the paper's authors published, else none."""
     return list(paths) if settings.published_cells(config) else []

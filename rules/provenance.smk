@@ -1,6 +1,6 @@
 """What a run was: the configuration after all overlays, and an audit of everything that was made.
 
-reads   the configuration, results/provenance/, results/figures/, results/tables/
+reads   the configuration, results/provenance/, results/figures/, results/tables/, results/explorer.html
 writes  results/tables/configuration.yaml, results/audit.html
 """
 
@@ -32,6 +32,7 @@ rule audit_results:
     """Check every hash from the figures back to the sources, and say in words where each figure comes from."""
     input:
         results=[
+            "results/explorer.html",
             figures("results/figures/{name}.svg"),
             figures("results/figures/{name}.png"),
             if_audited("results/tables/data_audit.csv"),
@@ -48,6 +49,7 @@ rule audit_results:
             if_published("results/tables/published_differences.csv"),
         ],
         records=[
+            "results/provenance/build_explorer.json",
             figures("results/provenance/{rule}.json"),
             if_published("results/provenance/compare_published.json"),
             "results/provenance/compare_depths.json",

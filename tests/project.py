@@ -65,6 +65,7 @@ OVERLAY = {
             "domain": "factual",
             "about": f"A test. {MARKUP}",
             "licence": f"none {MARKUP}",
+            "show_texts": True,
             "source": {"path": "data/claims.csv"},
             "table": {"format": "csv"},
             "columns": {"id": "key", "text": "claim", "label": "truth", "group": "city"},

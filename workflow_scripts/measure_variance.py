@@ -11,8 +11,7 @@ from conceptdepth.depth.definitions import gain_centre, peak
 from conceptdepth.depth.draws import moved, open_draws
 from conceptdepth.depth.variance import SPLIT, variance_rows
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.names import CONTROL_FORMATS, CURVE, EMBEDDING
-from conceptdepth.probes.tasks import CONCEPT
+from conceptdepth.ground.names import CONCEPT, CONTROL_FORMATS, CURVE, EMBEDDING
 from conceptdepth.provenance.job import job, log
 
 CONCEPTS = ["model", "quantization", "dataset", "probe"]

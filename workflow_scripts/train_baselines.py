@@ -8,11 +8,11 @@ import pandas as pd
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import PROMPT
+from conceptdepth.ground.names import CONCEPT, PROMPT
 from conceptdepth.probes.baselines import train_baseline
 from conceptdepth.probes.predictions import LOGISTIC_REGRESSION, split_group
 from conceptdepth.probes.splits import SplitSettings, splits_of
-from conceptdepth.probes.tasks import CONCEPT, tasks_of
+from conceptdepth.probes.tasks import tasks_of
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
 from threadpoolctl import threadpool_limits

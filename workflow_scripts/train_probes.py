@@ -10,11 +10,11 @@ import pandas as pd
 from conceptdepth.activations.store import Labels, open_activations, read_labels, vectors_of, weights_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import PROBED
+from conceptdepth.ground.names import CONCEPT, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import split_group
 from conceptdepth.probes.splits import splits_of
-from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task, has_control_task, tasks_of
+from conceptdepth.probes.tasks import CONTROL_TASK, Task, has_control_task, tasks_of
 from conceptdepth.probes.training import LayerProbe, train_layer
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX

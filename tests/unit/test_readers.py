@@ -82,9 +82,9 @@ def write_probes(path):
 
 def read_probes(path):
     facts_of(path, "dataset")
-    for curve in read_curves(path):
+    for curve in read_curves(path, decisions=True):
         for split in curve.splits:
-            assert curve.labels[split.test].shape == split.predicted[0].shape
+            assert curve.labels[split.test].shape == curve.ids[split.test].shape == split.decision[0].shape
         read_coefficients(path, *(curve.names[name] for name in PROBED))
 
 

@@ -34,7 +34,7 @@ DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requiremen
 FORMATS = {".h5": "application/x-hdf5", ".yaml": "application/yaml", ".md": "text/markdown", ".rst": "text/x-rst"}
 """Media types that not every machine's table has."""
 
-RESULTS = ("figures", "tables", "audit.html", "report.html")
+RESULTS = ("figures", "tables", "explorer.html", "audit.html", "report.html")
 """Parts of ``results/`` that are archived. Not texts and weights, which are others', nor what is large."""
 
 

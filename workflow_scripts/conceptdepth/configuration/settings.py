@@ -208,6 +208,22 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
     }
 
 
+def page_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return `figure_labels`, and with each dataset the names of class 0 and class 1 as ``classes``."""
+    labels = figure_labels(config)
+    classes = {name: [one["name"] for one in config["datasets"][name]["classes"]] for name in labels["datasets"]}
+    return labels | {"datasets": {name: {**labels["datasets"][name], "classes": classes[name]} for name in classes}}
+
+
+def shown_statements(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return by dataset whether pages show its texts, ``show_texts``, and under which ``licence`` these are."""
+    entries = {name: config["datasets"][name] for name in config["run"]["datasets"]}
+    return {
+        name: {"licence": entry["licence"], "show_texts": entry.get("show_texts", False)}
+        for name, entry in entries.items()
+    }
+
+
 def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:
     """Tell whether prompts under an entry of ``perturbations`` are texts in their datasets' templates, and no more."""
     return not any(perturbation.get(key) for key in ("prepend", *REWORDS))

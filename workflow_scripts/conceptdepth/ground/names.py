@@ -15,6 +15,9 @@ SCORED = (*CURVE, "target")
 LAST = "last"
 """The position that is read unless others are asked for: the last token of the prompt."""
 
+CONCEPT = "concept"
+"""The target that is the dataset's own labels; others are controls."""
+
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
 

@@ -21,9 +21,7 @@ from conceptdepth.ground.hdf5 import (
     open_hdf5,
     undamaged,
 )
-from conceptdepth.ground.names import CELL, PROBED
-from conceptdepth.probes.splits import Indices
-from conceptdepth.probes.tasks import CONCEPT
+from conceptdepth.ground.names import CELL, CONCEPT, PROBED
 
 LOGISTIC_REGRESSION = "logistic_regression"
 """The classifier of every baseline."""
@@ -44,6 +42,8 @@ class Split:
     """Class by layer and statement, shape (n_layers, n_test)."""
     converged: NDArray[np.bool_] | None = None
     """Whether the solver of each layer's probe converged, shape (n_layers,); None of baselines."""
+    decision: NDArray[np.float64] | None = None
+    """What tells classes, above 0 for class 1, of the shape of ``predicted``; None unless it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Curve:
     same_tokens_as: str = ""
     """The first position of the cell that reads the same tokens of every prompt: the curve's own, or one before it,
     which then is the same curve under another name."""
+    ids: NDArray[np.object_] | None = None
+    """Name of each statement, shape (n_statements,); None of baselines."""
 
     @property
     def converged(self) -> float:
@@ -70,27 +72,28 @@ class Curve:
         return float(np.mean(known)) if known else float("nan")
 
     @cached_property
-    def group_numbers(self) -> Indices:
+    def group_numbers(self) -> NDArray[np.int64]:
         """Number of each statement's group, see `conceptdepth.datasets.groups.group_numbers`."""
         return group_numbers(self.groups)
 
 
-def read_curves(path: str) -> Iterator[Curve]:
+def read_curves(path: str, *, decisions: bool = False) -> Iterator[Curve]:
     """Yield the curves of a cell from its file of probes, in the order of configured sites, positions and probes.
 
     That of the embedding has one layer, and so have those of a file of baselines. Raises `UserError` for a
-    damaged file.
+    damaged file. Splits have their decisions, eight times as many bytes as their classes, only if ``decisions`` asks.
     """
     with undamaged(path), _opened(path) as file:
         cell = {name: attribute(file, name, TEXT) for name in CELL if name in file.attrs}
         labels, groups = array(file, "label", INTEGER, 1)[:], array(file, "group", TEXT, 1).asstr()[:]
-        if len(labels) != len(groups):
-            raise ValueError("label and group are not of one length")
+        ids = array(file, "id", TEXT, 1).asstr()[:] if "id" in file else None
+        if not len(labels) == len(groups) == len(groups if ids is None else ids):
+            raise ValueError("id, label and group are not of one length")
         names = [attribute(file, f"{name}s", TEXT, 1) for name in PROBED]
         for probed in itertools.product(*names):
-            splits = tuple(_split(group, len(labels)) for group in _splits(file, *probed))
+            splits = tuple(_split(group, len(labels), decisions) for group in _splits(file, *probed))
             first = _first_alike(member(file, probed[0]), names[1], probed[1])
-            yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits, first)
+            yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits, first, ids)
 
 
 def read_coefficients(path: str, site: str, position: str, probe: str) -> list[NDArray[np.float64]] | None:
@@ -126,9 +129,9 @@ def _splits(file: h5py.File, site: str, position: str, probe: str) -> list[h5py.
     return [member(seeds, seed) for seed in seeds]
 
 
-def _split(group: h5py.Group, n_statements: int) -> Split:
+def _split(group: h5py.Group, n_statements: int, decisions: bool) -> Split:
     test, decision = array(group, "test", INTEGER, 1)[:], array(group, "decision", FLOAT, 2)[:]
     if decision.shape[1:] != test.shape or not np.isin(test, np.arange(n_statements)).all():
         raise ValueError("its decisions are not those of its statements")
     converged = array(group, "converged", INTEGER, 1)[:].astype(bool) if "converged" in group else None
-    return Split(test, (decision > 0).astype(np.int8), converged)
+    return Split(test, (decision > 0).astype(np.int8), converged, decision if decisions else None)

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.ground.names import CONCEPT
 from conceptdepth.probes.splits import Indices, Split, folds_of
-
-CONCEPT = "concept"
-"""The target that is the dataset's own labels."""
 
 SHUFFLED_LABELS = "shuffled_labels"
 CONTROL_TASK = "control_task"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conceptdepth.ground.names import CONCEPT
 from conceptdepth.probes.description import shortest_code
 from conceptdepth.probes.estimators import (
     PENALISED,
@@ -22,7 +23,7 @@ from conceptdepth.probes.estimators import (
 )
 from conceptdepth.probes.fitting import fit
 from conceptdepth.probes.scores import decide, score
-from conceptdepth.probes.tasks import CONCEPT, CONTROL_TASK, Task
+from conceptdepth.probes.tasks import CONTROL_TASK, Task
 
 
 @dataclass(frozen=True)

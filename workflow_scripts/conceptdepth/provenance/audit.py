@@ -217,7 +217,7 @@ class Auditor:
             known |= {file for file, _ in self._weights(record, Audit())}
         results = self.folder / "results"
         found = [file for stage in STAGES for file in sorted((results / stage).rglob("*"))]
-        found += [results / "audit.html", results / "report.html"]
+        found += [results / f"{name}.html" for name in ("explorer", "audit", "report")]
         names = (self._name(file) for file in found if file.is_file() and not file.name.startswith("."))
         return [name for name in names if name not in known]
 
