@@ -18,8 +18,8 @@ from conceptdepth.probes.predictions import read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX, RecordContent
 
-VEGA = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
-"""What the page's scripts use of Vega, Vega-Lite and Vega-Embed."""
+VEGA = "window.vegaEmbed = vegaEmbed;"
+"""What the page's scripts use of Vega-Embed, which brings Vega and Vega-Lite."""
 
 Names = tuple[str, ...]
 """What names a curve, see `conceptdepth.ground.names.CURVE`."""
