@@ -10,14 +10,18 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no browser here: chromium not found (apt-get install chromium)")
+needs_chromium = pytest.mark.skipif(
+    not CHROMIUM, reason="no browser here: chromium not found (apt-get install chromium)"
+)
 
 # As root Chromium has no sandbox; and it is not to look for its maker's servers, which nothing here reaches.
 OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
-CHARTS_ARE_DRAWN = "() => window.explorer && document.querySelectorAll('.chart').length === window.explorer.charts().length"
+CHARTS_ARE_DRAWN = (
+    "() => window.explorer && document.querySelectorAll('.chart').length === window.explorer.charts().length"
+)
 
 MARKS = """() => [...document.querySelectorAll('.chart .mark-symbol path, .chart .mark-rect path')]
     .map((mark) => mark.__data__?.datum).filter((datum) => datum && datum.key)"""

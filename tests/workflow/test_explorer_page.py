@@ -2,7 +2,9 @@
 
 import csv
 import itertools
+import os
 import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -75,8 +77,14 @@ def test_points_of_curves_are_means_of_the_table_of_scores(explorer, finished, s
         assert mark["value"] == pytest.approx(means[place], abs=1e-6)
     intervals = table_of(finished, "layer_intervals").set_index(["key", "layer"])
     if score == "accuracy":
-        assert all(mark["low"] == pytest.approx(intervals.loc[[place], "low"].item(), abs=1e-6) for place, mark in drawn.items())
-        assert all(mark["high"] == pytest.approx(intervals.loc[[place], "high"].item(), abs=1e-6) for place, mark in drawn.items())
+        assert all(
+            mark["low"] == pytest.approx(intervals.loc[[place], "low"].item(), abs=1e-6)
+            for place, mark in drawn.items()
+        )
+        assert all(
+            mark["high"] == pytest.approx(intervals.loc[[place], "high"].item(), abs=1e-6)
+            for place, mark in drawn.items()
+        )
 
 
 def test_choices_change_what_is_drawn(explorer):
@@ -84,7 +92,11 @@ def test_choices_change_what_is_drawn(explorer):
         return {mark["key"] for mark in explorer.marks()}
 
     first = curves()
-    assert first == {f"{model}/fp32/{dataset}/clean/mlp_input/last/logistic_regression" for model in ("tiny", "cached") for dataset in ("coins", "claims")}
+    assert first == {
+        f"{model}/fp32/{dataset}/clean/mlp_input/last/logistic_regression"
+        for model in ("tiny", "cached")
+        for dataset in ("coins", "claims")
+    }
     explorer.check("dataset.coins", checked=False)
     assert curves() == {key for key in first if "/claims/" in key}
     explorer.check("quantization.int8")
@@ -98,7 +110,9 @@ def test_choices_change_what_is_drawn(explorer):
     assert len(curves()) == 1
     explorer.page.reload()
     explorer.drawn()
-    assert curves() == {"cached/int8/claims/clean/mlp_input/last/logistic_regression"}, "the address has what was chosen"
+    assert curves() == {"cached/int8/claims/clean/mlp_input/last/logistic_regression"}, (
+        "the address has what was chosen"
+    )
 
 
 def test_a_mouse_over_a_point_shows_its_numbers(explorer, finished):
@@ -114,7 +128,12 @@ def test_depths_and_peaks_are_those_of_the_table(explorer, finished):
     explorer.go(f"{ALL_CHOSEN}&view=depths&picked.paper=true")
     depths = table_of(finished, "concept_depth").set_index("key")
     marks = explorer.marks()
-    names = {"centre of gain": "gain_centre", "first layer above the best baseline": "first_above_baseline", "jump point (the paper's)": "jump_point", "converging point (the paper's)": "converging_point"}
+    names = {
+        "centre of gain": "gain_centre",
+        "first layer above the best baseline": "first_above_baseline",
+        "jump point (the paper's)": "jump_point",
+        "converging point (the paper's)": "converging_point",
+    }
     of_depth = [mark for mark in marks if "quantity" in mark]
     for mark in of_depth:
         assert depths.loc[mark["key"], "above_baselines"]
@@ -167,7 +186,11 @@ def test_statements_are_right_where_the_probes_are(explorer, finished):
 
 def test_every_table_can_be_sorted_and_downloaded_as_the_file_that_it_is(explorer, finished):
     explorer.go(f"{ALL_CHOSEN}&view=tables")
-    names = explorer.page.get_by_label("Table", exact=True).locator("option").evaluate_all("all => all.map((one) => one.value)")
+    names = (
+        explorer.page.get_by_label("Table", exact=True)
+        .locator("option")
+        .evaluate_all("all => all.map((one) => one.value)")
+    )
     assert {"concept_depth", "depth_differences", "claims", "activation_drift"} <= set(names)
     for name in names:
         explorer.choose("Table", name)
@@ -218,3 +241,34 @@ def test_hands_that_use_no_mouse_get_everywhere(explorer):
 def test_text_of_the_configuration_stays_text(explorer):
     assert MARKUP in explorer.page.locator("body").inner_text()
     assert explorer.page.locator("img").count() == 0
+
+
+DEFAULT_RUN = Path(__file__).parents[2] / "results/explorer.html"
+
+
+@pytest.mark.skipif(not DEFAULT_RUN.is_file(), reason="no default run here: make run")
+def test_a_newcomer_finds_the_layer_how_sure_it_is_and_what_is_wrong_there(browser, tmp_path):
+    """docs/explorer.md has this path in pictures, which are made here: `PICTURES=docs`."""
+    folder = Path(os.environ.get("PICTURES", tmp_path))
+    depths = pd.read_csv(DEFAULT_RUN.parent / "tables/concept_depth.csv").query("dataset == 'cities'").iloc[0]
+    layer = round(depths["first_above_baseline"] * depths["n_layers"])
+    opened = Explorer(browser, DEFAULT_RUN, size={"width": 1150, "height": 860})
+    page = opened.page
+    card = page.locator("#answers article", has_text="Cities")
+    assert f"from layer {layer} of {depths['n_layers']} on" in card.inner_text()
+    for name in ("gain_centre", "held_out_peak_accuracy"):
+        interval = f"{depths[name]:.2f} [{depths[f'{name}_low']:.2f}, {depths[f'{name}_high']:.2f}]"
+        assert interval in card.inner_text()
+    page.screenshot(path=folder / "explorer_answer.png")
+    page.locator("[data-dataset=cities] .mark-symbol path").nth(layer).click(force=True)
+    assert f"{layer} of {depths['n_layers']}" in page.get_by_role("dialog").inner_text()
+    page.screenshot(path=folder / "explorer_layer.png")
+    page.get_by_role("button", name="Close").click()
+    card.get_by_role("button", name=f"What layer {layer} gets wrong").click()
+    opened.drawn()
+    said = re.search(r"gets ([\d,]+) of ([\d,]+) tested", page.locator(".said").inner_text())
+    assert 0 < int(said[1]) < int(said[2])
+    assert all("The city of" in row[0] for row in opened.table())
+    page.locator("#tabs").scroll_into_view_if_needed()
+    page.screenshot(path=folder / "explorer_statements.png")
+    assert opened.complaints == []
