@@ -13,6 +13,7 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
+from conceptdepth.commands.report import STYLE
 from conceptdepth.ground.names import CURVE
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
@@ -232,6 +233,7 @@ def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
     monkeypatch.chdir(run.folder)
     record = read_record("results/provenance/build_report.json")
     assert embedded_id("results/report.html") == record["id"]
+    assert STYLE.read_text() in Path("results/report.html").read_text()
     assert f"workflow_scripts/{record['code']['script']}" in record["code"]["files"]
     audit = run.conceptdepth("audit", "results/report.html")
     assert audit.stdout.splitlines()[-1].startswith("intact: ")
