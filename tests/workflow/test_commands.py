@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -264,10 +265,13 @@ def text_stays_text(results: Path) -> None:
     data = DataInScripts(report)
     assert MARKUP in data["results"]["results/figures/accuracy.svg"]["job_properties"]["params"]
     assert MARKUP in data["results"]["results/tables/claims.csv"]["job_properties"]["params"]
-    for page in [report, (results / "audit.html").read_text()]:
+    # The description has a figure in it, not only its file.
+    assert MARKUP.partition("<img")[0] in unescape(data["workflow_desc"])
+    for page in [report, data["workflow_desc"], (results / "audit.html").read_text()]:
         attributes = [attribute for _, own in elements(page) for attribute in own]
         assert [name for name in attributes if name.startswith("on")] == []
-        assert [name for name, _ in elements(page) if name == "img"] == []
+        assert [name for name, _ in elements(page) if name in ("img", "foreignobject")] == []
+    assert "script" not in [name for name, _ in elements(data["workflow_desc"])]
     for figure in (results / "figures").glob("*.svg"):
         tree = ElementTree.parse(figure)
         assert not {"script", "img", "a", "foreignObject"} & {element.tag.rpartition("}")[2] for element in tree.iter()}
