@@ -262,7 +262,7 @@ def text_stays_text(results: Path) -> None:
     data = DataInScripts(report)
     assert MARKUP in data["results"]["results/figures/accuracy.svg"]["job_properties"]["params"]
     assert MARKUP in data["results"]["results/tables/claims.csv"]["job_properties"]["params"]
-    for page in [report, (results / "audit.html").read_text()]:
+    for page in [report, *((results / f"{name}.html").read_text() for name in ("audit", "explorer"))]:
         attributes = [attribute for _, own in elements(page) for attribute in own]
         assert [name for name in attributes if name.startswith("on")] == []
         assert [name for name, _ in elements(page) if name == "img"] == []
