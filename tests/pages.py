@@ -1,5 +1,7 @@
 """What stands in a page, as a browser would find it."""
 
+import base64
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -18,6 +20,12 @@ class DataInScripts(dict):
         for name, _, text in _parsed(page):
             if name == "script" and (found := re.fullmatch(r"\s*var (\w+) = (.*);\s*", text, re.DOTALL)):
                 self[found[1]] = json.loads(found[2])
+
+
+def explorer_data(page: str) -> dict:
+    """Return the data of an explorer, wherever in the page they stand; gzip begins with the same bytes anywhere."""
+    (found,) = re.findall(r"H4sIAAAAAA[A-Za-z0-9+/]+=*", page)
+    return json.loads(gzip.decompress(base64.b64decode(found)))
 
 
 def _parsed(page: str) -> list[tuple[str, dict[str, str | None], str]]:

@@ -13,7 +13,7 @@ from conceptdepth.ground.names import CURVE, EMBEDDING
 from conceptdepth.pages import explorer
 from conceptdepth.pages.fitting import MOST_BYTES, smaller_and_smaller
 from conceptdepth.pages.html import compressed, rendered
-from conceptdepth.pages.statements import Tested, statements_of, tested_of
+from conceptdepth.pages.statements import HeldOut, count_right, statements_of
 from conceptdepth.probes.predictions import read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX, RecordContent
@@ -36,18 +36,18 @@ def read_tables(paths: Sequence[str], published: Sequence[str], cells: Published
     return explorer.Tables(scores, depths, intervals, baselines, curves, texts)
 
 
-def read_tested(paths: Sequence[str]) -> dict[Names, Tested]:
+def read_tested(paths: Sequence[str]) -> dict[Names, HeldOut]:
     """Return what the probes of each curve make of held-out statements, from the files of all cells."""
     return {
-        tuple(curve.names[name] for name in CURVE): tested_of(curve)
+        tuple(curve.names[name] for name in CURVE): count_right(curve)
         for path in paths
         for curve in read_curves(path, decisions=True)
         if curve.names["site"] != EMBEDDING
     }
 
 
-def read_texts(paths: Sequence[str], tested: Mapping[Names, Tested], datasets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may be shown of the tested statements of each dataset; ``datasets`` has its licence, ``show_texts``."""
+def read_texts(paths: Sequence[str], tested: Mapping[Names, HeldOut], datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be shown of the tested statements of each dataset; ``datasets`` has its ``show_texts``."""
     place = CURVE.index("dataset")
     found = {}
     for path in paths:
@@ -65,18 +65,20 @@ def records_of(upstream: Mapping[str, RecordContent]) -> dict[str, str]:
 def write_page(
     destination: str,
     data: dict[str, Any],
-    tested: Mapping[Names, Tested],
+    tested: Mapping[Names, HeldOut],
     depths: pd.DataFrame,
     files: Mapping[str, str],
 ) -> str:
     """Write the largest page of at most `MOST_BYTES`, or the smallest; return what was left out of it, in words."""
-    vega = vl_convert.javascript_bundle(VEGA)
+    given = {"title": data["title"], "record": PREFIX + data["record"], "vega": vl_convert.javascript_bundle(VEGA)}
+    room = MOST_BYTES - len(rendered(files, **given, data="").encode("utf-8"))
     for version in smaller_and_smaller(data, tested, depths):
-        page = rendered(
-            files, title=data["title"], record=PREFIX + data["record"], vega=vega, data=compressed(version)
-        ).encode("utf-8")
-        if len(page) <= MOST_BYTES:
+        if packed := compressed(version, room):
             break
+    else:
+        log.warning("there is more to show than fits into a page of %.0f MB", MOST_BYTES / 1e6)
+        packed = compressed(version)
+    page = rendered(files, **given, data=packed).encode("utf-8")
     with complete_file(destination) as part:
         part.write_bytes(page)
     log.info("%.2f MB. %s", len(page) / 1e6, version["kept"] or "Nothing was left out.")

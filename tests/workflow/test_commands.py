@@ -267,7 +267,8 @@ def text_stays_text(results: Path) -> None:
     assert MARKUP in data["results"]["results/tables/claims.csv"]["job_properties"]["params"]
     # The description has a figure in it, not only its file.
     assert MARKUP.partition("<img")[0] in unescape(data["workflow_desc"])
-    for page in [report, data["workflow_desc"], (results / "audit.html").read_text()]:
+    beside = [(results / f"{name}.html").read_text() for name in ("audit", "explorer")]
+    for page in [report, data["workflow_desc"], *beside]:
         attributes = [attribute for _, own in elements(page) for attribute in own]
         assert [name for name in attributes if name.startswith("on")] == []
         assert [name for name, _ in elements(page) if name in ("img", "foreignobject")] == []

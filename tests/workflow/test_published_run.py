@@ -69,9 +69,9 @@ def test_the_report_has_the_table(compared, tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("site_curves_7B.csv", "Gemma-7B,Coinflip,0,28,", "Gemma-7B,Coinflip,1,28,", {"plot_accuracy", "compare_published"}),
-        ("site_peak_converge.csv", "Gemma-7B,Coinflip,88.0", "Gemma-7B,Coinflip,89.0", {"compare_published", "check_claims"}),
-        ("models.csv", "2", "3", {"check_claims"}),
+        ("site_curves_7B.csv", "Gemma-7B,Coinflip,0,28,", "Gemma-7B,Coinflip,1,28,", {"plot_accuracy", "compare_published", "build_explorer"}),
+        ("site_peak_converge.csv", "Gemma-7B,Coinflip,88.0", "Gemma-7B,Coinflip,89.0", {"compare_published", "check_claims", "build_explorer"}),
+        ("models.csv", "2", "3", {"check_claims", "build_explorer"}),
         ("README.md", "which is where", "where", set()),
     ],
 )  # fmt: skip

@@ -51,7 +51,15 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"train_baselines/{d}.{p}" for d in grid["datasets"] for p in grid["perturbations"]),
         *(f"measure_drift/{m}/{d}" for m in grid["models"] for d in grid["datasets"]),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
-        *("collect_data_audit", "collect_scores", "collect_drift", *DEPTHS, "record_configuration", "audit_results"),
+        *(
+            "collect_data_audit",
+            "collect_scores",
+            "collect_drift",
+            *DEPTHS,
+            "record_configuration",
+            "build_explorer",
+            "audit_results",
+        ),
         *("plot_accuracy", "plot_depths", "plot_drift", *comparisons, *more),
     }
 
@@ -63,11 +71,12 @@ def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
     return found
 
 
-AUDITS = ["audit_data/*", "collect_data_audit", "audit_results"]
-AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_[!d]*", "plot_depths", "audit_results"]
-DRIFT = ["measure_drift/*", "collect_drift", "plot_drift"]
+AUDITS = ["audit_data/*", "collect_data_audit", "build_explorer", "audit_results"]
+AFTER_SCORES = ["collect_scores", *DEPTHS, "plot_[!d]*", "plot_depths", "build_explorer", "audit_results"]
+DRIFT = ["measure_drift/*", "collect_drift", "plot_drift", "build_explorer"]
 AFTER_PROBES = [*AFTER_SCORES, *DRIFT[1:]]
 SETTINGS = ["record_configuration", "audit_results"]
+PAGE = ["build_explorer", "audit_results"]
 INDEX = "index_activations/*"
 AFTER = {
     "fetch_source": ["fetch_source/*", "prepare_dataset/claims", "audit_data/claims", AUDITS[1], "*/claims.*", INDEX, "measure_drift/*/claims", *AFTER_PROBES],
@@ -82,11 +91,12 @@ AFTER = {
     "train_baselines": ["train_baselines/*", *AFTER_SCORES],
     "measure_drift": [*DRIFT, "audit_results"],
     "collect_drift": [*DRIFT[1:], "audit_results"],
-    "collect_scores": ["collect_scores", "plot_accuracy", "plot_comparison__*", "audit_results"],
-    "estimate_depth": [*DEPTHS, "plot_depths", "audit_results"],
-    "compare_depths": ["compare_depths", "audit_results"],
-    "check_claims": ["check_claims", "audit_results"],
+    "collect_scores": ["collect_scores", "plot_accuracy", "plot_comparison__*", *PAGE],
+    "estimate_depth": [*DEPTHS, "plot_depths", *PAGE],
+    "compare_depths": ["compare_depths", *PAGE],
+    "check_claims": ["check_claims", *PAGE],
     "record_configuration": SETTINGS,
+    "build_explorer": PAGE,
     "audit_results": ["audit_results"],
     **{plot: [plot, "audit_results"] for plot in ("plot_accuracy", "plot_depths", "plot_drift")},
     "plot_comparison": ["plot_comparison__*", "audit_results"],
@@ -122,8 +132,8 @@ MODULES = {
     "ground/mappings": [],
     "ground/hdf5": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
     "ground/jsonl": AFTER["prepare_dataset"],
-    "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"]],
-    "ground/tables": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
+    "ground/names": [*FROM_EXTRACTION, *AFTER["train_baselines"], *AUDITS],
+    "ground/tables": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(
         modules("provenance", "__init__", "comparison", "digest", "environment", "job", "record"), EVERYTHING
     ),
@@ -196,11 +206,12 @@ MODULES = {
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     **dict.fromkeys(modules("depth", "coverage", "simulation", "variance"), []),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
-    "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
-    **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
+    "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
+    **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),
+    "figures/style": ["plot_*", "audit_results"],
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
     "figures/published": [],  # As its rules.
-    "pages/__init__": [],
+    **dict.fromkeys(modules("pages", "__init__", "explorer", "fitting", "html", "statements"), PAGE),
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
         modules(
@@ -431,7 +442,7 @@ ROWS = {
         setting("models", "cached", "source", "revision", REVISION[::-1]),
         reruns("fetch_model/cached", "extract_activations/cached/*", "index_activations/cached/*", "train_probes/cached/*", "measure_drift/cached/*", *TABLES),
     ),
-    "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *SETTINGS)),
+    "a model's label": Row(setting("models", "tiny", "label", "Small"), reruns("plot_*", *PAGE, *SETTINGS)),
     "a dataset's template": Row(setting("datasets", "coins", "template", "prompt", "heads ?"), reruns(*COINS, *TABLES)),
     "the released code's instruction": Row(
         setting("prompts", "instruction", "released_code"), reruns(*AFTER["render_prompts"], *SETTINGS)
@@ -444,17 +455,19 @@ ROWS = {
     "a dataset's span": Row(setting("datasets", "claims", "columns", "span", "claim"), reruns(*CLAIMS, *TABLES)),
     "a dataset's class names": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"][0].update(name="heads")),
-        reruns("audit_data/coins", "collect_data_audit", *SETTINGS),
+        reruns("audit_data/coins", "collect_data_audit", *PAGE, *SETTINGS),
     ),
     "which labels make a class": Row(
         lambda project: project.overlay(lambda config: config["datasets"]["coins"]["classes"].reverse()),
         reruns("prepare_dataset/coins", *COINS, *TABLES),
     ),
+    "texts that may be shown": Row(setting("datasets", "coins", "show_texts", True), reruns(*PAGE, *SETTINGS)),
+    "a licence": Row(setting("datasets", "coins", "licence", "MIT"), reruns(*PAGE, *SETTINGS)),
     "an accepted licence": Row(setting("datasets", "claims", "accept_licence", True), reruns(*SETTINGS)),
-    "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *SETTINGS)),
+    "a dataset's label": Row(setting("datasets", "coins", "label", "Pennies"), reruns("plot_*", *PAGE, *SETTINGS)),
     "published names": Row(
         all_of(*(setting(*name) for name in PUBLISHED_NAMES)),
-        reruns("plot_accuracy", "compare_published", *SETTINGS, among=jobs(more=["compare_published"])),
+        reruns("plot_accuracy", "compare_published", *PAGE, *SETTINGS, among=jobs(more=["compare_published"])),
     ),
     "a published name without its counterpart": Row(setting(*PUBLISHED_NAMES[0]), reruns(*SETTINGS)),
     "published numbers that nothing is compared with": Row(
@@ -473,7 +486,7 @@ ROWS = {
         reruns("render_prompts/coins.noise", "audit_data/coins", AUDITS[1], "train_baselines/coins.noise", "extract_activations/*/coins.noise", INDEX, "train_probes/*/coins.noise", "measure_drift/*/coins", *TABLES, *VARIED, among=jobs(more=VARIED)),
     ),
     "a wording for a dataset that is not run": Row(
-        setting("perturbations", "noise", "templates", {"cities": {"prompt": "true or false ?"}}), reruns(*SETTINGS, *VARIED, among=jobs(more=VARIED))
+        setting("perturbations", "noise", "templates", {"cities": {"prompt": "true or false ?"}}), reruns(*PAGE, *SETTINGS, *VARIED, among=jobs(more=VARIED))
     ),
     "a seed that draws nothing": Row(setting("perturbations", "clean", "seed", 9), reruns(*SETTINGS)),
     "texts as a chat": Row(
@@ -495,10 +508,10 @@ ROWS = {
     ),
     "a probe setting": Row(setting("probes", "C", 0.5), reruns(*SCORES_ON, *SETTINGS)),
     "draws of intervals": Row(setting("intervals", "draws", 9), reruns(*DEPTHS, *DRIFT, "plot_depths", *SETTINGS)),
-    "permutations of labels": Row(setting("intervals", "permutations", 9), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
+    "permutations of labels": Row(setting("intervals", "permutations", 9), reruns(*DEPTHS, "plot_depths", *PAGE, *SETTINGS)),
     "an outlier's size": Row(setting("drift", "outlier", 3.0), reruns(*DRIFT, *SETTINGS)),
     "no drift": Row(
-        setting("drift", "measured", False), reruns(*SETTINGS)
+        setting("drift", "measured", False), reruns(*PAGE, *SETTINGS)
     ),
     "a rerun": Row(
         setting("drift", "rerun", True),
@@ -506,9 +519,9 @@ ROWS = {
     ),
     "a simulation": Row(
         setting("simulation", "repetitions", 2),
-        reruns("simulate_coverage", *SETTINGS, among=jobs(more=["simulate_coverage"])),
+        reruns("simulate_coverage", *PAGE, *SETTINGS, among=jobs(more=["simulate_coverage"])),
     ),
-    "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *SETTINGS)),
+    "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *PAGE, *SETTINGS)),
     "a baseline less": Row(
         setting("controls", "baselines", ["bag_of_words"]), reruns(*AFTER["train_baselines"], "record_configuration")
     ),
@@ -521,9 +534,10 @@ ROWS = {
     ),
     "a limit of the data audit": Row(setting("data_audit", "limits", "bag_of_words", 0.9), reruns(*AUDITS, *SETTINGS)),
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
-    "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *SETTINGS)),
+    "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *PAGE, *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
     "a figure's colour": Row(replace(f"{LIBRARY}/figures/style.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),
+    "a page's look": Row(append("resources/explorer/style.css", "b { color: red }\n"), reruns(*PAGE)),
     "settings after a fresh clone and copied results": Row(
         all_of(clone_and_copy_results, setting("probes", "C", 0.5)), reruns(*SCORES_ON, *SETTINGS)
     ),
@@ -581,6 +595,9 @@ ROWS = {
     "a library version": Row(
         replace("envs/probes.yaml", "scikit-learn==1.9.1", "scikit-learn==1.9.2"),
         reruns(*SCORES_ON, *AFTER["train_baselines"]),
+    ),
+    "a library version of the page": Row(
+        replace("envs/explorer.yaml", "jinja2==3.1.6", "jinja2==3.1.7"), reruns(*PAGE)
     ),
     "a library version of the figures": Row(
         replace("envs/figures.yaml", "matplotlib==3.11.2", "matplotlib==3.11.3"),

@@ -113,7 +113,7 @@ def curves(tables: Tables, records: Mapping[str, str]) -> list[dict[str, Any]]:
     layers = {names: rows.sort_index(level="layer") for names, rows in means.groupby(list(SCORED), sort=False)}
     splits = tables.scores.groupby(list(CURVE), sort=False)["seed"].nunique()
     bounds = dict(iter(tables.intervals.groupby(list(CURVE), sort=False)))
-    same = tables.depths.set_index(list(CURVE))["same_tokens_as"]
+    same = dict(zip(tables.depths[list(CURVE)].itertuples(index=False, name=None), tables.depths["same_tokens_as"]))
     controls = [target for target in tables.scores["target"].unique() if target != CONCEPT]
     found = []
     for (*names, target), rows in layers.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conceptdepth.ground.names import CURVE
-from conceptdepth.pages.statements import Tested, packed
+from conceptdepth.pages.statements import HeldOut, packed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,8 @@ NAMED = {
 WITHOUT_DECISIONS = "To keep this page small, it does not say how sure the probes are of a statement."
 
 OF_NAMED_LAYERS = (
-    "To keep this page small, it does not say how sure the probes are of a statement, and says which statements they get "
-    f"right of four layers alone: {', '.join(NAMED.values())}, and the last."
+    "To keep this page small, it does not say how sure the probes are of a statement, and of four layers alone which "
+    f"statements they get right: {', '.join(NAMED.values())}, and the last."
 )
 
 WITHOUT_STATEMENTS = "To keep this page small, it does not say which statements the probes get right."
@@ -33,7 +33,9 @@ WITHOUT_STATEMENTS = "To keep this page small, it does not say which statements 
 Data = dict[str, Any]
 
 
-def smaller_and_smaller(data: Data, tested: Mapping[tuple[str, ...], Tested], depths: "pd.DataFrame") -> Iterator[Data]:
+def smaller_and_smaller(
+    data: Data, tested: Mapping[tuple[str, ...], HeldOut], depths: "pd.DataFrame"
+) -> Iterator[Data]:
     """Yield the data of a page with all that is known of statements, then with less and less, at last with nothing.
 
     ``data`` has ``curves`` and ``statements``; ``tested`` has what curves make of statements, by the columns that name
@@ -61,7 +63,7 @@ def _rows(depths: "pd.DataFrame") -> Iterator[tuple[tuple[str, ...], Mapping[str
 
 def _with_statements(
     data: Data,
-    tested: Mapping[tuple[str, ...], Tested],
+    tested: Mapping[tuple[str, ...], HeldOut],
     layers: Mapping[tuple[str, ...], Sequence[int]],
     *,
     decisions: bool,

@@ -1,9 +1,11 @@
 """A page that opens from a file: templates, scripts and data in one piece of HTML."""
 
 import base64
-import gzip
 import html
 import json
+import math
+import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +14,14 @@ from jinja2 import DictLoader, Environment
 PAGE = "page.html"
 """The template among the files of a page; it includes the others by their names."""
 
-TEXT_IN_SCRIPT = (("</script", "<\\/script"), ("</SCRIPT", "<\\/SCRIPT"), ("<!--", "<\\!--"))
-"""What would end a script, or begin a comment, in the midst of a string of JavaScript; and the same string, written so
-that it does not."""
+GZIP = zlib.MAX_WBITS | 16
+"""The format of gzip; the time in it is 0."""
+
+PIECE = 1 << 18
+"""Bytes that are compressed at once."""
+
+IN_SCRIPT = re.compile("<(?=/script|!--)", re.IGNORECASE)
+"""What would end a script, or begin a comment, in the midst of a string of JavaScript."""
 
 
 def rendered(files: Mapping[str, str], *, title: str, record: str, vega: str, data: str) -> str:
@@ -31,12 +38,19 @@ def rendered(files: Mapping[str, str], *, title: str, record: str, vega: str, da
 
 def in_script(code: str) -> str:
     """Return JavaScript that does the same and can stand between ``<script>`` and ``</script>``."""
-    for dangerous, harmless in TEXT_IN_SCRIPT:
-        code = code.replace(dangerous, harmless)
-    return code
+    return IN_SCRIPT.sub(r"<\\", code)
 
 
-def compressed(data: Any) -> str:
-    """Return data as JSON, compressed with gzip, in base64: the same bytes for the same data."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode("utf-8"), mtime=0)).decode("ascii")
+def compressed(data: Any, most: float = math.inf) -> str | None:
+    """Return data as JSON, compressed with gzip, in base64: the same bytes for the same data.
+
+    None if that has more than ``most`` characters, which is known before all of it is compressed.
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    packer, packed = zlib.compressobj(wbits=GZIP), bytearray()
+    for start in range(0, len(text), PIECE):
+        packed += packer.compress(text[start : start + PIECE])
+        if len(packed) * 4 / 3 > most:
+            return None
+    found = base64.b64encode(packed + packer.flush()).decode("ascii")
+    return found if len(found) <= most else None

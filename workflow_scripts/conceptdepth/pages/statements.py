@@ -20,7 +20,7 @@ LARGEST = 127
 
 
 @dataclass(frozen=True)
-class Tested:
+class HeldOut:
     """What the probes of a curve make of the statements that any split held out."""
 
     ids: tuple[str, ...]
@@ -36,7 +36,7 @@ class Tested:
     """Largest absolute mean decision of each layer, shape (n_layers,)."""
 
 
-def tested_of(curve: Curve) -> Tested:
+def count_right(curve: Curve) -> HeldOut:
     """Count over splits. The curve comes from `conceptdepth.probes.predictions.read_curves` with decisions.
 
     Raises `UserError` if its splits are of different numbers of layers.
@@ -58,10 +58,10 @@ def tested_of(curve: Curve) -> Tested:
     scale = np.nan_to_num(np.abs(mean).max(axis=1, initial=0), nan=0, posinf=0)
     share = np.divide(mean, scale[:, None], out=np.zeros_like(mean), where=scale[:, None] > 0)
     decision = np.round(LARGEST * share).astype(np.int8)
-    return Tested(tuple(curve.ids[tested]), times[tested], right[:, tested], decision, scale)
+    return HeldOut(tuple(curve.ids[tested]), times[tested], right[:, tested], decision, scale)
 
 
-def packed(tested: Tested, places: Mapping[str, int], layers: Sequence[int], *, decisions: bool) -> dict[str, Any]:
+def packed(tested: HeldOut, places: Mapping[str, int], layers: Sequence[int], *, decisions: bool) -> dict[str, Any]:
     """Return the statements of a curve for JSON; ``places`` has the place of each statement in those of its dataset.
 
     Of layers only ``layers`` are kept, and decisions only if they are asked for.
@@ -82,7 +82,7 @@ def _base64(numbers: NDArray[Any]) -> str:
 
 
 def statements_of(
-    name: str, rows: Sequence[Row], tested: Iterable[Tested], *, licence: str, show_texts: bool
+    name: str, rows: Sequence[Row], tested: Iterable[HeldOut], *, licence: str, show_texts: bool
 ) -> dict[str, Any]:
     """Return the statements of a dataset that were tested, in its order; texts and groups only if they may be shown.
 
