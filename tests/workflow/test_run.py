@@ -111,7 +111,7 @@ def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, t
     assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
     data = DataInScripts(inert(html))
     # Snakemake's menu sorts by words: results come before what is told of the run.
-    assert [name for name in sorted(data["categories"]) if name != "Explorer"] == ["Figures", "Tables", "This run"]
+    assert sorted(data["categories"]) == ["Figures", "Tables", "This run"]
     labels = [label for result in data["results"].values() for label in (result["labels"] or {}).values()]
     assert "Depths" in labels
     assert not [label for label in labels if re.match(r"\d", label)], "a number has a gap where a figure is not made"

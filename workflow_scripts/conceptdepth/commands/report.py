@@ -108,7 +108,7 @@ def checked(options: Sequence[str]) -> argparse.Namespace:
 
 def is_shown(path: str) -> bool:
     """Tell whether the report has an output: figures once, tables, and the audit."""
-    return Path(path).parts[1] in ("figures", "tables", "explorer.html", "audit.html") and Path(path).suffix != ".png"
+    return Path(path).parts[1] in ("figures", "tables", "audit.html") and Path(path).suffix != ".png"
 
 
 def with_record(html: str, record: str) -> str:
