@@ -99,15 +99,3 @@ def test_the_same_run_makes_the_same_bytes(finished, tmp_path):
     result = project.snakemake(PAGE, "--forcerun", "build_explorer")
     assert result.returncode == 0, result.stderr
     assert (project.folder / PAGE).read_bytes() == (finished.folder / PAGE).read_bytes()
-
-
-def test_a_damaged_file_of_probes_ends_in_a_sentence(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
-    with (project.folder / f"results/probes/{CELLS[0]}.h5").open("r+b") as stream:
-        stream.write(b"no file of probes")
-    result = project.snakemake(PAGE, "--forcerun", "build_explorer", "--rerun-triggers", "params")
-    assert result.returncode == 1
-    log = (project.folder / "results/logs/build_explorer.log").read_text()
-    assert f"results/probes/{CELLS[0]}.h5" in log
-    assert "Error: " in log
-    assert "Traceback" not in log
