@@ -121,7 +121,7 @@ rule plot_ablation:
         ablation="results/tables/ablation.csv",
         record="results/provenance/tabulate_ablation.json",
     output:
-        svg=reported("results/figures/ablation.svg", "Figures", "6. What each switch does"),
+        svg=reported("results/figures/ablation.svg", "Figures", "What each switch does"),
         png="results/figures/ablation.png",
         record="results/provenance/plot_ablation.json",
     log:

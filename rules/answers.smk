@@ -76,7 +76,7 @@ rule plot_answers:
             "results/provenance/collect_scores.json",
         ],
     output:
-        svg=reported("results/figures/answers.svg", "Figures", "5. Probes and the model's own answers"),
+        svg=reported("results/figures/answers.svg", "Figures", "Probes and the model's own answers"),
         png="results/figures/answers.png",
         record="results/provenance/plot_answers.json",
     log:

@@ -90,7 +90,10 @@ def figures(pattern):
 
 
 def reported(figure, category, label):
-    """Return the path of a figure for the report, with the caption of its name in ``report/``."""
+    """Return the path of a figure for the report, with the caption of its name in ``report/``.
+
+    Snakemake sorts categories and labels as words: they have no numbers, which would have gaps where a run has not all figures.
+    """
     name = os.path.basename(figure).removesuffix(".svg")
     return report(figure, caption=f"../report/{name}.rst", category=category, labels={"figure": label})
 

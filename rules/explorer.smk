@@ -41,12 +41,7 @@ rule build_explorer:
             cells("results/provenance/prepare_dataset/{dataset}.json"),
         ],
     output:
-        page=report(
-            "results/explorer.html",
-            caption="../report/explorer.rst",
-            category="Explorer",
-            labels={"page": "Curves, depths and statements to choose from"},
-        ),
+        page="results/explorer.html",
         record="results/provenance/build_explorer.json",
     log:
         "results/logs/build_explorer.log",

@@ -13,7 +13,7 @@ rule plot_accuracy:
         published=if_published(published_table("site_curves_7B")),
         record="results/provenance/collect_scores.json",
     output:
-        svg=reported("results/figures/accuracy.svg", "Figures", "1. Accuracy by depth"),
+        svg=reported("results/figures/accuracy.svg", "Figures", "Accuracy by depth"),
         png="results/figures/accuracy.png",
         record="results/provenance/plot_accuracy.json",
     log:
@@ -37,7 +37,7 @@ rule plot_comparison__perturbations:
         scores="results/tables/layer_scores.csv",
         record="results/provenance/collect_scores.json",
     output:
-        svg=reported("results/figures/perturbations.svg", "Figures", "2. Clean against perturbed"),
+        svg=reported("results/figures/perturbations.svg", "Figures", "Perturbed against clean"),
         png="results/figures/perturbations.png",
         record="results/provenance/plot_comparison__perturbations.json",
     log:
@@ -57,7 +57,7 @@ rule plot_comparison__perturbations:
 
 use rule plot_comparison__perturbations as plot_comparison__quantizations with:
     output:
-        svg=reported("results/figures/quantizations.svg", "Figures", "3. Weight formats"),
+        svg=reported("results/figures/quantizations.svg", "Figures", "Weight formats"),
         png="results/figures/quantizations.png",
         record="results/provenance/plot_comparison__quantizations.json",
     log:
@@ -73,7 +73,7 @@ rule plot_depths:
         depths="results/tables/concept_depth.csv",
         record="results/provenance/estimate_depth.json",
     output:
-        svg=reported("results/figures/depths.svg", "Figures", "4. Jump and converging points"),
+        svg=reported("results/figures/depths.svg", "Figures", "Depths"),
         png="results/figures/depths.png",
         record="results/provenance/plot_depths.json",
     log:
@@ -96,7 +96,7 @@ rule plot_drift:
         drift="results/tables/activation_drift.csv",
         record="results/provenance/collect_drift.json",
     output:
-        svg=reported("results/figures/drift.svg", "Figures", "7. Drift of activations"),
+        svg=reported("results/figures/drift.svg", "Figures", "Drift of activations"),
         png="results/figures/drift.png",
         record="results/provenance/plot_drift.json",
     log:
@@ -119,7 +119,7 @@ rule plot_positions:
         depths="results/tables/concept_depth.csv",
         record="results/provenance/estimate_depth.json",
     output:
-        svg=reported("results/figures/positions.svg", "Figures", "8. Positions and wordings"),
+        svg=reported("results/figures/positions.svg", "Figures", "Positions and wordings"),
         png="results/figures/positions.png",
         record="results/provenance/plot_positions.json",
     log:

@@ -11,8 +11,8 @@ rule record_configuration:
         configuration=report(
             "results/tables/configuration.yaml",
             caption="../report/configuration.rst",
-            category="Configuration",
-            labels={"configuration": "All settings of this run"},
+            category="This run",
+            labels={"this run": "All settings"},
         ),
         record="results/provenance/record_configuration.json",
     log:
@@ -76,8 +76,8 @@ rule audit_results:
         audit=report(
             "results/audit.html",
             caption="../report/audit.rst",
-            category="Provenance",
-            labels={"provenance": "Where every figure comes from"},
+            category="This run",
+            labels={"this run": "Provenance: where every figure comes from"},
         ),
         record="results/provenance/audit_results.json",
     log:

@@ -44,7 +44,7 @@ rule plot_published_curves:
         points=published_table("site_peak_converge"),
         datasets=published_table("datasets"),
     output:
-        svg=reported("results/figures/published_curves.svg", "Published numbers", "1. Curves of 7B models"),
+        svg=reported("results/figures/published_curves.svg", "Published numbers", "Curves of 7B models"),
         png="results/figures/published_curves.png",
         record="results/provenance/plot_published_curves.json",
     log:
@@ -67,7 +67,7 @@ rule plot_published_sizes:
         models=published_table("models"),
         datasets=published_table("datasets"),
     output:
-        svg=reported("results/figures/published_sizes.svg", "Published numbers", "2. Depth and peak by size"),
+        svg=reported("results/figures/published_sizes.svg", "Published numbers", "Depth and peak by size"),
         png="results/figures/published_sizes.png",
         record="results/provenance/plot_published_sizes.json",
     log:

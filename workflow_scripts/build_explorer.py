@@ -18,8 +18,8 @@ from conceptdepth.probes.predictions import read_curves
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX, RecordContent
 
-VEGA = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
-"""What the page's scripts use of Vega, Vega-Lite and Vega-Embed."""
+VEGA = "window.vegaEmbed = vegaEmbed;"
+"""What the page's scripts use of Vega-Embed, which brings Vega and Vega-Lite."""
 
 AS_TEXT = dict.fromkeys((*SCORED, "baseline", "same_tokens_as"), str)
 """Columns of names, some of which may look like numbers."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
+from conceptdepth.commands.report import STYLE
 from conceptdepth.ground.names import CURVE
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
@@ -232,6 +234,7 @@ def test_the_report_carries_its_record_and_shows_the_audit(run, monkeypatch):
     monkeypatch.chdir(run.folder)
     record = read_record("results/provenance/build_report.json")
     assert embedded_id("results/report.html") == record["id"]
+    assert STYLE.read_text() in Path("results/report.html").read_text()
     assert f"workflow_scripts/{record['code']['script']}" in record["code"]["files"]
     audit = run.conceptdepth("audit", "results/report.html")
     assert audit.stdout.splitlines()[-1].startswith("intact: ")
@@ -262,10 +265,14 @@ def text_stays_text(results: Path) -> None:
     data = DataInScripts(report)
     assert MARKUP in data["results"]["results/figures/accuracy.svg"]["job_properties"]["params"]
     assert MARKUP in data["results"]["results/tables/claims.csv"]["job_properties"]["params"]
-    for page in [report, *((results / f"{name}.html").read_text() for name in ("audit", "explorer"))]:
+    # The description has a figure in it, not only its file.
+    assert MARKUP.partition("<img")[0] in unescape(data["workflow_desc"])
+    beside = [(results / f"{name}.html").read_text() for name in ("audit", "explorer")]
+    for page in [report, data["workflow_desc"], *beside]:
         attributes = [attribute for _, own in elements(page) for attribute in own]
         assert [name for name in attributes if name.startswith("on")] == []
-        assert [name for name, _ in elements(page) if name == "img"] == []
+        assert [name for name, _ in elements(page) if name in ("img", "foreignobject")] == []
+    assert "script" not in [name for name, _ in elements(data["workflow_desc"])]
     for figure in (results / "figures").glob("*.svg"):
         tree = ElementTree.parse(figure)
         assert not {"script", "img", "a", "foreignObject"} & {element.tag.rpartition("}")[2] for element in tree.iter()}

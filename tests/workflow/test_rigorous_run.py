@@ -6,13 +6,22 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conceptdepth.ground import names
 
 CURVE = list(names.CURVE)
+SEEDS = [42, 43]
+"""Splits of this run: two show what five would."""
+
+QUICK = {
+    "simulation": {"repetitions": 2, "pairs": 30, "draws": 20, "permutations": 19},
+    "probes": {"seeds": SEEDS},
+    "intervals": {"permutations": 1000},
+}
 
 
 def run_rigorous(project, *targets):
-    (project.folder / "quick.yaml").write_text("simulation: {repetitions: 2, pairs: 30, draws: 20, permutations: 19}\n")
+    (project.folder / "quick.yaml").write_text(yaml.safe_dump(QUICK))
     overlays = ["--configfile", "overlay.yaml", "config/rigorous.yaml", "quick.yaml"]
     return project.run(sys.executable, "-m", "snakemake", *targets, "--cores", "2", *overlays)
 
@@ -37,7 +46,7 @@ def scores(rigorous):
 
 def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
     cells = scores.drop_duplicates(list(names.CELL))
-    assert len(scores) == len(cells) * (3 + 1) * 5 * 2 * 3  # layers and the embedding, seeds, probes, targets
+    assert len(scores) == len(cells) * (3 + 1) * len(SEEDS) * 2 * 3  # layers and the embedding, seeds, probes, targets
     assert set(scores["quantization"]) == {"fp32", "rerun", "int8", "random"}
     assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
     assert set(scores["target"]) == {"concept", "shuffled_labels", "control_task"}
@@ -55,7 +64,7 @@ def test_depths_are_of_the_concept_with_an_interval_for_each_curve(rigorous, sco
     depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv")
     scores = scores[scores["site"] != "embedding"]
     assert len(depths) == len(depths[CURVE].drop_duplicates()) == len(scores[CURVE].drop_duplicates())
-    assert (depths["n_seeds"] == 5).all()
+    assert (depths["n_seeds"] == len(SEEDS)).all()
     means = scores[scores["target"] == "concept"].groupby(CURVE)["accuracy"].mean()
     np.testing.assert_allclose(depths.set_index(CURVE)["mean_accuracy"].loc[means.index], means)
     assert (depths["mean_accuracy_low"] <= depths["mean_accuracy"] + 1e-9).all()

@@ -7,7 +7,9 @@ import shutil
 import h5py
 import pandas as pd
 import pytest
+from conceptdepth.commands.report import inert
 from conceptdepth.ground.names import SCORED
+from pages import DataInScripts
 from project import CELLS, OVERLAY, REVISION, TOKEN
 
 
@@ -107,6 +109,17 @@ def test_the_report_is_self_contained_and_has_every_figure_and_table(finished, t
     ):
         assert name in html
     assert not re.search(r'<(script|link)[^>]+(src|href)="https?://', html)
+    data = DataInScripts(inert(html))
+    # Snakemake's menu sorts by words: results come before what is told of the run.
+    assert sorted(data["categories"]) == ["Figures", "Tables", "This run"]
+    labels = [label for result in data["results"].values() for label in (result["labels"] or {}).values()]
+    assert "Depths" in labels
+    assert not [label for label in labels if re.match(r"\d", label)], "a number has a gap where a figure is not made"
+    assert (
+        data["workflow_desc"].find("explorer.html")
+        < data["workflow_desc"].find("<svg")
+        < data["workflow_desc"].find("arXiv")
+    )
 
 
 def test_show_prompts_prints_prompt_tokens_and_the_probed_one(finished, tmp_path):

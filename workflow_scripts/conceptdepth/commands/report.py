@@ -12,7 +12,7 @@ from pathlib import Path
 from conceptdepth.commands.summary import summary
 from conceptdepth.configuration.settings import pins
 from conceptdepth.ground.errors import UsageError, explained, one_of
-from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.files import ROOT, complete_file
 from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
 REPORT = "results/report.html"
@@ -24,6 +24,9 @@ SCRIPT = "conceptdepth/commands/report.py"
 
 DATA = re.compile(r'<script id="[a-z-]+">\s*var \w+ = ')
 """What stands before data in a page of Snakemake's."""
+
+STYLE = ROOT / "report/style.css"
+"""How the report looks beyond Snakemake's own style."""
 
 OPTIONS = {
     "--configfile": "+",
@@ -53,7 +56,7 @@ def run(options: Sequence[str]) -> int:
     print("Building the report ...", flush=True)
     html = Path(folder, REPORT).with_name(".report.html").absolute()
     try:
-        if code := run_quietly([*command, "--report", str(html)]):
+        if code := run_quietly([*command, "--report", str(html), "--report-stylesheet", str(STYLE)]):
             return code
         with contextlib.chdir(folder):
             write_with_record(html.read_text(encoding="utf-8"))
@@ -105,7 +108,7 @@ def checked(options: Sequence[str]) -> argparse.Namespace:
 
 def is_shown(path: str) -> bool:
     """Tell whether the report has an output: figures once, tables, and the audit."""
-    return Path(path).parts[1] in ("figures", "tables", "explorer.html", "audit.html") and Path(path).suffix != ".png"
+    return Path(path).parts[1] in ("figures", "tables", "audit.html") and Path(path).suffix != ".png"
 
 
 def with_record(html: str, record: str) -> str:

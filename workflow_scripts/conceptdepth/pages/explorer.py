@@ -4,6 +4,8 @@ Floats have six decimals, what is not a number is None, and names are those of t
 readers call them.
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -86,11 +88,17 @@ def data(tables: Tables, *, labels: Labels, records: Mapping[str, str], record: 
         "curves": curves(tables, records),
         "baselines": baselines(tables.baselines),
         "published": published(tables.published),
-        "tables": dict(tables.texts),
+        "tables": {name: cells(text) for name, text in tables.texts.items()},
         "statements": {},
         "kept": "",
         "audit": AUDIT,
     }
+
+
+def cells(text: str) -> dict[str, list[Any]]:
+    """Return the columns and rows of a CSV file, of which each cell stays the text that it is."""
+    columns, *rows = csv.reader(io.StringIO(text))
+    return {"columns": columns, "rows": rows}
 
 
 def curves(tables: Tables, records: Mapping[str, str]) -> list[dict[str, Any]]:
