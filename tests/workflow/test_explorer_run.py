@@ -1,6 +1,7 @@
 """The explorer of a whole run: its numbers are those of the tables beside it, and its file is one of the run's results."""
 
 import base64
+import csv
 
 import h5py
 import numpy as np
@@ -44,8 +45,9 @@ def test_there_is_a_curve_for_each_cell_with_the_means_of_the_table(finished, da
 def test_tables_stand_in_it_as_they_are(finished, data):
     tables = finished.folder / "results/tables"
     assert {"concept_depth", "depth_differences", "claims", "activation_drift", "data_audit"} <= data["tables"].keys()
-    for name, text in data["tables"].items():
-        assert text == (tables / f"{name}.csv").read_text()
+    for name, table in data["tables"].items():
+        with (tables / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
+            assert [table["columns"], *table["rows"]] == list(csv.reader(stream))
 
 
 def test_a_statement_is_right_as_often_as_the_probes_were(finished, data):
