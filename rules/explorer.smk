@@ -52,7 +52,6 @@ rule build_explorer:
         code=code_digest("build_explorer.py"),
         software=pins("explorer"),
         labels=settings.page_labels(config),
-        statements=settings.shown_statements(config),
         published=settings.published_cells(config),
     script:
         "../workflow_scripts/build_explorer.py"

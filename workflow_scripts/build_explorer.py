@@ -9,7 +9,7 @@ import vl_convert
 from conceptdepth.datasets.rows import read_statements
 from conceptdepth.depth.published import PublishedCells, published_curves
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.names import CURVE, EMBEDDING
+from conceptdepth.ground.names import CURVE, EMBEDDING, SCORED
 from conceptdepth.pages import explorer
 from conceptdepth.pages.fitting import MOST_BYTES, smaller_and_smaller
 from conceptdepth.pages.html import compressed, rendered
@@ -21,6 +21,9 @@ from conceptdepth.provenance.record import PREFIX, RecordContent
 VEGA = "window.vegaEmbed = vegaEmbed;"
 """What the page's scripts use of Vega-Embed, which brings Vega and Vega-Lite."""
 
+AS_TEXT = dict.fromkeys((*SCORED, "baseline", "same_tokens_as"), str)
+"""Columns of names, some of which may look like numbers."""
+
 Names = tuple[str, ...]
 """What names a curve, see `conceptdepth.ground.names.CURVE`."""
 
@@ -28,9 +31,8 @@ Names = tuple[str, ...]
 def read_tables(paths: Sequence[str], published: Sequence[str], cells: PublishedCells) -> explorer.Tables:
     """Read the tables of a run, each known by the name of its file, and the published curves of its cells, if any."""
     files = {Path(path).stem: path for path in paths}
-    scores, depths, intervals, baselines = (
-        pd.read_csv(files[name]) for name in ("layer_scores", "concept_depth", "layer_intervals", "baseline_scores")
-    )
+    names = ("layer_scores", "concept_depth", "layer_intervals", "baseline_scores")
+    scores, depths, intervals, baselines = (pd.read_csv(files[name], dtype=AS_TEXT) for name in names)
     curves = published_curves(scores, cells, pd.read_csv(published[0])) if published else None
     texts = {name: Path(path).read_bytes().decode("utf-8") for name, path in files.items() if name in explorer.SHOWN}
     return explorer.Tables(scores, depths, intervals, baselines, curves, texts)
@@ -46,14 +48,15 @@ def read_tested(paths: Sequence[str]) -> dict[Names, HeldOut]:
     }
 
 
-def read_texts(paths: Sequence[str], tested: Mapping[Names, HeldOut], datasets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may be shown of the tested statements of each dataset; ``datasets`` has its ``show_texts``."""
+def read_texts(paths: Sequence[str], tested: Mapping[Names, HeldOut], labels: explorer.Labels) -> dict[str, Any]:
+    """Return what may be shown of the tested statements of each dataset, as its labels say."""
     place = CURVE.index("dataset")
     found = {}
     for path in paths:
         name = Path(path).stem
         of_dataset = [one for names, one in tested.items() if names[place] == name]
-        found[name] = statements_of(name, read_statements(path), of_dataset, **datasets[name])
+        chosen = {key: labels["datasets"][name][key] for key in ("licence", "show_texts")}
+        found[name] = statements_of(name, read_statements(path), of_dataset, **chosen)
     return found
 
 
@@ -90,11 +93,7 @@ if __name__ == "__main__":
         source, params = snakemake.input, snakemake.params
         tables = read_tables(source.tables, source.published, params.published)
         tested = read_tested(source.probes)
-        data = explorer.data(
-            tables,
-            labels=params.labels,
-            records=records_of(record.upstream),
-            record=record.id,
-        ) | {"statements": read_texts(source.statements, tested, params.statements)}
+        data = explorer.data(tables, labels=params.labels, records=records_of(record.upstream), record=record.id)
+        data["statements"] = read_texts(source.statements, tested, params.labels)
         files = {Path(path).name: Path(path).read_text(encoding="utf-8") for path in source.page}
         write_page(snakemake.output.page, data, tested, tables.depths, files)

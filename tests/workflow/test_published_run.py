@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from pages import explorer_data
 from test_reruns import PUBLISHED_NAMES, Row, all_of, nothing, plan, replace, setting
 from test_run import jobs
 
@@ -47,6 +48,18 @@ def test_each_cell_with_published_numbers_has_a_row(compared):
 def test_the_published_curve_is_drawn_beside_the_computed_one(compared, finished):
     assert "published" in (compared.folder / "results/figures/accuracy.svg").read_text()
     assert "published" not in (finished.folder / "results/figures/accuracy.svg").read_text()
+
+
+def test_the_explorer_has_the_published_curve_by_the_names_of_the_run(compared, finished):
+    data = explorer_data((compared.folder / "results/explorer.html").read_text())
+    published = pd.read_csv(compared.folder / "resources/published/site_curves_7B.csv")
+    rows = published[(published.model == "Gemma-7B") & (published.dataset == "Coinflip")].sort_values("layer_0based")
+    (curve,) = data["published"]
+    assert (curve["model"], curve["dataset"], curve["n_layers"]) == ("tiny", "coins", 28)
+    assert curve["accuracy"] == pytest.approx(rows["accuracy"].tolist(), abs=5e-7)
+    table = data["tables"]["published_differences"]
+    assert table["rows"][0][table["columns"].index("published_dataset")] == "Coinflip"
+    assert explorer_data((finished.folder / "results/explorer.html").read_text())["published"] == []
 
 
 def test_table_and_figure_are_audited_down_to_the_published_numbers(compared):

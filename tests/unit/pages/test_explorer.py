@@ -167,8 +167,18 @@ def test_every_name_in_the_data_has_one_for_readers(data):
 
 
 def test_a_title_counts_what_is_more_than_one():
-    models, datasets = ({name: {"label": name} for name in names} for names in ("ab", "cde"))
-    assert explorer.title(models, datasets) == "2 models on 3 datasets"
+    many = {"models": {name: {"label": name} for name in "ab"}, "datasets": {name: {"label": name} for name in "cde"}}
+    assert explorer.title(many) == "2 models on 3 datasets"
+
+
+def test_names_that_look_like_numbers_stay_names(tables, tmp_path):
+    for name in ("layer_scores", "concept_depth", "layer_intervals", "baseline_scores"):
+        table = pd.read_csv(tables[1] / f"{name}.csv").assign(dataset="2024", perturbation="007")
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    read = read_tables([str(path) for path in tmp_path.iterdir()], [], {})
+    curves = explorer.curves(read, {"results/probes/m/fp32/2024.007.csv": "abc"})
+    assert {(curve["dataset"], curve["perturbation"], curve["record"]) for curve in curves} == {("2024", "007", "abc")}
+    assert explorer.baselines(read.baselines).keys() == {"2024"}
 
 
 def test_published_curves_have_the_names_of_the_run():

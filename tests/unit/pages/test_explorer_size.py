@@ -135,6 +135,16 @@ def test_statements_give_way_and_nothing_else_does():
         assert [{**curve, "statements": None} for curve in version["curves"]] == data["curves"]
 
 
+def test_drift_gives_way_after_statements():
+    data, tested, depths = made_up(grid(1, 1))
+    data["tables"]["activation_drift"] = {"columns": ["layer"], "rows": [["0"]]}
+    *before, last = fitting.smaller_and_smaller(data, tested, depths)
+    assert all(version["tables"] == data["tables"] for version in before)
+    assert last["tables"].keys() == data["tables"].keys() - {"activation_drift"}
+    assert last["kept"].endswith("results/tables/activation_drift.csv has it.")
+    assert {**last, "tables": 0, "kept": 0} == {**before[-1], "tables": 0, "kept": 0}
+
+
 def test_what_does_not_fit_at_all_is_still_a_page(without_vega, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("build_explorer.MOST_BYTES", 100_000)
     assert write_page(str(tmp_path / "explorer.html"), *made_up(grid(1, 9)), FILES) == WITHOUT_STATEMENTS

@@ -117,8 +117,8 @@ def test_statements_are_those_of_the_datasets_own_cells(tmp_path):
     paths = [write_probes(tmp_path / f"{name}.h5", dataset=name, splits={1: [n]}) for n, name in enumerate("ab")]
     for name in "ab":
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows())))
-    entries = {name: {"licence": "MIT", "show_texts": True} for name in "ab"}
-    found = read_texts([str(tmp_path / f"{name}.jsonl") for name in "ab"], read_tested(paths), entries)
+    labels = {"datasets": {name: {"licence": "MIT", "show_texts": True, "label": "A"} for name in "ab"}}
+    found = read_texts([str(tmp_path / f"{name}.jsonl") for name in "ab"], read_tested(paths), labels)
     assert {name: of["ids"] for name, of in found.items()} == {"a": ["s0"], "b": ["s1"]}
 
 

@@ -16,7 +16,7 @@ from conceptdepth.configuration.settings import pins
 from conceptdepth.provenance.digest import code_files
 
 ROOT = Path(__file__).parents[3]
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "vl_convert": "vl-convert-python", "yaml": "pyyaml", "PIL": "pillow"}
 STAGES = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 
 PINS = dict(

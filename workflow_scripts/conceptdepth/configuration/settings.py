@@ -209,19 +209,22 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
 
 
 def page_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return `figure_labels`, and with each dataset the names of class 0 and class 1 as ``classes``."""
+    """Return `figure_labels` and, with each dataset, what a page says of its statements.
+
+    Those are the names of class 0 and class 1, ``classes``, whether its texts may be shown, ``show_texts``, and their
+    ``licence``.
+    """
     labels = figure_labels(config)
-    classes = {name: [one["name"] for one in config["datasets"][name]["classes"]] for name in labels["datasets"]}
-    return labels | {"datasets": {name: {**labels["datasets"][name], "classes": classes[name]} for name in classes}}
-
-
-def shown_statements(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return by dataset whether pages show its texts, ``show_texts``, and under which ``licence`` these are."""
-    entries = {name: config["datasets"][name] for name in config["run"]["datasets"]}
-    return {
-        name: {"licence": entry["licence"], "show_texts": entry.get("show_texts", False)}
+    entries = {name: config["datasets"][name] for name in labels["datasets"]}
+    more = {
+        name: {
+            "classes": [one["name"] for one in entry["classes"]],
+            "licence": entry["licence"],
+            "show_texts": entry.get("show_texts", False),
+        }
         for name, entry in entries.items()
     }
+    return labels | {"datasets": {name: {**labels["datasets"][name], **more[name]} for name in more}}
 
 
 def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:

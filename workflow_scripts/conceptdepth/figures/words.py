@@ -8,6 +8,11 @@ WORDS = {
     "native": "as stored",
     "random": "random weights",
     "rerun": "first format, run again",
+    "emotion_prompt": "prompt about emotions",
+    "logistic_regression": "logistic regression",
+    "mass_mean": "difference of means",
+    "ridge": "ridge regression",
+    "mlp": "network of one hidden layer",
     "mlp_input": "MLP input",
     "residual_mid": "stream between attention and MLP",
     "attention_output": "attention output",
@@ -19,7 +24,6 @@ WORDS = {
     "prompt_mean": "mean over the prompt",
     "span_last": "last token of the span",
     "span_mean": "mean over the span",
-    "mlp": "multilayer perceptron",
     "tf_idf": "TF-IDF",
 }
 """What readers call what the configuration names."""

@@ -19,6 +19,9 @@ from conceptdepth.ground.names import CONCEPT, CURVE, EMBEDDING, SCORED
 if TYPE_CHECKING:
     import pandas as pd
 
+Labels = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""What `conceptdepth.configuration.settings.page_labels` returns."""
+
 SCORES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -70,19 +73,16 @@ class Tables:
     """Tables of the run as CSV, by the names of their files."""
 
 
-def data(
-    tables: Tables, *, labels: Mapping[str, Mapping[str, Mapping[str, Any]]], records: Mapping[str, str], record: str
-) -> dict[str, Any]:
+def data(tables: Tables, *, labels: Labels, records: Mapping[str, str], record: str) -> dict[str, Any]:
     """Return all but statements: what is the same whatever the page has to leave out.
 
-    ``labels`` has what a reader calls models, datasets and classes, ``records`` the id of the record of each file, and
-    ``record`` is that of the page.
+    ``records`` has the id of the record of each file, and ``record`` is that of the page.
     """
-    models, datasets = labels["models"], labels["datasets"]
+    datasets = labels["datasets"]
     return {
-        "title": title(models, datasets),
+        "title": title(labels),
         "record": record,
-        "labels": words(models, datasets, tables),
+        "labels": words(labels, tables),
         "domains": {name: entry["domain"] for name, entry in datasets.items()},
         "classes": {name: entry["classes"] for name, entry in datasets.items()},
         "curves": curves(tables, records),
@@ -189,13 +189,10 @@ def published(curves: "pd.DataFrame | None") -> list[dict[str, Any]]:
     ]
 
 
-def words(
-    models: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]], tables: Tables
-) -> dict[str, dict[str, str]]:
+def words(labels: Labels, tables: Tables) -> dict[str, dict[str, str]]:
     """Return what readers call each name that stands in the data, by what it names."""
     found = {
-        kind: {name: entry["label"] for name, entry in entries.items()}
-        for kind, entries in {"model": models, "dataset": datasets}.items()
+        kind: {name: entry["label"] for name, entry in labels[f"{kind}s"].items()} for kind in ("model", "dataset")
     }
     for kind in ("quantization", "perturbation", "site", "position", "probe", "target"):
         found[kind] = {str(name): word(str(name)) for name in tables.scores[kind].unique()}
@@ -203,10 +200,9 @@ def words(
     return found | {"score": {name: SCORES[name] for name in present(tables.scores)}}
 
 
-def title(models: Mapping[str, Mapping[str, str]], datasets: Mapping[str, Mapping[str, Any]]) -> str:
+def title(labels: Labels) -> str:
     """Return what was run, as the title of a page."""
-    counted_models, counted_datasets = (
-        next(iter(entries.values()))["label"] if len(entries) == 1 else f"{len(entries)} {noun}"
-        for entries, noun in ((models, "models"), (datasets, "datasets"))
+    return " on ".join(
+        next(iter(labels[kind].values()))["label"] if len(labels[kind]) == 1 else f"{len(labels[kind])} {kind}"
+        for kind in ("models", "datasets")
     )
-    return f"{counted_models} on {counted_datasets}"

@@ -1,4 +1,4 @@
-"""What an explorer leaves out so that it stays small: what is said of single statements gives way first."""
+"""What an explorer leaves out so that it stays small: what is said of single statements gives way first, then drift."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,11 @@ OF_NAMED_LAYERS = (
 
 WITHOUT_STATEMENTS = "To keep this page small, it does not say which statements the probes get right."
 
+DRIFT = "activation_drift"
+"""The table that is by far the longest: a row for each layer of each pair of cells."""
+
+WITHOUT_DRIFT = f"Drift of activations is left out, too: results/tables/{DRIFT}.csv has it."
+
 Data = dict[str, Any]
 
 
@@ -38,8 +43,8 @@ def smaller_and_smaller(
 ) -> Iterator[Data]:
     """Yield the data of a page with all that is known of statements, then with less and less, at last with nothing.
 
-    ``data`` has ``curves`` and ``statements``; ``tested`` has what curves make of statements, by the columns that name
-    a curve; ``depths`` is ``concept_depth.csv``.
+    ``data`` has ``curves``, ``tables`` and ``statements``; ``tested`` has what curves make of statements, by the
+    columns that name a curve; ``depths`` is ``concept_depth.csv``.
     """
     every = {names: range(len(one.right)) for names, one in tested.items()}
     named = {names: named_layers(row, len(tested[names].right)) for names, row in _rows(depths) if names in tested}
@@ -47,7 +52,11 @@ def smaller_and_smaller(
     yield _with_statements(data, tested, every, decisions=True) | {"kept": ""}
     yield _with_statements(data, tested, every, decisions=False) | {"kept": WITHOUT_DECISIONS}
     yield _with_statements(data, tested, last | named, decisions=False) | {"kept": OF_NAMED_LAYERS}
-    yield data | {"statements": {}, "kept": WITHOUT_STATEMENTS}
+    without = data | {"statements": {}, "kept": WITHOUT_STATEMENTS}
+    yield without
+    if DRIFT in data["tables"]:
+        others = {name: table for name, table in data["tables"].items() if name != DRIFT}
+        yield without | {"tables": others, "kept": f"{WITHOUT_STATEMENTS} {WITHOUT_DRIFT}"}
 
 
 def named_layers(row: Mapping[str, Any], n_layers: int) -> list[int]:
