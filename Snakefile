@@ -48,6 +48,7 @@ include: "rules/published.smk"
 include: "rules/answers.smk"
 include: "rules/ablation.smk"
 include: "rules/provenance.smk"
+include: "rules/summary.smk"
 
 
 rule all:
@@ -75,6 +76,8 @@ rule all:
         figures("results/figures/{name}.svg"),
         figures("results/figures/{name}.png"),
         "results/audit.html",
+        "results/README.md",
+        "results/tables/latex/main.tex",
         rules.audit_results.input.records,
 
 

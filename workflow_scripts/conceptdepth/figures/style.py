@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from conceptdepth.figures.words import word as word
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import EMBEDDING, PROBED
 from conceptdepth.provenance.record import PREFIX
@@ -42,28 +43,6 @@ STYLE: Any = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000", "#9467BD")
 """The palette of Okabe and Ito, which readers with any colour vision can tell apart, and two more."""
 
-WORDS = {
-    "fp32": "32-bit float",
-    "bf16": "bfloat16",
-    "int8": "8-bit integer",
-    "nf4": "4-bit NormalFloat",
-    "native": "as stored",
-    "random": "random weights",
-    "rerun": "first format, run again",
-    "mlp_input": "MLP input",
-    "residual_mid": "stream between attention and MLP",
-    "attention_output": "attention output",
-    "mlp_output": "MLP output",
-    "residual": "residual stream",
-    "last": "last token",
-    "text_last": "last token of the text",
-    "text_mean": "mean over the text",
-    "prompt_mean": "mean over the prompt",
-    "span_last": "last token of the span",
-    "span_mean": "mean over the span",
-}
-"""What readers call what the configuration names."""
-
 CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 """Look of the line at the accuracy of always naming the larger class."""
 
@@ -84,11 +63,6 @@ LEAST_WIDTH = 4.4
 
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.configuration.settings.figure_labels` returns."""
-
-
-def word(name: str) -> str:
-    """Return a reader's name for a configured name."""
-    return WORDS.get(name, name.replace("_", " "))
 
 
 def columns_of(panels: int) -> int:
