@@ -19,6 +19,8 @@ WORDS = {
     "prompt_mean": "mean over the prompt",
     "span_last": "last token of the span",
     "span_mean": "mean over the span",
+    "majority": "larger class",
+    "tf_idf": "TF-IDF",
 }
 """What readers call what the configuration names."""
 

@@ -19,7 +19,7 @@ def cautions(
     ``rows`` are those of ``depths`` in the first format and rendering, `main_rows`.
     """
     return [
-        "**Decodable is not used.** A probe shows that a layer holds a concept, not that the model does anything with it.",
+        "**Decodable is not used.** A probe shows that a layer holds a concept, not that the model makes use of it.",
         *_no_depth(rows, names),
         *_not_converged(depths),
         "**The paper's converging point hangs on single steps.** "
@@ -36,7 +36,7 @@ def _no_depth(rows: "pd.DataFrame", names: Names) -> Iterator[str]:
     without = [names.concept(row) for row in rows.to_dict("records") if not is_above(row)]
     if without:
         yield (
-            f"**{len(without)} of {counted(len(rows), 'curve')} not above the baselines: no depth.** Points that tables have "
+            f"**{len(without)} of {counted(len(rows), 'curve')} not above the baselines: no depth.** Points in tables "
             f"for {some(without)} are those of noise."
         )
 
@@ -54,15 +54,15 @@ def _noise(rows: "pd.DataFrame") -> str:
     chance = rows["band_noise_anywhere"].median()
     if chance != chance:  # NaN: not measured.
         return ""
-    return f"Here other test statements alone would take some step out of its band with a chance of {chance:.2f} (median). "
+    return f"Here other test statements alone would take some step out of its band with a chance of {chance:.2f}. "
 
 
 def _few(claims: "pd.DataFrame") -> Iterator[str]:
     own = claims[(claims["source"] == "run") & claims["p_adjusted"].isna()]
     if len(own):
         yield (
-            f"**Too few datasets or models for claims**: {len(own)} of {int((claims['source'] == 'run').sum())} could not "
-            "be tested. Undecided is not refuted."
+            f"**Too few datasets or models for claims**: {len(own)} of {int((claims['source'] == 'run').sum())} "
+            "could not be tested. Undecided is not refuted."
         )
 
 

@@ -76,7 +76,9 @@ def found(rows: "pd.DataFrame", names: Names) -> list[str]:
 def _of_curve(row: Row, names: Names) -> str:
     concept, model = names.datasets[row["dataset"]], names.models[row["model"]]
     peak = f"its best layer has an accuracy of {with_interval(row, 'held_out_peak_accuracy')}, held out"
-    if isinstance(row["baseline"], str):
+    if np.isnan(row["held_out_peak_accuracy"]):
+        peak = "there are too few groups for an accuracy that is held out"
+    elif isinstance(row["baseline"], str):
         peak += f", the best baseline ({word(row['baseline'])}) one of {row['baseline_accuracy']:.2f}"
     if is_above(row):
         return (
@@ -107,10 +109,12 @@ def _of_model(rows: Sequence[Row], model: str, names: Names) -> str:
         text += f", at the latest {ends[0]}" if len(above) == 1 else f", earliest {ends[0]}, latest {ends[1]}"
     without = [names.datasets[row["dataset"]] for row in tested if not is_above(row)]
     text += f"; without a depth: {', '.join(without)}" if without else ""
-    low, *_, high = sorted(rows, key=lambda row: row["held_out_peak_accuracy"])
-    peaks = [
-        f"{with_interval(row, 'held_out_peak_accuracy')} ({names.datasets[row['dataset']]})" for row in (low, high)
-    ]
+    known = [row for row in rows if not np.isnan(row["held_out_peak_accuracy"])]
+    if not known:
+        return f"{text}."
+    known = sorted(known, key=lambda row: row["held_out_peak_accuracy"])
+    ends = [known[0], known[-1]]
+    peaks = [f"{with_interval(row, 'held_out_peak_accuracy')} ({names.datasets[row['dataset']]})" for row in ends]
     return f"{text}. Held-out peak accuracies go from {peaks[0]} to {peaks[1]}."
 
 
@@ -133,10 +137,7 @@ def changes(differences: "pd.DataFrame", rows: "pd.DataFrame", names: Names, lev
     return said
 
 
-def _change(pairs: "pd.DataFrame", quantity: str, names: Names, level: float) -> str:
-    tested = pairs[pairs["p_adjusted"].notna()]
-    if tested.empty:
-        return f"{quantity} was not tested"
+def _change(tested: "pd.DataFrame", quantity: str, names: Names, level: float) -> str:
     differ = tested[tested["p_adjusted"] <= 1 - level]
     if differ.empty:
         low, high = tested["low"].min(), tested["high"].max()
@@ -166,7 +167,7 @@ def of_claims(claims: "pd.DataFrame", level: float) -> list[str]:
         said.append(f"{whose}: {verdicts(own)}.")
         for row in own:
             if row["verdict"] != "undecided":
-                said.append(f"{row['verdict'].capitalize()} {_by(source)}: {_decided(row, level)}")
+                said.append(f"{row['verdict'].capitalize()} {_by(source)}: {_decided(row, level)}.")
     return said
 
 
@@ -176,10 +177,9 @@ def _by(source: str) -> str:
 
 def _decided(row: Row, level: float) -> str:
     quantity = QUANTITIES.get(row["quantity"], f"the {word(row['quantity'])}").removeprefix("the ")
-    return (
-        f"{escaped(row['statement'])} ({quantity} {row['effect']:+.3f}, {percent(level)} interval {row['low']:+.3f} to "
-        f"{row['high']:+.3f}; {counted(row['n_datasets'], 'dataset')}, {counted(row['n_models'], 'model')})"
-    )
+    sizes = f"{counted(row['n_datasets'], 'dataset')}, {counted(row['n_models'], 'model')}"
+    effect = f"{row['effect']:+.3f}, {percent(level)} interval {row['low']:+.3f} to {row['high']:+.3f}"
+    return f"{escaped(row['statement'].rstrip('.'))} ({quantity} {effect}; {sizes})"
 
 
 def verdicts(rows: Sequence[Row], *, briefly: bool = False) -> str:
@@ -208,7 +208,7 @@ def headline(rows: "pd.DataFrame", names: Names) -> str:
     if not tested:
         return "no concept was held against its baselines: no depth is given"
     above = sorted(filter(is_above, tested), key=lambda row: row["first_above_baseline"])
-    what = counted(len(tested), "concept") if len(names.models) == 1 else f"{len(tested)} concepts in models"
+    what = counted(len(tested), "concept") if len(names.models) == 1 else f"{len(tested)} pairs of concept and model"
     text = f"{len(above)} of {what} above {'its' if len(tested) == 1 else 'their'} baselines"
     if not above:
         return text

@@ -75,8 +75,8 @@ def in_words(took: Duration) -> str:
     jobs = counted(took.jobs, "job")
     if took.pauses:
         return (
-            f"{jobs} of more than one run, {lasting(took.work)} of work in all ({counted(took.pauses, 'pause')} of more than "
-            f"{PAUSE_SECONDS // 60} minutes between the first and the last, which are {lasting(took.wall)} apart)"
+            f"{jobs} of more than one run, {lasting(took.work)} of work ({counted(took.pauses, 'pause')} of more "
+            f"than {PAUSE_SECONDS // 60} minutes between first and last, {lasting(took.wall)} apart)"
         )
     return f"{jobs} in {lasting(took.wall)} ({lasting(took.work)} one after the other)"
 
@@ -114,7 +114,7 @@ def others(folder: Path, own: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _by_output(folder: Path) -> dict[str, RecordContent]:
     """Return the records in the folder of records itself, where those of figures and tables are, by what they made."""
-    found = {}
+    found: dict[str, RecordContent] = {}
     for path in sorted((folder / RECORDS).glob("*.json")):
         record = read_record(path)
         found |= {output["path"]: record for output in record["outputs"]}

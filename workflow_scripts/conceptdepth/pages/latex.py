@@ -46,8 +46,8 @@ def latex_tables(depths: "pd.DataFrame", names: Names, level: float) -> str:
         _latex(rows, ESTIMATES, names, caption=f"Main results ({at}). {held}", label="tab:conceptdepth-main"),
         _latex(
             rows, POINTS, names, label="tab:conceptdepth-points",
-            caption="The points of Jin et al. (arXiv 2404.07066), counted from 0; those as published from 1, and one layer "
-            f"further. None has an interval ({at}).",
+            caption="The points of Jin et al. (arXiv 2404.07066), counted from 0; those as published from 1, and one "
+            f"layer further. None has an interval ({at}).",
         ),
     ])  # fmt: skip
 
