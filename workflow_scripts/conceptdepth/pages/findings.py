@@ -113,8 +113,10 @@ def _of_model(rows: Sequence[Row], model: str, names: Names) -> str:
     if not known:
         return f"{text}."
     known = sorted(known, key=lambda row: row["held_out_peak_accuracy"])
-    ends = [known[0], known[-1]]
-    peaks = [f"{with_interval(row, 'held_out_peak_accuracy')} ({names.datasets[row['dataset']]})" for row in ends]
+    peaks = [
+        f"{with_interval(row, 'held_out_peak_accuracy')} ({names.datasets[row['dataset']]})"
+        for row in (known[0], known[-1])
+    ]
     return f"{text}. Held-out peak accuracies go from {peaks[0]} to {peaks[1]}."
 
 
@@ -129,11 +131,14 @@ def changes(differences: "pd.DataFrame", rows: "pd.DataFrame", names: Names, lev
         alike = (differences[[held, *PROBED]] == list(first[[held, *PROBED]])).all(axis=1)
         own = differences[alike & (differences["compared"] == compared) & (differences["second"] != RANDOM)]
         for (before, after), pairs in own.groupby(["first", "second"], sort=False):
+            tested = pairs[pairs["p_adjusted"].notna()]
             parts = (
-                _change(pairs[pairs["quantity"] == quantity], name, names, level)
+                _change(tested[tested["quantity"] == quantity], name, names, level)
                 for quantity, name in QUANTITIES.items()
+                if quantity in set(tested["quantity"])
             )
-            said.append(f"**{escaped(word(after))}** in the place of {escaped(word(before))}: {'; '.join(parts)}.")
+            told = "; ".join(parts) or "no difference was tested"
+            said.append(f"**{escaped(word(after))}** in the place of {escaped(word(before))}: {told}.")
     return said
 
 
@@ -213,10 +218,10 @@ def headline(rows: "pd.DataFrame", names: Names) -> str:
     if not above:
         return text
     if rows["n_layers"].nunique() == 1:
-        where = [f"{names.concept(row)} from layer {layer_of(row, 'first_above_baseline')}" for row in above]
-        of = f" of {rows['n_layers'].iloc[0]}"
+        places, of = [f"{layer_of(row, 'first_above_baseline')}" for row in above], f" of {rows['n_layers'].iloc[0]}"
+        text += ", from layer "
     else:
-        where, of = [f"{names.concept(row)} from {row['first_above_baseline']:.2f} of the depth" for row in above], ""
-    if len(above) <= LISTED:
-        return f"{text}: {', '.join(where)}{of}"
-    return f"{text}: first {where[0]}, last {where[-1]}{of}"
+        places, of = [f"{row['first_above_baseline']:.2f}" for row in above], ""
+        text += ", from depth "
+    where = [f"{place} ({names.concept(row)})" for place, row in zip(places, above)]
+    return text + (", ".join(where) if len(where) <= LISTED else f"{where[0]} to {where[-1]}") + of
