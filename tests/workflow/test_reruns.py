@@ -52,15 +52,16 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
         *(f"measure_drift/{m}/{d}" for m in grid["models"] for d in grid["datasets"]),
         *(f"index_activations/{m}/{q}" for m in grid["models"] for q in grid["quantizations"]),
         *("collect_data_audit", "collect_scores", "collect_drift", *DEPTHS, "record_configuration", "audit_results"),
+        "summarise_run",
         *("plot_accuracy", "plot_depths", "plot_drift", *comparisons, *more),
     }
 
 
 def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
-    """The jobs that the patterns name."""
+    """The jobs that the patterns name; what an audit found is said in words after each."""
     found = {job for job in among or jobs() for pattern in patterns if fnmatchcase(job, pattern)}
     assert all(any(fnmatchcase(job, pattern) for job in found) for pattern in patterns), "a pattern names no job"
-    return found
+    return found | ({"summarise_run"} if "audit_results" in found else set())
 
 
 AUDITS = ["audit_data/*", "collect_data_audit", "audit_results"]
@@ -88,6 +89,7 @@ AFTER = {
     "check_claims": ["check_claims", "audit_results"],
     "record_configuration": SETTINGS,
     "audit_results": ["audit_results"],
+    "summarise_run": ["summarise_run"],
     **{plot: [plot, "audit_results"] for plot in ("plot_accuracy", "plot_depths", "plot_drift")},
     "plot_comparison": ["plot_comparison__*", "audit_results"],
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
@@ -198,9 +200,12 @@ MODULES = {
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
+    "figures/words": ["plot_*", "audit_results"],
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
     "figures/published": [],  # As its rules.
-    "pages/__init__": [],
+    **dict.fromkeys(
+        modules("pages", "__init__", "cautions", "findings", "finished", "latex", "names", "summary"), ["summarise_run"]
+    ),
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
         modules(
@@ -608,6 +613,7 @@ PLANNED = [
     "probes/baselines",
     "depth/published",
     "figures/style",
+    "pages/findings",
 ]
 """A module of each room that is edited in every run of the tests; all of them are by `make test-long`."""
 

@@ -22,7 +22,7 @@ def test_a_dry_run_lists_every_job_and_makes_nothing(project):
     assert jobs(result.stdout + result.stderr) == {
         "fetch_source": 1, "fetch_model": 2, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 16, "index_activations": 4,
         "train_probes": 16, "train_baselines": 4, "audit_data": 2, "collect_data_audit": 1, "collect_scores": 1, "estimate_depth": 1, "compare_depths": 1, "check_claims": 1, "measure_drift": 4, "collect_drift": 1, "record_configuration": 1, "plot_accuracy": 1,
-        "plot_comparison__perturbations": 1, "plot_comparison__quantizations": 1, "plot_depths": 1, "plot_drift": 1, "audit_results": 1, "all": 1, "total": 69,
+        "plot_comparison__perturbations": 1, "plot_comparison__quantizations": 1, "plot_depths": 1, "plot_drift": 1, "audit_results": 1, "summarise_run": 1, "all": 1, "total": 70,
     }  # fmt: skip
     assert not list((project.folder / "results").rglob("*.h5"))
 

@@ -48,7 +48,7 @@ def test_the_first_section_is_five_short_lines_that_can_be_read_again(names, dra
     assert title == "# What this run found"
     assert len(lines.strip().splitlines()) == 5
     assert list(first_section(page)) == ["Run", "Found", "Claims", "Beware", "Audit"]
-    assert max(map(len, lines.splitlines())) <= 140
+    assert max(map(len, lines.splitlines())) <= 125
     assert first_section(page)["Found"] == findings.headline(findings.main_rows(run.depths), names)
     assert first_section(page)["Audit"] == "intact: 3 files checked; the run took 2 min 5 s"
     assert "\n\n\n" not in page

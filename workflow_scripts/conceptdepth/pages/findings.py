@@ -213,7 +213,7 @@ def headline(rows: "pd.DataFrame", names: Names) -> str:
     if not tested:
         return "no concept was held against its baselines: no depth is given"
     above = sorted(filter(is_above, tested), key=lambda row: row["first_above_baseline"])
-    what = counted(len(tested), "concept") if len(names.models) == 1 else f"{len(tested)} pairs of concept and model"
+    what = counted(len(tested), "concept") if len(names.models) == 1 else counted(len(tested), "curve")
     text = f"{len(above)} of {what} above {'its' if len(tested) == 1 else 'their'} baselines"
     if not above:
         return text
