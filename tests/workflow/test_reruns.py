@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from conceptdepth.pages.summary import EARLIER
 from conceptdepth.provenance.digest import code_files, script_of
 from project import REVISION, Project
 
@@ -710,6 +711,9 @@ def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished
     planned = plan(project, Row(all_of(*changes), set()))
     assert project.snakemake("--quiet", "all").returncode == 0
     assert planned == reruns(*FROM_EXTRACTION, *more, *SETTINGS, among=among(**grid))
+    earlier = set() if grid == GRID else {f"results/figures/perturbations.{kind}" for kind in ("svg", "png")}
+    readme = (project.folder / "results/README.md").read_text()
+    assert set(re.findall(r"^- (results/\S+)$", readme.partition(f"## {EARLIER}")[2], re.MULTILINE)) == earlier
     assert plan(project, Row(nothing, set())) == set()
 
 

@@ -8,6 +8,10 @@ import h5py
 import pandas as pd
 import pytest
 from conceptdepth.ground.names import SCORED
+from conceptdepth.pages.findings import main_rows
+from conceptdepth.pages.summary import EARLIER, first_section
+from conceptdepth.provenance.metadata import embedded_id
+from conceptdepth.provenance.record import read_record
 from project import CELLS, OVERLAY, REVISION, TOKEN
 
 
@@ -46,6 +50,19 @@ def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
     assert scores["accuracy"].between(0, 1).all()
     depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
     assert len(depths) == len(CELLS)
+
+
+def test_the_readme_of_the_results_says_what_was_run_and_found(finished):
+    folder = finished.folder / "results"
+    text = (folder / "README.md").read_text()
+    assert list(first_section(text)) == ["Run", "Found", "Claims", "Beware", "Audit"]
+    assert first_section(text)["Audit"].startswith("intact: ")
+    assert embedded_id(folder / "README.md") == read_record(folder / "provenance/summarise_run.json")["id"]
+    rows = main_rows(pd.read_csv(folder / "tables/concept_depth.csv"))
+    assert len(rows) == 4
+    assert text.count(" is not above its baselines in ") == (rows["above_baselines"] == False).sum()  # noqa: E712
+    assert (folder / "tables/latex/main.tex").read_text().count("\\begin{longtable}") == 2
+    assert EARLIER not in text
 
 
 def test_probes_keep_coefficients_and_held_out_predictions(finished):

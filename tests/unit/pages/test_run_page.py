@@ -55,6 +55,16 @@ def test_the_first_section_is_five_short_lines_that_can_be_read_again(names, dra
     assert not re.search(r"\bnan\b|NaN|None", page)
 
 
+@pytest.mark.parametrize("names", [names_of(), names_of(9, 9)], ids=["default", "paper"])
+def test_what_is_not_there_is_not_a_nan(names):
+    depths = depths_of(names, above=lambda number: True)
+    for quantity in ("gain_centre", "held_out_peak_accuracy"):
+        depths.loc[:, [quantity, f"{quantity}_low", f"{quantity}_high"]] = float("nan")
+    page = summary_page(run_of(names, depths=depths), "0" * 64)
+    assert not re.search(r"\bnan\b|NaN|None", page)
+    assert ("No layer is better than the first" in page) == (len(names.models) == 1)
+
+
 def test_a_page_without_such_lines_has_none():
     assert first_section("# Something else\n\n- **words** of another\n") == {"words": "of another"}
     assert first_section("") == first_section("# A\n\n## B\n\n- **Run** x") == {}

@@ -39,7 +39,9 @@ def main_rows(depths: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def with_interval(row: Row, quantity: str, form: str = ".2f") -> str:
-    """Write a quantity with its interval, if it has one: ``0.35 (0.32 to 0.38)``."""
+    """Write a quantity with its interval, if it has one: ``0.35 (0.32 to 0.38)``; a dash if there is none."""
+    if np.isnan(row[quantity]):
+        return "-"
     bounds = [row.get(f"{quantity}_{side}", np.nan) for side in ("low", "high")]
     value = f"{row[quantity]:{form}}"
     return value if np.isnan(bounds).any() else f"{value} ({bounds[0]:{form}} to {bounds[1]:{form}})"
@@ -81,10 +83,11 @@ def _of_curve(row: Row, names: Names) -> str:
     elif isinstance(row["baseline"], str):
         peak += f", the best baseline ({word(row['baseline'])}) one of {row['baseline_accuracy']:.2f}"
     if is_above(row):
-        return (
-            f"**{concept}** is above its baselines in {model}, from {_from_layer(row)} on at the latest. "
-            f"The centre of gain is {with_interval(row, 'gain_centre')} of the depth; {peak}."
-        )
+        centre = f"The centre of gain is {with_interval(row, 'gain_centre')} of the depth"
+        if np.isnan(row["gain_centre"]):
+            centre = "No layer is better than the first"
+        above = f"**{concept}** is above its baselines in {model}, from {_from_layer(row)} on at the latest"
+        return f"{above}. {centre}; {peak}."
     if row["above_baselines"] == False:  # noqa: E712 - NaN is neither
         return f"**{concept}** is not above its baselines in {model}, so that it has no depth: {peak}."
     return f"**{concept}** was not held against its baselines in {model}, so that no depth is given: {peak}."
