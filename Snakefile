@@ -49,6 +49,7 @@ include: "rules/explorer.smk"
 include: "rules/answers.smk"
 include: "rules/ablation.smk"
 include: "rules/provenance.smk"
+include: "rules/summary.smk"
 
 
 rule all:
@@ -77,6 +78,8 @@ rule all:
         figures("results/figures/{name}.png"),
         "results/explorer.html",
         "results/audit.html",
+        "results/README.md",
+        "results/tables/latex/main.tex",
         rules.audit_results.input.records,
 
 

@@ -43,6 +43,9 @@ SECOND_NAMES = re.compile(r"^\.(snakemake|syntax)$|\.kept(\.json)?$")
 OF_ONE_RUN = {"started", "ended", "seconds", "peak_memory_mb", "measured", "seal"}
 """What a record says of one run alone."""
 
+TIMED = {"results/audit.html": "</html>", "results/README.md": "-->"}
+"""Pages that tell times, and how each ends."""
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -235,7 +238,7 @@ def works(project: Project, run: "subprocess.Popen[bytes]") -> bool:
 def content(project: Project) -> dict[str, str]:
     """Return what there is under final names in the results, logs and benchmarks apart: a hash of each file.
 
-    Of a record, without what belongs to one run alone; of the page of the audit, which tells times, only whether it is whole.
+    Of a record, without what belongs to one run alone; of a page that tells times, only whether it is whole.
     """
     results, found = project.folder / "results", {}
     for path in sorted(results.rglob("*")):
@@ -248,13 +251,16 @@ def content(project: Project) -> dict[str, str]:
 
 def _lasting(path: Path) -> bytes:
     """Return what the same job writes again."""
-    if path.name == "audit.html":
-        return b"<!DOCTYPE html>" if path.read_text().rstrip().endswith("</html>") else b""
+    if (end := TIMED.get(f"results/{path.name}")) and path.parent.name == "results":
+        return b"whole" if path.read_text().rstrip().endswith(end) else b""
     if "provenance" not in path.parts:
         return path.read_bytes()
     record = {key: value for key, value in json.loads(path.read_text()).items() if key not in OF_ONE_RUN}
     record["upstream"] = [entry["path"] for entry in record["upstream"]]
-    record["outputs"] = [entry for entry in record["outputs"] if entry["path"] != "results/audit.html"]
+    for key in ("inputs", "outputs"):
+        record[key] = [entry for entry in record[key] if entry["path"] not in TIMED]
+    if record["rule"] == "summarise_run":
+        del record["id"]  # Which counts the page of the audit.
     return json.dumps(record, sort_keys=True).encode()
 
 

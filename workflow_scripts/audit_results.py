@@ -15,6 +15,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="conceptdepth-record" content="{{ prefix }}{{ record }}">
+<meta name="conceptdepth-verdict" content="{{ whole.verdict }}; {{ count(whole) }}">
 <title>Provenance of the figures and tables</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }

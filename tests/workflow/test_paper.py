@@ -15,7 +15,7 @@ def test_the_plan_has_486_cells_and_needs_nothing_but_the_configuration(project)
         "fetch_source": DATASETS, "prepare_dataset": DATASETS, "render_prompts": DATASETS * PERTURBATIONS,
         "fetch_model": MODELS, "extract_activations": CELLS, "index_activations": CELLS // (DATASETS * PERTURBATIONS), "train_probes": CELLS, "collect_scores": 1,
         "estimate_depth": 1, "compare_depths": 1, "check_claims": 1, "record_configuration": 1, "plot_accuracy": 1, "plot_comparison__perturbations": 1,
-        "plot_comparison__quantizations": 1, "plot_depths": 1, "compare_published": 1, "build_explorer": 1, "audit_results": 1, "all": 1, "total": 1057,
+        "plot_comparison__quantizations": 1, "plot_depths": 1, "compare_published": 1, "build_explorer": 1, "audit_results": 1, "summarise_run": 1, "all": 1, "total": 1058,
     }  # fmt: skip
     assert not re.search("warning|error|traceback", said, re.IGNORECASE)
     made = [path for path in (project.folder / "results").rglob("*") if path.is_file()]

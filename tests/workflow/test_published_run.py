@@ -91,7 +91,7 @@ def test_the_report_has_the_table(compared, tmp_path):
 def test_an_edited_number_runs_what_reads_it_again(compared, tmp_path, file, old, new, expected):
     project = compared.copy(tmp_path / "project")
     planned = plan(project, Row(replace(f"resources/published/{file}", old, new), set()))
-    assert planned == (expected | {"audit_results"} if expected else set())
+    assert planned == (expected | {"audit_results", "summarise_run"} if expected else set())
 
 
 def test_a_name_that_is_not_published_stops_with_a_sentence(finished, tmp_path):

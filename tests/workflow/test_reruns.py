@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from conceptdepth.pages.summary import EARLIER
 from conceptdepth.provenance.digest import code_files, script_of
 from project import REVISION, Project
 
@@ -59,16 +60,17 @@ def jobs(grid=GRID, sources=("claims",), more=()) -> set[str]:
             "record_configuration",
             "build_explorer",
             "audit_results",
+            "summarise_run",
         ),
         *("plot_accuracy", "plot_depths", "plot_drift", *comparisons, *more),
     }
 
 
 def reruns(*patterns: str, among: set[str] | None = None) -> set[str]:
-    """The jobs that the patterns name."""
+    """The jobs that the patterns name; what an audit found is said in words after each."""
     found = {job for job in among or jobs() for pattern in patterns if fnmatchcase(job, pattern)}
     assert all(any(fnmatchcase(job, pattern) for job in found) for pattern in patterns), "a pattern names no job"
-    return found
+    return found | ({"summarise_run"} if "audit_results" in found else set())
 
 
 AUDITS = ["audit_data/*", "collect_data_audit", "build_explorer", "audit_results"]
@@ -98,6 +100,7 @@ AFTER = {
     "record_configuration": SETTINGS,
     "build_explorer": PAGE,
     "audit_results": ["audit_results"],
+    "summarise_run": ["summarise_run"],
     **{plot: [plot, "audit_results"] for plot in ("plot_accuracy", "plot_depths", "plot_drift")},
     "plot_comparison": ["plot_comparison__*", "audit_results"],
     # No cell of this grid has published numbers, and what is drawn of them alone has to be asked for.
@@ -212,6 +215,9 @@ MODULES = {
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
     "figures/published": [],  # As its rules.
     **dict.fromkeys(modules("pages", "__init__", "explorer", "fitting", "html", "statements"), PAGE),
+    **dict.fromkeys(
+        modules("pages", "cautions", "findings", "finished", "latex", "names", "summary"), ["summarise_run"]
+    ),
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(
         modules(
@@ -625,6 +631,7 @@ PLANNED = [
     "probes/baselines",
     "depth/published",
     "figures/style",
+    "pages/findings",
 ]
 """A module of each room that is edited in every run of the tests; all of them are by `make test-long`."""
 
@@ -721,6 +728,9 @@ def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished
     planned = plan(project, Row(all_of(*changes), set()))
     assert project.snakemake("--quiet", "all").returncode == 0
     assert planned == reruns(*FROM_EXTRACTION, *more, *SETTINGS, among=among(**grid))
+    earlier = set() if grid == GRID else {f"results/figures/perturbations.{kind}" for kind in ("svg", "png")}
+    readme = (project.folder / "results/README.md").read_text()
+    assert set(re.findall(r"^- (results/\S+)$", readme.partition(f"## {EARLIER}")[2], re.MULTILINE)) == earlier
     assert plan(project, Row(nothing, set())) == set()
 
 

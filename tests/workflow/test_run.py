@@ -9,6 +9,10 @@ import pandas as pd
 import pytest
 from conceptdepth.commands.report import inert
 from conceptdepth.ground.names import SCORED
+from conceptdepth.pages.findings import main_rows
+from conceptdepth.pages.summary import EARLIER, first_section
+from conceptdepth.provenance.metadata import embedded_id
+from conceptdepth.provenance.record import read_record
 from pages import DataInScripts
 from project import CELLS, OVERLAY, REVISION, TOKEN
 
@@ -24,7 +28,7 @@ def test_a_dry_run_lists_every_job_and_makes_nothing(project):
     assert jobs(result.stdout + result.stderr) == {
         "fetch_source": 1, "fetch_model": 2, "prepare_dataset": 2, "render_prompts": 4, "extract_activations": 16, "index_activations": 4,
         "train_probes": 16, "train_baselines": 4, "audit_data": 2, "collect_data_audit": 1, "collect_scores": 1, "estimate_depth": 1, "compare_depths": 1, "check_claims": 1, "measure_drift": 4, "collect_drift": 1, "record_configuration": 1, "plot_accuracy": 1,
-        "plot_comparison__perturbations": 1, "plot_comparison__quantizations": 1, "plot_depths": 1, "plot_drift": 1, "build_explorer": 1, "audit_results": 1, "all": 1, "total": 70,
+        "plot_comparison__perturbations": 1, "plot_comparison__quantizations": 1, "plot_depths": 1, "plot_drift": 1, "build_explorer": 1, "audit_results": 1, "summarise_run": 1, "all": 1, "total": 71,
     }  # fmt: skip
     assert not list((project.folder / "results").rglob("*.h5"))
 
@@ -48,6 +52,19 @@ def test_tables_hold_a_row_for_each_probe_and_each_cell(finished):
     assert scores["accuracy"].between(0, 1).all()
     depths = pd.read_csv(finished.folder / "results/tables/concept_depth.csv")
     assert len(depths) == len(CELLS)
+
+
+def test_the_readme_of_the_results_says_what_was_run_and_found(finished):
+    folder = finished.folder / "results"
+    text = (folder / "README.md").read_text()
+    assert list(first_section(text)) == ["Run", "Found", "Claims", "Beware", "Audit"]
+    assert first_section(text)["Audit"].startswith("intact: ")
+    assert embedded_id(folder / "README.md") == read_record(folder / "provenance/summarise_run.json")["id"]
+    rows = main_rows(pd.read_csv(folder / "tables/concept_depth.csv"))
+    assert len(rows) == 4
+    assert text.count(" is not above its baselines in ") == (rows["above_baselines"] == False).sum()  # noqa: E712
+    assert (folder / "tables/latex/main.tex").read_text().count("\\begin{longtable}") == 2
+    assert EARLIER not in text
 
 
 def test_probes_keep_coefficients_and_held_out_predictions(finished):

@@ -34,7 +34,7 @@ DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requiremen
 FORMATS = {".h5": "application/x-hdf5", ".yaml": "application/yaml", ".md": "text/markdown", ".rst": "text/x-rst"}
 """Media types that not every machine's table has."""
 
-RESULTS = ("figures", "tables", "explorer.html", "audit.html", "report.html")
+RESULTS = ("figures", "tables", "README.md", "explorer.html", "audit.html", "report.html")
 """Parts of ``results/`` that are archived. Not texts and weights, which are others', nor what is large."""
 
 
@@ -91,8 +91,9 @@ def audited_run() -> Audit:
     """Audit what belongs to the last run. Raises `UserError` unless it is intact."""
     auditor = Auditor(".", weight_files)
     audit = auditor.audit_file("results/audit.html")
-    if Path("results/report.html").exists():
-        audit.include(auditor.audit_file("results/report.html"))
+    for page in ("results/README.md", "results/report.html"):
+        if Path(page).exists():
+            audit.include(auditor.audit_file(page))
     for finding in audit.findings:
         raise UserError(
             f"these results are not {INTACT}, so they are not archived: {finding.path} {finding.text}; "

@@ -1,4 +1,4 @@
-"""Audit everything again and build the report, a single HTML file that carries the id of its record."""
+"""Audit everything again, say anew what the run found, and build the report: an HTML file with the id of its record."""
 
 import argparse
 import contextlib
@@ -17,6 +17,7 @@ from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_reco
 
 REPORT = "results/report.html"
 AUDIT = "results/audit.html"
+README = "results/README.md"  # What the audit found is in it.
 AUDIT_RECORD = str(RECORDS / "audit_results.json")
 
 SCRIPT = "conceptdepth/commands/report.py"
@@ -51,7 +52,7 @@ def run(options: Sequence[str]) -> int:
     folder = checked(options).directory
     command = [sys.executable, "-m", "snakemake", *options]
     print("Checking every result against its record ...", flush=True)
-    if code := run_quietly([*command, "--forcerun", "audit_results", "--", AUDIT]):
+    if code := run_quietly([*command, "--forcerun", "audit_results", "--", AUDIT, README]):
         return code
     print("Building the report ...", flush=True)
     html = Path(folder, REPORT).with_name(".report.html").absolute()

@@ -1,4 +1,4 @@
-"""What readers call what the configuration names, in figures and pages."""
+"""What readers call what the configuration names, without what draws figures: pages say it, too."""
 
 WORDS = {
     "fp32": "32-bit float",
@@ -24,6 +24,7 @@ WORDS = {
     "prompt_mean": "mean over the prompt",
     "span_last": "last token of the span",
     "span_mean": "mean over the span",
+    "majority": "larger class",
     "tf_idf": "TF-IDF",
 }
 """What readers call what the configuration names."""

@@ -18,7 +18,7 @@ from conceptdepth.provenance.findings import CHANGED, INCOMPLETE, Audit
 from conceptdepth.provenance.metadata import embedded_id
 from conceptdepth.provenance.record import RECORDS, RecordContent, is_whole, read_record
 
-LAST_RUN = (str(RECORDS / "audit_results.json"), str(RECORDS / "build_report.json"))
+LAST_RUN = tuple(str(RECORDS / f"{rule}.json") for rule in ("audit_results", "summarise_run", "build_report"))
 """Records at the end of a run, from which all others can be reached."""
 
 STAGES = ("sources", "datasets", "prompts", "models", "activations", "probes", "tables", "figures")
@@ -217,7 +217,7 @@ class Auditor:
             known |= {file for file, _ in self._weights(record, Audit())}
         results = self.folder / "results"
         found = [file for stage in STAGES for file in sorted((results / stage).rglob("*"))]
-        found += [results / f"{name}.html" for name in ("explorer", "audit", "report")]
+        found += [results / name for name in ("explorer.html", "audit.html", "report.html", "README.md")]
         names = (self._name(file) for file in found if file.is_file() and not file.name.startswith("."))
         return [name for name in names if name not in known]
 
