@@ -12,7 +12,6 @@ from conceptdepth.figures.style import (
     rows_of,
     save_for_job,
     title_lines,
-    told_apart,
     word,
 )
 from conceptdepth.provenance.job import job
@@ -45,7 +44,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
         figure, grid = plt.subplots(
             len(curves),
             len(MEASURES),
-            figsize=(8.2, 0.9 + sum(0.55 + 0.16 * (len(every) > 1) + 0.26 * height for height in heights)),
+            figsize=(8.2, 0.9 + sum(0.55 + 0.16 * any(every.values()) + 0.26 * height for height in heights)),
             height_ratios=heights,
             sharex="col",
             sharey="row",
@@ -57,7 +56,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
                 axis.set_title(title)
             title = f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}"
             inches = panel_inches(figure, len(MEASURES))
-            row[0].set_title(title_lines(title, told_apart(probed, every), inches=inches))
+            row[0].set_title(title_lines(title, every[probed], inches=inches))
         for axis in grid[0]:  # The margins for numbers exceed the range of an accuracy or a depth.
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]
@@ -86,7 +85,7 @@ def draw_bars(axis: Axes, table: pd.DataFrame, measure: str) -> None:
             va="center",
             fontsize=7.5,
         )
-    axis.set_yticks(range(len(switched)), [name.replace("_", " ") for name, _ in switched])
+    axis.set_yticks(range(len(switched)), [word(name) for name, _ in switched])
     axis.set_ylim(len(switched) - 0.5, -0.5)
     axis.margins(x=0.4)
     axis.grid(axis="y", visible=False)

@@ -8,13 +8,12 @@ from conceptdepth.figures.style import (
     COLOURS,
     STYLE,
     Labels,
-    legend_below,
+    place_legend,
     panel_inches,
     probed_in,
     rows_of,
     save_for_job,
     title_lines,
-    told_apart,
     word,
 )
 from conceptdepth.provenance.job import job
@@ -49,7 +48,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         figure, grid = plt.subplots(
             len(panels),
             len(MEASURES),
-            figsize=(8.2, 0.3 + (0.5 + 0.3 * (len(every) > 1) + 0.42 * len(datasets)) * len(panels)),
+            figsize=(8.2, 0.3 + (0.5 + 0.3 * any(every.values()) + 0.42 * len(datasets)) * len(panels)),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -57,11 +56,11 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         for row, (model, probed) in zip(grid, panels):
             of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
             of_probes = rows_of(scores[scores["model"] == model], probed)
-            names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
+            names = [labels["models"][model]["label"] if len(models) > 1 else "", every[probed]]
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
                 words = [*filter(None, names), title[0].lower() + title[1:] if any(names) else title]
-                words = [": ".join(words)] if len(every) == 1 else words  # Names of a probe leave no room beside them.
+                words = words if every[probed] else [": ".join(words)]  # Names of a probe leave no room beside them.
                 axis.set_title(title_lines(*words, inches=panel_inches(figure, len(MEASURES))))
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
@@ -70,7 +69,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
         handles.append(Line2D([], [], label="chance", **CHANCE))
         fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        legend_below(figure, handles, columns=4, title=", ".join(fixed))
+        place_legend(figure, handles, columns=4, title=", ".join(fixed))
     return figure
 
 

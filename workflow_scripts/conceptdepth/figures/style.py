@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -39,8 +40,14 @@ STYLE: Any = {
 }
 """Settings of matplotlib for every figure; text stays text in SVG, and equal data give equal bytes."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000", "#9467BD")
-"""The palette of Okabe and Ito, which readers with any colour vision can tell apart, and two more."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
+"""The palette of Okabe and Ito, grey for its yellow: readers with any colour vision can tell eight apart, not more."""
+
+LINES: Any = ("-", (0, (4, 1.5)), (0, (7, 1.5, 1.5, 1.5)), (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5)))
+"""Lines of the first eight curves, of the next eight, and so on; dots alone are for what others published."""
+
+MARKERS = ("", "x", "+", "1")
+"""Markers of dotted curves in the place of those lines."""
 
 WORDS = {
     "fp32": "32-bit float",
@@ -50,6 +57,11 @@ WORDS = {
     "native": "as stored",
     "random": "random weights",
     "rerun": "first format, run again",
+    "emotion_prompt": "prompt about emotions",
+    "logistic_regression": "logistic regression",
+    "mass_mean": "difference of means",
+    "ridge": "ridge regression",
+    "mlp": "network of one hidden layer",
     "mlp_input": "MLP input",
     "residual_mid": "stream between attention and MLP",
     "attention_output": "attention output",
@@ -70,17 +82,23 @@ CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 """Look of published curves; their colour is that of the computed ones."""
 
+POINT: Any = {"marker": "o", "markersize": 4.5, "linestyle": ""}
+"""Look of a value with an interval."""
+
+INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.4}
+"""Look of its interval."""
+
 UNSOLVED: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.2}
 """Look of a layer whose probes mostly did not converge."""
 
 UNSOLVED_ALPHA = 0.3
 """How faded the points of a curve are of which most probes did not converge."""
 
-NOTHING = "not above its baselines: no depth"
-"""What stands in the place of the points of a curve without a depth."""
-
 LEAST_WIDTH = 4.4
 """Inches across which the label of an axis of depth has room."""
+
+DEPTH = "Relative depth (layer / number of layers)"
+"""What the axis of depth shows."""
 
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.configuration.settings.figure_labels` returns."""
@@ -91,25 +109,52 @@ def word(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
+def look_of(number: int) -> dict[str, Any]:
+    """Return colour and line of a curve by its number in the legend, from 0; no two of the first 32 are alike."""
+    rounds, place = divmod(number, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[rounds % len(LINES)]}
+
+
+def published_look(number: int) -> dict[str, Any]:
+    """Return the look of a published curve beside a computed one of `look_of`: its colour, and dots for its line."""
+    marker = MARKERS[number // len(COLOURS) % len(MARKERS)]
+    return PUBLISHED | {"color": look_of(number)["color"], "marker": marker, "markersize": 4}
+
+
 def columns_of(panels: int) -> int:
     """Return how many panels stand side by side: all, or about as many as there are rows if they are many."""
     return panels if panels <= 4 else math.ceil(math.sqrt(panels))
 
 
-def probed_in(table: "pd.DataFrame") -> list[tuple[str, ...]]:
-    """Return each site, position and probe of a table, in its order; the embedding has no layers to draw."""
-    names = table.loc[table["site"] != EMBEDDING, list(PROBED)].drop_duplicates()
-    return list(names.itertuples(index=False, name=None))
+def probed_in(table: "pd.DataFrame") -> dict[tuple[str, ...], str]:
+    """Return each site, position and probe that is drawn of a table, in its order, with what tells it from the others.
 
-
-def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
-    """Return the rows of a site, position and probe."""
-    return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
+    Positions that read the same tokens in all cells of the table are drawn once, at the first, and named together. A
+    table without the column ``same_tokens_as`` shows it by rows that are alike in every number. The embedding has no
+    layers to draw.
+    """
+    alike: dict[Any, list[tuple[str, ...]]] = {}
+    for names, rows in table[table["site"] != EMBEDDING].groupby(list(PROBED), sort=False):
+        site, position, probe = map(str, names)
+        numbers = rows[["same_tokens_as"]] if "same_tokens_as" in rows else rows.drop(columns=["position"])
+        key = site, probe, numbers.to_csv(index=False)
+        alike.setdefault(key, []).append((site, position, probe))
+    every = [names for same in alike.values() for names in same]
+    together = {
+        same[0]: (site, " = ".join(word(position) for _, position, _ in same), probe)
+        for (site, probe, _), same in alike.items()
+    }
+    return {first: told_apart(names, every) for first, names in together.items()}
 
 
 def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
     """Return a reader's words for what tells a site, position and probe from others, none if it is the only one."""
     return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
+
+
+def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
+    """Return the rows of a site, position and probe."""
+    return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
 
 
 def title_lines(*texts: str, inches: float) -> str:
@@ -123,18 +168,28 @@ def panel_inches(figure: Figure, columns: int) -> float:
     return figure.get_figwidth() / columns - GAP
 
 
+def name_depths(axes: Sequence[Axes]) -> None:
+    """Name the axes of depth of the lowest panel of each column of a block."""
+    for axis in axes:
+        axis.set_xlabel(DEPTH, fontsize=8)
+        axis.tick_params(labelbottom=True)
+        axis.xaxis.set_major_formatter("{x:g}")
+
+
 def converged_in_words(share: float) -> str:
     """Say what share of some probes converged, in whole percent; 100 are all."""
     return f"{math.floor(100 * share)} % of probes converged"
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
-    """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much."""
+def place_legend(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
+    """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much.
+
+    In a figure that is taller than a screen the names stand above, where reading begins.
+    """
     title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
+    where = "outside upper center" if figure.get_figheight() > SCREEN else "outside lower center"
     for fewer in range(columns, 0, -1):
-        legend = figure.legend(
-            handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
-        )
+        legend = figure.legend(handles=handles, loc=where, ncols=fewer, title=title, title_fontsize=TITLE_SIZE)
         legend.get_title().set_multialignment("center")
         box = legend.get_window_extent()
         if fewer == 1 or box.width <= figure.bbox.width:
@@ -142,6 +197,9 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, tit
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
+
+SCREEN = 11
+"""Inches of a figure that are seen at once, at most."""
 
 GAP = 0.4
 """Inches between panels, for their ticks."""
