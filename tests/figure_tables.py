@@ -68,7 +68,7 @@ def drift_of(labels, probed=ONE):
 def ablation_of(labels, probed=ONE):
     switches = [("none", 0.8), ("emotion_prompt", 0.7), ("one_prompt_a_pass", 0.9)]
     return pd.concat([
-        curves_of(labels, probed).assign(switch=name, peak_accuracy=value, converging_point_published=value)
+        curves_of(labels, probed).assign(switch=name, peak_accuracy=value, gain_centre=value, converging_point_published=value)
         for name, value in switches
     ])  # fmt: skip
 

@@ -19,7 +19,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MEASURES = {"peak_accuracy": "Peak accuracy", "converging_point_published": "Converging point (published)"}
+MEASURES = {
+    "peak_accuracy": "Peak accuracy",
+    "gain_centre": "Centre of gain",
+    "converging_point_published": "Converging point (paper)",
+}
 """Column -> title of its panels."""
 
 GAIN, LOSS = COLOURS[0], COLOURS[1]
@@ -44,7 +48,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
         figure, grid = plt.subplots(
             len(curves),
             len(MEASURES),
-            figsize=(8.2, 0.9 + sum(0.55 + 0.16 * any(every.values()) + 0.26 * height for height in heights)),
+            figsize=(10.4, 0.9 + sum(0.55 + 0.16 * any(every.values()) + 0.26 * height for height in heights)),
             height_ratios=heights,
             sharex="col",
             sharey="row",

@@ -77,12 +77,12 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
     """
     depths = depths[~depths["quantization"].isin(CONTROL_FORMATS)]
     colours = dict(zip(variants_of(depths), COLOURS * (1 + len(depths) // len(COLOURS))))
-    places, models = places_of(labels, variants_of(depths)), list(labels["models"])
+    places, models = places_of(labels, variants_of(depths)), labels["models"]
     blocks = [
-        (rows_of(depths[depths["model"] == model], probed), [labels["models"][model]["label"]] * (len(models) > 1) + [name])
+        (rows_of(depths[depths["model"] == model], probed), [entry["label"] if len(models) > 1 else "", name])
         for probed, name in probed_in(depths).items()
-        for model in models
-    ]  # fmt: skip
+        for model, entry in models.items()
+    ]
     across = min(len(blocks), 2)
     down = math.ceil(len(blocks) / across)
     titles = [title_lines(*names, inches=sum(PANELS)) for _, names in blocks]
@@ -105,7 +105,7 @@ def plot_depths(depths: pd.DataFrame, labels: Labels) -> Figure:
             draw_rows(left, right, block[0], places.of, colours)
             left.set_title(title)
         for row in grid:
-            name_rows(row[0], places.names, places.heads)
+            name_rows(row, places.names, places.heads)
         limits = lowest_of(depths) - 0.03, 1.02
         for number, (left, right) in enumerate(pairs[: len(blocks)]):
             name_axes(left, right, limits, last=number + across >= len(blocks))

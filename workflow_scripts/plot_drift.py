@@ -1,6 +1,7 @@
 """Draw what weight formats and perturbations do to activations, and to probes that are transferred, layer by layer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -42,48 +43,91 @@ WHOLE_TICKS = {"axes.autolimit_mode": "round_numbers", "axes.ymargin": 0}
 """Axes from one labelled tick to another: a logarithmic one within a decade would have a single label."""
 
 
+@dataclass(frozen=True)
+class Panel:
+    """What the panels of a column show, one above the other."""
+
+    probed: tuple[str, ...]
+    """Site, position and probe."""
+    model: str
+    dataset: str
+    names: list[str]
+    """Lines of the title."""
+
+    def of(self, drift: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of ``activation_drift.csv`` that are shown."""
+        return rows_of(drift[(drift["model"] == self.model) & (drift["dataset"] == self.dataset)], self.probed)
+
+
 def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
     """Draw two rows of panels for each site, position, probe and model, a panel for each dataset, comparisons as lines.
 
     ``drift`` is ``activation_drift.csv``. What is not compared is held at its first value. More than four datasets
     have several such pairs of rows.
     """
-    lines, every = list(comparisons(drift)), probed_in(drift)
-    models, datasets = list(labels["models"]), list(labels["datasets"])
-    columns = columns_of(len(datasets))
-    parts = [datasets[first : first + columns] for first in range(0, len(datasets), columns)]
-    blocks = [(probed, model, part) for probed in every for model in models for part in parts]
+    lines, parts = list(comparisons(drift)), parts_of(drift, labels)
+    columns = max(len(panels) for _, panels in parts)
     with mpl.rc_context(STYLE | WHOLE_TICKS):
         figure, axes = plt.subplots(
-            len(TITLES) * len(blocks),
+            len(TITLES) * len(parts),
             columns,
-            figsize=(max(LEAST_WIDTH, 0.9 + 2.6 * columns), 0.4 + 4.0 * len(blocks) + 0.3 * len(blocks[1:])),
+            figsize=(max(LEAST_WIDTH, 0.9 + 2.6 * columns), 0.4 + 4.0 * len(parts) + 0.3 * len(parts[1:])),
             sharex=True,
             sharey="row",
             squeeze=False,
         )
         inches = panel_inches(figure, columns) - ROW_LABEL / columns
-        for number, (probed, model, part) in enumerate(blocks):
-            rows = axes[len(TITLES) * number : len(TITLES) * (number + 1)]
-            names = [labels["models"][model]["label"] if len(models) > 1 else "", every[probed]]
-            for row, above, column in zip(rows, axes[len(TITLES) * (number - number % len(parts)) :], TITLES):
-                if row is not above and number % len(parts):  # Parts of a block share their scale.
-                    row[0].sharey(above[0])
+        for number, (_, panels) in enumerate(parts):
+            rows = axes[len(TITLES) * number :][: len(TITLES)]
+            for row, column in zip(rows, TITLES):
                 row[0].set_ylabel(TITLES[column])
-                for axis, dataset in zip_longest(row, part):
-                    if dataset is None:
+                for axis, panel in zip_longest(row, panels):
+                    if panel is None:
                         axis.set_axis_off()
                         continue
-                    for place, (_, shown) in enumerate(lines):
-                        cell = rows_of(shown[(shown["model"] == model) & (shown["dataset"] == dataset)], probed)
-                        draw_line(axis, cell.sort_values("layer"), column, look_of(place))
                     axis.set_xlim(0, 1)
-            for axis, dataset in zip(rows[0], part):
-                axis.set_title(title_lines(labels["datasets"][dataset]["label"], *names, inches=inches))
-            name_depths(rows[-1][: len(part)])
+                    for place, (_, shown) in enumerate(lines):
+                        draw_line(axis, panel.of(shown).sort_values("layer"), column, look_of(place))
+            for axis, panel in zip(rows[0], panels):
+                axis.set_title(title_lines(*panel.names, inches=inches))
+            name_depths(rows[-1][: len(panels)])
+        for block in range(parts[-1][0] + 1):
+            of_block = [number for number, part in enumerate(parts) if part[0] == block]
+            for place in range(len(TITLES)):
+                share_scale([axes[len(TITLES) * number + place, 0] for number in of_block])
         handles = [Line2D([], [], label=name, **look_of(number)) for number, (name, _) in enumerate(lines)]
         place_legend(figure, handles, columns=min(len(handles), 4))
     return figure
+
+
+def parts_of(drift: pd.DataFrame, labels: Labels) -> list[tuple[int, list[Panel]]]:
+    """Return the panels that stand side by side, with the number of their block, whose scale they share.
+
+    A block has the panels of all datasets, or of all models if there is one dataset.
+    """
+    models, datasets = labels["models"], labels["datasets"]
+    blocks: list[list[Panel]] = []
+    for probed, told in probed_in(drift).items():
+        panels = [
+            Panel(probed, model, dataset, [entry["label"], of["label"] if len(models) > 1 else "", told])
+            for model, of in models.items()
+            for dataset, entry in datasets.items()
+        ]
+        size = len(panels) if len(datasets) == 1 else len(datasets)
+        blocks += [panels[first : first + size] for first in range(0, len(panels), size)]
+    columns = columns_of(len(blocks[0]))
+    return [
+        (number, block[first : first + columns])
+        for number, block in enumerate(blocks)
+        for first in range(0, len(block), columns)
+    ]
+
+
+def share_scale(axes: list[Axes]) -> None:
+    """Give the first panels of some rows, and with each its row, the limits that hold what is in all."""
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def comparisons(drift: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,6 +1,7 @@
 """Draw depth and accuracy of every concept at each position and in each wording, one row each."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -89,7 +90,7 @@ def plot_positions(depths: pd.DataFrame, labels: Labels) -> Figure:
         for axes, block in zip(grid, blocks):
             for axis, measure in zip(axes, MEASURES):
                 draw_rows(axis, block.rows, measure)
-            add_names(axes[0], block.rows, wordings)
+            add_names(axes, block.rows, wordings)
             axes[0].set_ylim(block.height - 0.4, -0.6)
             axes[0].set_title(block.title)
             axes[1].tick_params(axis="y", length=0)
@@ -137,11 +138,11 @@ def in_rows(depths: pd.DataFrame, wordings: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def add_names(axis: Axes, rows: pd.DataFrame, wordings: dict[str, str]) -> None:
+def add_names(axes: Sequence[Axes], rows: pd.DataFrame, wordings: dict[str, str]) -> None:
     """Write the name of each row beside it, and those of wordings above their rows if there are several."""
     heads = dict(zip(rows["head"], rows["perturbation"])) if len(wordings) > 1 else {}
     heads_in_words = {line: (word(wording), wordings[wording]) for line, wording in heads.items()}
-    name_rows(axis, dict(zip(rows["place"], rows["name"])), heads_in_words)
+    name_rows(axes, dict(zip(rows["place"], rows["name"])), heads_in_words)
 
 
 def draw_rows(axis: Axes, rows: pd.DataFrame, measure: str) -> None:

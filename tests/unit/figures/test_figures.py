@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
-from conceptdepth.figures.style import NOTHING, save_figure
+from conceptdepth.figures.rows import NOTHING
+from conceptdepth.figures.style import save_figure
 from conceptdepth.ground.names import CELL
 from plot_answers import plot_answers
 from plot_depths import plot_depths

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -21,12 +22,12 @@ from conceptdepth.figures.style import (
     STYLE,
     UNSOLVED,
     Labels,
-    place_legend,
     columns_of,
     converged_in_words,
     look_of,
     name_depths,
     panel_inches,
+    place_legend,
     probed_in,
     published_look,
     rows_of,
@@ -37,25 +38,35 @@ from conceptdepth.ground.names import EMBEDDING, PROBED, SCORED
 from conceptdepth.ground.tables import at_first
 
 
+@dataclass(frozen=True)
+class Panel:
+    """What a panel shows."""
+
+    probed: tuple[str, ...]
+    """Site, position and probe."""
+    models: list[str]
+    """All that are compared, or the one whose variants are."""
+    dataset: str
+    names: list[str]
+    """Lines of the title."""
+    domain: str
+    """Written beside the title, if it is not empty."""
+
+
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
     """Draw accuracy against relative depth: a panel for each dataset, lines by ``compare``.
 
     ``scores`` is ``layer_scores.csv``. What is neither compared nor has panels of its own is held at its first value.
     Lines are means over splits and the bands their range. Comparing models puts all into one panel of each
-    dataset; anything else has such panels for each model. Each site, position and probe has such a block of panels.
-    A block of more than four datasets has several rows.
+    dataset; anything else has such panels for each model. Each site, position and probe has such a block of panels,
+    in several rows if they are more than four.
     ``published`` holds curves to be drawn beside those of the same model and dataset
     (`conceptdepth.depth.published.published_curves`).
     """
     scores = held_at_first(scores, compare)
-    datasets = list(labels["datasets"])
-    models = list(scores["model"].unique())
-    every = probed_in(scores)
-    together: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
-    blocks = [(probed, shown) for probed in every for shown in together]
-    values = list(scores[compare].unique())
-    columns = columns_of(len(datasets))
-    height = math.ceil(len(datasets) / columns)
+    values, blocks = list(scores[compare].unique()), blocks_of(scores, labels, compare)
+    columns = columns_of(len(blocks[0]))
+    height = math.ceil(len(blocks[0]) / columns)
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
             height * len(blocks),
@@ -65,25 +76,41 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
             sharey=True,
             squeeze=False,
         )
-        for number, (probed, shown) in enumerate(blocks):
-            of_block = rows_of(scores[scores["model"].isin(shown)], probed)
-            names = [labels["models"][shown[0]]["label"]] if compare != "model" and len(models) > 1 else []
-            names.append(every[probed])
-            for axis, dataset in zip_longest(grid[number * height : (number + 1) * height].flat, datasets):
-                if dataset is None:
+        for number, block in enumerate(blocks):
+            axes = list(grid[number * height : (number + 1) * height].flat)
+            for axis, panel in zip_longest(axes, block):
+                if panel is None:
                     axis.set_axis_off()
                     continue
-                draw_panel(axis, of_block[of_block["dataset"] == dataset], compare, values)
-                if published is not None and probed == (SITE, POSITION, PROBE):
-                    draw_published(axis, published[published["dataset"] == dataset], models)
-                domain = labels["datasets"][dataset]["domain"] if number == 0 else ""
-                add_title(axis, [labels["datasets"][dataset]["label"], *names], domain, panel_inches(figure, columns))
+                of_block = rows_of(scores[scores["model"].isin(panel.models)], panel.probed)
+                draw_panel(axis, of_block[of_block["dataset"] == panel.dataset], compare, values)
+                if published is not None and panel.probed == (SITE, POSITION, PROBE):
+                    draw_published(axis, published[published["dataset"] == panel.dataset], panel.models)
+                add_title(axis, panel.names, panel.domain, panel_inches(figure, columns))
+            name_depths(axes[len(block) - columns : len(block)])
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
-        for below in range(height, len(grid) + 1, height):
-            name_depths(list(grid[below - height : below].flat)[len(datasets) - columns : len(datasets)])
         name_curves(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
+
+
+def blocks_of(scores: pd.DataFrame, labels: Labels, compare: str) -> list[list[Panel]]:
+    """Return the panels that stand together: those of all datasets, or of all models if there is one dataset."""
+    models, datasets = list(scores["model"].unique()), labels["datasets"]
+    together: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
+    blocks: list[list[Panel]] = []
+    for probed, told in probed_in(scores).items():
+        for shown in together:
+            of = [labels["models"][shown[0]]["label"]] if len(together) > 1 else []
+            block = [
+                Panel(probed, shown, name, [entry["label"], *of, told], "" if blocks else entry["domain"])
+                for name, entry in datasets.items()
+            ]
+            if len(datasets) == 1 and shown is not together[0]:
+                blocks[-1] += block
+            else:
+                blocks.append(block)
+    return blocks
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
@@ -97,7 +124,8 @@ def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
 def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str, values: Sequence[str]) -> None:
     """Draw the curves of one dataset, and the accuracy of always naming the larger class.
 
-    The place of a curve's value of ``compare`` among ``values`` gives its look. If not all probes converged, layers of which most did not are hollow, and the share that did stands in the panel.
+    The place of a curve's value of ``compare`` among ``values`` gives its look. If not all probes converged, layers
+    of which most did not are hollow, and the share that did stands in the panel.
     """
     for number, value in enumerate(values):
         layers = scores[scores[compare] == value].groupby("layer")

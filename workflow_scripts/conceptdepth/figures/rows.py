@@ -1,6 +1,6 @@
 """Values in rows with a name each, which two figures draw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -40,11 +40,16 @@ def say(axis: Axes, text: str, place: float, colour: str) -> None:
     axis.text(0.5, place, text, ha="center", va="center", fontsize=SMALL, color=colour)
 
 
-def name_rows(axis: Axes, names: Mapping[float, str], heads: Mapping[float, tuple[str, str]]) -> None:
-    """Write the names of rows beside their places, and heads in bold, each a text and a colour, above theirs."""
+def name_rows(axes: Sequence[Axes], names: Mapping[float, str], heads: Mapping[float, tuple[str, str]]) -> None:
+    """Write the names of rows beside their places in axes that share them, left of the first.
+
+    Heads, each a text and a colour, stand in bold above their rows, where no line is drawn.
+    """
     texts = [*names.values(), *(text for text, _ in heads.values())]
-    axis.set_yticks([*names, *heads], texts, fontsize=7)
-    for tick, (_, colour) in zip(axis.yaxis.get_major_ticks()[len(names) :], heads.values()):
-        tick.label1.set(weight="bold", color=colour)
-        tick.tick1line.set_visible(False)
-        tick.gridline.set_visible(False)
+    axes[0].set_yticks([*names, *heads], texts, fontsize=7)
+    for number, axis in enumerate(axes):
+        for tick, (_, colour) in zip(axis.yaxis.get_major_ticks()[len(names) :], heads.values()):
+            tick.tick1line.set_visible(False)
+            tick.gridline.set_visible(False)
+            if number == 0:
+                tick.label1.set(weight="bold", color=colour)

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -187,6 +187,7 @@ def place_legend(figure: Figure, handles: Sequence[Line2D], *, columns: int, tit
     In a figure that is taller than a screen the names stand above, where reading begins.
     """
     title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
+    where: Literal["outside upper center", "outside lower center"]
     where = "outside upper center" if figure.get_figheight() > SCREEN else "outside lower center"
     for fewer in range(columns, 0, -1):
         legend = figure.legend(handles=handles, loc=where, ncols=fewer, title=title, title_fontsize=TITLE_SIZE)
