@@ -199,6 +199,7 @@ MODULES = {
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
     **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
+    "figures/rows": ["plot_depths", "audit_results"],
     "figures/published": [],  # As its rules.
     "pages/__init__": [],
     # Not code of any job: what they decide reaches jobs as params.

@@ -215,13 +215,21 @@ CHARACTERS_PER_INCH = 15
 """Of such a title, at most."""
 
 
+MOST_PIXELS = 2**16 - 1
+"""Pixels along a side of a PNG file, at most."""
+
+
 def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:
     """Write the figure of a job, which has the outputs ``svg`` and ``png`` and the params ``figures``."""
     save_figure(figure, svg=snakemake.output.svg, png=snakemake.output.png, record=record, **snakemake.params.figures)
 
 
 def save_figure(figure: Figure, *, svg: str, png: str, record: str, dots_per_inch: int) -> None:
-    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata."""
+    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata.
+
+    One that would have more pixels than Matplotlib draws has fewer dots to the inch.
+    """
+    dots_per_inch = min(dots_per_inch, math.floor(MOST_PIXELS / max(figure.get_size_inches())))
     with mpl.rc_context(STYLE):
         with complete_file(svg) as part:
             figure.savefig(part, format="svg", metadata={"Date": None, "Identifier": PREFIX + record})
