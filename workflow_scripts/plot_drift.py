@@ -20,6 +20,7 @@ from conceptdepth.figures.style import (
     probed_in,
     rows_of,
     save_for_job,
+    share_scale,
     title_lines,
     word,
 )
@@ -121,13 +122,6 @@ def parts_of(drift: pd.DataFrame, labels: Labels) -> list[tuple[int, list[Panel]
         for number, block in enumerate(blocks)
         for first in range(0, len(block), columns)
     ]
-
-
-def share_scale(axes: list[Axes]) -> None:
-    """Give the first panels of some rows, and with each its row, the limits that hold what is in all."""
-    limits = [axis.get_ylim() for axis in axes]
-    for axis in axes:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def comparisons(drift: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

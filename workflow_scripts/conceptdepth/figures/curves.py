@@ -31,6 +31,7 @@ from conceptdepth.figures.style import (
     probed_in,
     published_look,
     rows_of,
+    share_scale,
     title_lines,
     word,
 )
@@ -72,10 +73,10 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
             height * len(blocks),
             columns,
             figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + 2.2 * height * len(blocks)),
-            sharex=True,
-            sharey=True,
             squeeze=False,
         )
+        for axis in grid.flat:
+            axis.label_outer(remove_inner_ticks=False)
         for number, block in enumerate(blocks):
             axes = list(grid[number * height : (number + 1) * height].flat)
             for axis, panel in zip_longest(axes, block):
@@ -90,6 +91,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
             name_depths(axes[len(block) - columns : len(block)])
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
+        share_scale([axis for axis in grid.flat if axis.axison])
         name_curves(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
 

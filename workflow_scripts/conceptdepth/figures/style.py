@@ -176,6 +176,16 @@ def name_depths(axes: Sequence[Axes]) -> None:
         axis.xaxis.set_major_formatter("{x:g}")
 
 
+def share_scale(axes: Sequence[Axes]) -> None:
+    """Give panels the limits that hold what is in all.
+
+    Done once, it is many times faster for many panels than axes that share their limits from the beginning.
+    """
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
 def converged_in_words(share: float) -> str:
     """Say what share of some probes converged, in whole percent; 100 are all."""
     return f"{math.floor(100 * share)} % of probes converged"
