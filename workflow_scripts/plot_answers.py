@@ -3,19 +3,8 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import (
-    CHANCE,
-    COLOURS,
-    STYLE,
-    Labels,
-    panel_inches,
-    place_legend,
-    probed_in,
-    rows_of,
-    save_for_job,
-    title_lines,
-    word,
-)
+from conceptdepth.figures.panels import panel_inches, place_legend, title_lines
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from conceptdepth.figures.panels import place_legend, title_lines
 from conceptdepth.figures.rows import NOTHING, ROW, SMALL, draw_value, fading, has_no_depth, name_rows, say
 from conceptdepth.figures.style import (
     COLOURS,
@@ -16,11 +17,9 @@ from conceptdepth.figures.style import (
     STYLE,
     Labels,
     converged_in_words,
-    place_legend,
     probed_in,
     rows_of,
     save_for_job,
-    title_lines,
     word,
 )
 from conceptdepth.ground.names import CONTROL_FORMATS

@@ -7,23 +7,17 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.style import (
-    CHANCE,
+from conceptdepth.figures.panels import (
     LEAST_WIDTH,
-    STYLE,
-    Labels,
     columns_of,
-    look_of,
+    make_room_for_titles,
     name_depths,
     panel_inches,
     place_legend,
-    probed_in,
-    rows_of,
-    save_for_job,
     share_scale,
     title_lines,
-    word,
 )
+from conceptdepth.figures.style import CHANCE, STYLE, Labels, look_of, probed_in, rows_of, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -96,6 +90,7 @@ def plot_drift(drift: pd.DataFrame, labels: Labels) -> Figure:
             of_block = [number for number, part in enumerate(parts) if part[0] == block]
             for place in range(len(TITLES)):
                 share_scale([axes[len(TITLES) * number + place, 0] for number in of_block])
+        make_room_for_titles(figure, len(parts))
         handles = [Line2D([], [], label=name, **look_of(number)) for number, (name, _) in enumerate(lines)]
         place_legend(figure, handles, columns=min(len(handles), 4))
     return figure

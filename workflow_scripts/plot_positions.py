@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import pandas as pd
+from conceptdepth.figures.panels import place_legend, title_lines
 from conceptdepth.figures.rows import NOTHING, ROW, draw_value, has_no_depth, name_rows, say
 from conceptdepth.figures.style import (
     COLOURS,
@@ -14,9 +15,7 @@ from conceptdepth.figures.style import (
     STYLE,
     UNSOLVED_ALPHA,
     Labels,
-    place_legend,
     save_for_job,
-    title_lines,
     told_apart,
     word,
 )
@@ -27,6 +26,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 DEPTH = "gain_centre"
 """Column of the depth that is drawn."""
@@ -96,6 +96,8 @@ def plot_positions(depths: pd.DataFrame, labels: Labels) -> Figure:
             axes[1].tick_params(axis="y", length=0)
         for axis, title in zip(grid[-1], MEASURES.values()):
             axis.set_xlabel(title)
+            axis.xaxis.set_major_locator(MaxNLocator(6))
+            axis.xaxis.set_major_formatter("{x:g}")
         grid[0, 0].set_xlim(-0.02, 1.02)
         name_points(figure, depths, labels)
     return figure

@@ -197,7 +197,7 @@ MODULES = {
     **dict.fromkeys(modules("depth", "coverage", "simulation", "variance"), []),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", "audit_results"],
-    **dict.fromkeys(modules("figures", "__init__", "style"), ["plot_*", "audit_results"]),
+    **dict.fromkeys(modules("figures", "__init__", "panels", "style"), ["plot_*", "audit_results"]),
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
     "figures/rows": ["plot_depths", "audit_results"],
     "figures/published": [],  # As its rules.

@@ -14,25 +14,28 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from conceptdepth.depth.published import POSITION, PROBE, SITE
-from conceptdepth.figures.style import (
+from conceptdepth.figures.panels import (
     BOLD_PER_INCH,
-    CHANCE,
     LEAST_WIDTH,
+    columns_of,
+    make_room_for_titles,
+    name_depths,
+    panel_inches,
+    place_legend,
+    share_scale,
+    title_lines,
+)
+from conceptdepth.figures.style import (
+    CHANCE,
     PUBLISHED,
     STYLE,
     UNSOLVED,
     Labels,
-    columns_of,
     converged_in_words,
     look_of,
-    name_depths,
-    panel_inches,
-    place_legend,
     probed_in,
     published_look,
     rows_of,
-    share_scale,
-    title_lines,
     word,
 )
 from conceptdepth.ground.names import EMBEDDING, PROBED, SCORED
@@ -91,6 +94,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
             name_depths(axes[len(block) - columns : len(block)])
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
+        make_room_for_titles(figure, len(grid))
         share_scale([axis for axis in grid.flat if axis.axison])
         name_curves(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure

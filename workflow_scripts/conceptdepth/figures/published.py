@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from conceptdepth.figures.style import CHANCE, place_legend
+from conceptdepth.figures.panels import place_legend
+from conceptdepth.figures.style import CHANCE
 
 
 def add_published_legend(figure: Figure, handles: Sequence[Line2D]) -> None:
