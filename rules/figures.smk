@@ -68,7 +68,7 @@ use rule plot_comparison__perturbations as plot_comparison__quantizations with:
 
 
 rule plot_depths:
-    """Draw the jump and converging points of every dataset."""
+    """Draw depth and accuracy of every curve with intervals, and the paper's points beside them."""
     input:
         depths="results/tables/concept_depth.csv",
         record="results/provenance/estimate_depth.json",

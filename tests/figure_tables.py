@@ -7,7 +7,7 @@ import pandas as pd
 from conceptdepth.figures.curves import draw_curves
 from plot_ablation import plot_ablation
 from plot_answers import plot_answers
-from plot_depths import POINTS, plot_depths
+from plot_depths import plot_depths
 from plot_drift import plot_drift
 from plot_positions import plot_positions
 
@@ -48,11 +48,11 @@ def curves_of(labels, probed):
 
 
 def depths_of(labels, probed=ONE):
-    points = dict(zip(POINTS, (0.3, 0.4, 0.5, 0.6)))
+    points = {"gain_centre": 0.3, "first_above_baseline": 0.4, "jump_point": 0.5, "converging_point": 0.6}
     return curves_of(labels, probed).assign(
         same_tokens_as=lambda rows: rows["position"],
         **points, held_out_peak_accuracy=0.8, held_out_peak_accuracy_low=0.7, held_out_peak_accuracy_high=0.9,
-        gain_centre_low=0.2, gain_centre_high=0.4, above_baselines=True,
+        gain_centre_low=0.2, gain_centre_high=0.4, baseline_accuracy=0.6, above_baselines=True,
         mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def drift_of(labels, probed=ONE):
 def ablation_of(labels, probed=ONE):
     switches = [("none", 0.8), ("emotion_prompt", 0.7), ("one_prompt_a_pass", 0.9)]
     return pd.concat([
-        curves_of(labels, probed).assign(switch=name, peak_accuracy=value, converging_point_published=value)
+        curves_of(labels, probed).assign(switch=name, peak_accuracy=value, gain_centre=value, converging_point_published=value)
         for name, value in switches
     ])  # fmt: skip
 

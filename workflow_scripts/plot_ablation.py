@@ -3,24 +3,18 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import (
-    COLOURS,
-    STYLE,
-    Labels,
-    panel_inches,
-    probed_in,
-    rows_of,
-    save_for_job,
-    title_lines,
-    told_apart,
-    word,
-)
+from conceptdepth.figures.panels import panel_inches, title_lines
+from conceptdepth.figures.style import COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MEASURES = {"peak_accuracy": "Peak accuracy", "converging_point_published": "Converging point (published)"}
+MEASURES = {
+    "peak_accuracy": "Peak accuracy",
+    "gain_centre": "Centre of gain",
+    "converging_point_published": "Converging point (paper)",
+}
 """Column -> title of its panels."""
 
 GAIN, LOSS = COLOURS[0], COLOURS[1]
@@ -45,7 +39,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
         figure, grid = plt.subplots(
             len(curves),
             len(MEASURES),
-            figsize=(8.2, 0.9 + sum(0.55 + 0.16 * (len(every) > 1) + 0.26 * height for height in heights)),
+            figsize=(10.4, 0.9 + sum(0.55 + 0.16 * any(every.values()) + 0.26 * height for height in heights)),
             height_ratios=heights,
             sharex="col",
             sharey="row",
@@ -57,7 +51,7 @@ def plot_ablation(ablation: pd.DataFrame, labels: Labels) -> Figure:
                 axis.set_title(title)
             title = f"{labels['datasets'][dataset]['label']}: {row[0].get_title('left').lower()}"
             inches = panel_inches(figure, len(MEASURES))
-            row[0].set_title(title_lines(title, told_apart(probed, every), inches=inches))
+            row[0].set_title(title_lines(title, every[probed], inches=inches))
         for axis in grid[0]:  # The margins for numbers exceed the range of an accuracy or a depth.
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= 1.001])
         first = ablation.iloc[0]
@@ -86,7 +80,7 @@ def draw_bars(axis: Axes, table: pd.DataFrame, measure: str) -> None:
             va="center",
             fontsize=7.5,
         )
-    axis.set_yticks(range(len(switched)), [name.replace("_", " ") for name, _ in switched])
+    axis.set_yticks(range(len(switched)), [word(name) for name, _ in switched])
     axis.set_ylim(len(switched) - 0.5, -0.5)
     axis.margins(x=0.4)
     axis.grid(axis="y", visible=False)

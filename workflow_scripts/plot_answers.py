@@ -3,20 +3,8 @@
 import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
-from conceptdepth.figures.style import (
-    CHANCE,
-    COLOURS,
-    STYLE,
-    Labels,
-    legend_below,
-    panel_inches,
-    probed_in,
-    rows_of,
-    save_for_job,
-    title_lines,
-    told_apart,
-    word,
-)
+from conceptdepth.figures.panels import panel_inches, place_legend, title_lines
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, word
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -49,7 +37,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         figure, grid = plt.subplots(
             len(panels),
             len(MEASURES),
-            figsize=(8.2, 0.3 + (0.5 + 0.3 * (len(every) > 1) + 0.42 * len(datasets)) * len(panels)),
+            figsize=(8.2, 0.3 + (0.5 + 0.3 * any(every.values()) + 0.42 * len(datasets)) * len(panels)),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -57,11 +45,11 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         for row, (model, probed) in zip(grid, panels):
             of_model = answers[answers["model"] == model].set_index("dataset").loc[datasets]
             of_probes = rows_of(scores[scores["model"] == model], probed)
-            names = [labels["models"][model]["label"] if len(models) > 1 else "", told_apart(probed, every)]
+            names = [labels["models"][model]["label"] if len(models) > 1 else "", every[probed]]
             for axis, (measure, title) in zip(row, MEASURES.items()):
                 draw_measure(axis, beside(of_model, of_probes, measure))
                 words = [*filter(None, names), title[0].lower() + title[1:] if any(names) else title]
-                words = [": ".join(words)] if len(every) == 1 else words  # Names of a probe leave no room beside them.
+                words = words if every[probed] else [": ".join(words)]  # Names of a probe leave no room beside them.
                 axis.set_title(title_lines(*words, inches=panel_inches(figure, len(MEASURES))))
         names = [f"{entry['label']}\n({entry['domain']})" for entry in labels["datasets"].values()]
         grid[0, 0].set_yticks(range(len(datasets)), names)
@@ -70,7 +58,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
         handles.append(Line2D([], [], label="chance", **CHANCE))
         fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        legend_below(figure, handles, columns=4, title=", ".join(fixed))
+        place_legend(figure, handles, columns=4, title=", ".join(fixed))
     return figure
 
 

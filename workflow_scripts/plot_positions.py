@@ -1,20 +1,21 @@
 """Draw depth and accuracy of every concept at each position and in each wording, one row each."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from conceptdepth.figures.panels import place_legend, title_lines
+from conceptdepth.figures.rows import NOTHING, ROW, draw_value, has_no_depth, name_rows, say
 from conceptdepth.figures.style import (
     COLOURS,
-    NOTHING,
+    INTERVAL,
+    POINT,
     STYLE,
     UNSOLVED_ALPHA,
     Labels,
-    legend_below,
     save_for_job,
-    title_lines,
     told_apart,
     word,
 )
@@ -25,6 +26,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 DEPTH = "gain_centre"
 """Column of the depth that is drawn."""
@@ -35,17 +37,14 @@ MEASURES = {DEPTH: "Relative depth\n(centre of gain)", "held_out_peak_accuracy":
 BLOCK = ("site", "probe", "model", "dataset")
 """Columns of which each combination has panels of its own."""
 
-POINT: Any = {"marker": "o", "markersize": 4.5, "linestyle": ""}
-"""Look of a value."""
-
-INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.4}
-"""Look of its interval."""
+FIXED = ("quantization", "perturbation", "site", "probe")
+"""Columns that the legend names where they have one value."""
 
 NAMES_WIDTH = 38
 """Characters of the name of a row, on one line."""
 
-ROW, HEAD, FOOT = 0.17, 0.34, 0.9
-"""Inches of a line of a row, of the first line of a title and what is about it, and of the axes below all."""
+HEAD, FOOT = 0.34, 0.9
+"""Inches of the first line of a title and what is about it, and of the axes below all."""
 
 GAP, LEAST = 0.4, 2.0
 """Lines between two wordings, and those that a panel has at least."""
@@ -91,14 +90,16 @@ def plot_positions(depths: pd.DataFrame, labels: Labels) -> Figure:
         for axes, block in zip(grid, blocks):
             for axis, measure in zip(axes, MEASURES):
                 draw_rows(axis, block.rows, measure)
-            add_names(axes[0], block.rows, wordings)
+            add_names(axes, block.rows, wordings)
             axes[0].set_ylim(block.height - 0.4, -0.6)
             axes[0].set_title(block.title)
             axes[1].tick_params(axis="y", length=0)
         for axis, title in zip(grid[-1], MEASURES.values()):
             axis.set_xlabel(title)
+            axis.xaxis.set_major_locator(MaxNLocator(6))
+            axis.xaxis.set_major_formatter("{x:g}")
         grid[0, 0].set_xlim(-0.02, 1.02)
-        add_legend(figure, depths, wordings, labels)
+        name_points(figure, depths, labels)
     return figure
 
 
@@ -139,41 +140,33 @@ def in_rows(depths: pd.DataFrame, wordings: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def add_names(axis: Axes, rows: pd.DataFrame, wordings: dict[str, str]) -> None:
+def add_names(axes: Sequence[Axes], rows: pd.DataFrame, wordings: dict[str, str]) -> None:
     """Write the name of each row beside it, and those of wordings above their rows if there are several."""
-    names = dict(zip(rows["place"], rows["name"]))
     heads = dict(zip(rows["head"], rows["perturbation"])) if len(wordings) > 1 else {}
-    axis.set_yticks([*names, *heads], [*names.values(), *map(word, heads.values())], fontsize=7)
-    for tick, wording in zip(axis.yaxis.get_major_ticks()[len(names) :], heads.values()):
-        tick.label1.set(weight="bold", color=wordings[wording])
-        tick.tick1line.set_visible(False)
-        tick.gridline.set_visible(False)
+    heads_in_words = {line: (word(wording), wordings[wording]) for line, wording in heads.items()}
+    name_rows(axes, dict(zip(rows["place"], rows["name"])), heads_in_words)
 
 
 def draw_rows(axis: Axes, rows: pd.DataFrame, measure: str) -> None:
     """Draw a measure of each row with its interval; a depth only of curves above their baselines."""
     for row in rows.to_dict("records"):
-        place, colour = row["place"], row["colour"]
-        if measure == DEPTH and row["above_baselines"] == False:  # noqa: E712 - NaN, where that was not tested, is not.
-            axis.text(0.5, place, NOTHING, ha="center", va="center", fontsize=6.5, color=colour)
-            continue
-        faded = UNSOLVED_ALPHA if row["mostly_converged"] == False else 1.0  # noqa: E712 - NaN is not known.
-        look = INTERVAL | {"alpha": INTERVAL["alpha"] * faded}
-        axis.hlines(place, row[f"{measure}_low"], row[f"{measure}_high"], color=colour, **look)
-        axis.plot(row[measure], place, color=colour, alpha=faded, **POINT)
+        if measure == DEPTH and has_no_depth(row):
+            say(axis, NOTHING, row["place"], row["colour"])
+        else:
+            draw_value(axis, row, measure, row["place"], row["colour"])
 
 
-def add_legend(figure: Figure, depths: pd.DataFrame, wordings: dict[str, str], labels: Labels) -> None:
-    """Name the colours of wordings below the panels, and what is held fixed."""
-    handles = [Line2D([], [], color=colour, label=word(name), **POINT) for name, colour in wordings.items()]
-    handles.append(Line2D([], [], color="#444444", label="interval", **INTERVAL))
+def name_points(figure: Figure, depths: pd.DataFrame, labels: Labels) -> None:
+    """Name markers below the panels, and what is held fixed; wordings are named at their rows."""
+    grey = {"color": "#444444"}
+    handles = [Line2D([], [], label="value", **POINT, **grey), Line2D([], [], label="interval", **INTERVAL, **grey)]
     if depths["mostly_converged"].eq(False).any():
-        faded = {"color": "#444444", "alpha": UNSOLVED_ALPHA, **POINT}
-        handles.append(Line2D([], [], label="most probes of the curve not converged", **faded))
+        faded = {"label": "most probes of the curve not converged", "alpha": UNSOLVED_ALPHA}
+        handles.append(Line2D([], [], **faded, **POINT, **grey))
     models = depths["model"].unique()
     fixed = [labels["models"][models[0]]["label"]] if len(models) == 1 else []
-    fixed += [word(depths[key].iloc[0]) for key in ("quantization", "site", "probe") if depths[key].nunique() == 1]
-    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed))
+    fixed += [word(depths[key].iloc[0]) for key in FIXED if depths[key].nunique() == 1]
+    place_legend(figure, handles, columns=len(handles), title=", ".join(fixed))
 
 
 if __name__ == "__main__":

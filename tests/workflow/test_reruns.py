@@ -211,8 +211,9 @@ MODULES = {
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),
-    "figures/style": ["plot_*", "audit_results"],
+    **dict.fromkeys(modules("figures", "panels", "style"), ["plot_*", "audit_results"]),
     "figures/curves": ["plot_accuracy", "plot_comparison__*", "audit_results"],
+    "figures/rows": ["plot_depths", "audit_results"],
     "figures/published": [],  # As its rules.
     **dict.fromkeys(modules("pages", "__init__", "explorer", "fitting", "html", "statements"), PAGE),
     **dict.fromkeys(

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth.figures.style import NOTHING, STYLE, UNSOLVED_ALPHA, word
+from conceptdepth.figures.rows import NOTHING
+from conceptdepth.figures.style import STYLE, UNSOLVED_ALPHA, word
 from figure_tables import labels_of
 from matplotlib import pyplot as plt
 from matplotlib import rc_context
@@ -66,7 +67,7 @@ def test_each_row_has_its_depth_and_its_accuracy_under_its_name():
             assert drawn[1][place].get_xdata()[0] == row["held_out_peak_accuracy"]
         assert list(found.values()) == [word(name) for name in WORDINGS], "above the rows of each"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == [*map(word, WORDINGS), "interval"]
+    assert legend == ["value", "interval"], "wordings are named at their rows"
 
 
 def test_a_curve_that_is_not_above_its_baselines_has_an_accuracy_and_no_depth():

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
-from conceptdepth.figures.style import NOTHING, save_figure
+from conceptdepth.figures.style import save_figure
 from conceptdepth.ground.names import CELL
+from matplotlib import pyplot as plt
 from plot_answers import plot_answers
-from plot_depths import plot_depths
 from plot_drift import plot_drift
 
 LABELS = {
@@ -54,12 +54,14 @@ def test_a_panel_for_each_dataset_and_a_line_for_each_model(scores):
     np.testing.assert_allclose(line.get_xdata(), [0, 0.25, 0.5, 0.75])
 
 
+@pytest.mark.parametrize("compare", ["model", "quantization"])
 @pytest.mark.parametrize(("count", "shape"), [(3, (1, 3)), (4, (1, 4)), (5, (2, 3)), (9, (3, 3))])
-def test_many_datasets_are_wrapped_and_each_column_has_its_label(scores, count, shape):
+def test_many_datasets_are_wrapped_and_each_column_has_its_label(scores, count, shape, compare):
     names = [f"d{n}" for n in range(count)]
-    scores = pd.concat([scores[scores["dataset"] == "x"].assign(dataset=name) for name in names])
+    of_one = scores[(scores["dataset"] == "x") & (scores["model"] == "a")]
+    scores = pd.concat([of_one.assign(dataset=name) for name in names])
     labels = LABELS | {"datasets": {name: {"label": name, "domain": "factual"} for name in names}}
-    figure = draw_curves(scores, labels, compare="model")
+    figure = draw_curves(scores, labels, compare=compare)
     panels = [axis for axis in figure.axes if axis.lines]
     assert [axis.get_title(loc="left") for axis in panels] == names
     assert panels[0].get_subplotspec().get_gridspec().get_geometry() == shape
@@ -98,31 +100,6 @@ def test_chance_is_drawn_and_axes_are_named(scores):
     assert any(set(line.get_ydata()) == {0.5} for line in axis.lines)
     assert axis.get_xlabel() == "Relative depth (layer / number of layers)"
     assert axis.get_ylabel() == "Test accuracy"
-
-
-def test_a_depth_that_does_not_exist_has_no_marker():
-    row = {
-        "model": "a",
-        "quantization": "fp32",
-        "perturbation": "clean",
-        "site": "mlp_input",
-        "position": "last",
-        "probe": "logistic_regression",
-    }
-    row |= {"gain_centre": 0.5, "first_above_baseline": 0.5, "converging_point": 0.75}
-    row |= {"gain_centre_low": 0.4, "gain_centre_high": 0.6, "converged": 1.0, "mostly_converged": True}
-    depths = pd.DataFrame([
-        row | {"dataset": "x", "jump_point": 0.25, "above_baselines": True},
-        row | {"dataset": "y", "jump_point": np.nan, "above_baselines": True},
-    ])  # fmt: skip
-    (axis,) = plot_depths(depths, LABELS | {"models": {"a": {"label": "Model A"}}}).axes
-    jumps = next(line for line in axis.lines if line.get_marker() == ">")
-    np.testing.assert_array_equal(jumps.get_xdata(), [0.25, np.nan])
-    below = depths.assign(above_baselines=[True, False])
-    (axis,) = plot_depths(below, LABELS | {"models": {"a": {"label": "Model A"}}}).axes
-    centres = next(line for line in axis.lines if line.get_marker() == "o")
-    assert list(centres.get_xdata()) == [0.5], "a cell that is not above its baselines has no depth"
-    assert [text.get_text() for text in axis.texts] == [NOTHING]
 
 
 def test_equal_data_give_equal_files(scores, tmp_path):
@@ -178,12 +155,20 @@ def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():
     figure = plot_drift(pd.DataFrame(rows), LABELS)
     assert len(figure.axes) == 2 * 2 * 2, "models, rows, datasets"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["32-bit float to first format, run again", "32-bit float to 8-bit integer", "clean to noise"]
+    assert names == [
+        "from 32-bit float to first format, run again", "from 32-bit float to 8-bit integer", "from clean to noise",
+    ]  # fmt: skip
     changes, transfers = figure.axes[0], figure.axes[2]
     assert [list(line.get_ydata()) for line in lines_of(transfers)] == [[-0.1 * n] * 4 for n in (0, 1, 3)]
     assert changes.get_yscale() == "log"
     # A change of nothing has no place on a logarithmic axis.
     assert np.isnan(lines_of(changes)[0].get_ydata()[0])
+
+
+def test_a_figure_taller_than_matplotlib_draws_has_fewer_dots(tmp_path):
+    figure = plt.figure(figsize=(1, 700))
+    save_figure(figure, svg=str(tmp_path / "a.svg"), png=str(tmp_path / "a.png"), record="0" * 64, dots_per_inch=150)
+    assert int.from_bytes((tmp_path / "a.png").read_bytes()[20:24]) == 700 * 93, "pixels"
 
 
 @pytest.mark.parametrize("text", ["$p<.05", "a $x$ b", "$\\frac{1}$", "_under", "</text><script/>", "a & b"])

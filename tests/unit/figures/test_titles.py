@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
 from conceptdepth.figures.style import STYLE
-from figure_tables import FIGURES, FOUR, ONE, depths_of, drift_of, labels_of, scores_of
+from figure_tables import FIGURES, FOUR, ONE, drift_of, labels_of, scores_of
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
-from plot_depths import POINTS, plot_depths
 from plot_drift import plot_drift
 from plot_published_curves import plot_published_curves
 from plot_published_sizes import plot_published_sizes
@@ -97,16 +96,3 @@ def test_the_domain_stands_beside_the_first_line_of_the_title(compare, probed):
         assert domain.get_window_extent().y1 == pytest.approx(top, abs=1), "pixels"
         title.set_text(title.get_text().split("\n")[0])
         assert title.get_window_extent().x1 < domain.get_window_extent().x0
-
-
-def test_the_share_of_probes_that_converged_stands_where_no_marker_is():
-    labels = labels_of(3, 2)
-    depths = depths_of(labels, FOUR).assign(mostly_converged=False, converged=0.2, converging_point=0.9)
-    figure = plot_depths(depths, labels)
-    figure.canvas.draw()
-    for axis in figure.axes:
-        shares = [text.get_window_extent() for text in axis.texts]
-        points = [point for line in axis.lines for point in axis.transData.transform(line.get_xydata())]
-        assert len(shares) == 3 * 4, "datasets, variants"
-        reach = POINTS["converging_point"][0]["markersize"] / 2 * figure.dpi / 72
-        assert not [box for box in shares for x, y in points if box.padded(reach).contains(x, y)]

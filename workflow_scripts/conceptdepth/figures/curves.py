@@ -1,6 +1,8 @@
 """Curves of accuracy against depth, which three figures draw."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -12,27 +14,47 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from conceptdepth.depth.published import POSITION, PROBE, SITE
-from conceptdepth.figures.style import (
+from conceptdepth.figures.panels import (
     BOLD_PER_INCH,
-    CHANCE,
-    COLOURS,
     LEAST_WIDTH,
+    columns_of,
+    make_room_for_titles,
+    name_depths,
+    panel_inches,
+    place_legend,
+    share_scale,
+    title_lines,
+)
+from conceptdepth.figures.style import (
+    CHANCE,
     PUBLISHED,
     STYLE,
     UNSOLVED,
     Labels,
-    columns_of,
     converged_in_words,
-    legend_below,
-    panel_inches,
+    look_of,
     probed_in,
+    published_look,
     rows_of,
-    title_lines,
-    told_apart,
     word,
 )
 from conceptdepth.ground.names import EMBEDDING, PROBED, SCORED
 from conceptdepth.ground.tables import at_first
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a panel shows."""
+
+    probed: tuple[str, ...]
+    """Site, position and probe."""
+    models: list[str]
+    """All that are compared, or the one whose variants are."""
+    dataset: str
+    names: list[str]
+    """Lines of the title."""
+    domain: str
+    """Written beside the title, if it is not empty."""
 
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
@@ -40,47 +62,61 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
 
     ``scores`` is ``layer_scores.csv``. What is neither compared nor has panels of its own is held at its first value.
     Lines are means over splits and the bands their range. Comparing models puts all into one panel of each
-    dataset; anything else has a row of panels for each model. Each site, position and probe has such a block of panels.
+    dataset; anything else has such panels for each model. Each site, position and probe has such a block of panels,
+    in several rows if they are more than four.
     ``published`` holds curves to be drawn beside those of the same model and dataset
     (`conceptdepth.depth.published.published_curves`).
     """
     scores = held_at_first(scores, compare)
-    datasets = list(labels["datasets"])
-    models = list(scores["model"].unique())
-    every = probed_in(scores)
-    together: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
-    blocks = [(probed, shown) for probed in every for shown in together]
-    columns = columns_of(len(datasets)) if compare == "model" else len(datasets)
-    height = math.ceil(len(datasets) / columns)
+    values, blocks = list(scores[compare].unique()), blocks_of(scores, labels, compare)
+    columns = columns_of(len(blocks[0]))
+    height = math.ceil(len(blocks[0]) / columns)
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
             height * len(blocks),
             columns,
             figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + 2.2 * height * len(blocks)),
-            sharex=True,
-            sharey=True,
             squeeze=False,
         )
-        for number, (probed, shown) in enumerate(blocks):
-            of_block = rows_of(scores[scores["model"].isin(shown)], probed)
-            names = [labels["models"][shown[0]]["label"]] if compare != "model" and len(models) > 1 else []
-            names.append(told_apart(probed, every))
-            for axis, dataset in zip_longest(grid[number * height : (number + 1) * height].flat, datasets):
-                if dataset is None:
+        for axis in grid.flat:
+            axis.label_outer(remove_inner_ticks=False)
+        for number, block in enumerate(blocks):
+            axes = list(grid[number * height : (number + 1) * height].flat)
+            for axis, panel in zip_longest(axes, block):
+                if panel is None:
                     axis.set_axis_off()
                     continue
-                draw_panel(axis, of_block[of_block["dataset"] == dataset], compare)
-                if published is not None and probed == (SITE, POSITION, PROBE):
-                    draw_published(axis, published[published["dataset"] == dataset], models)
-                domain = labels["datasets"][dataset]["domain"] if number == 0 else ""
-                add_title(axis, [labels["datasets"][dataset]["label"], *names], domain, panel_inches(figure, columns))
+                of_block = rows_of(scores[scores["model"].isin(panel.models)], panel.probed)
+                draw_panel(axis, of_block[of_block["dataset"] == panel.dataset], compare, values)
+                if published is not None and panel.probed == (SITE, POSITION, PROBE):
+                    draw_published(axis, published[published["dataset"] == panel.dataset], panel.models)
+                add_title(axis, panel.names, panel.domain, panel_inches(figure, columns))
+            name_depths(axes[len(block) - columns : len(block)])
         for axis in grid[:, 0]:
             axis.set_ylabel("Test accuracy")
-        for axis in list(grid[-height:].flat)[len(datasets) - columns : len(datasets)]:
-            axis.set_xlabel("Relative depth (layer / number of layers)", fontsize=8)
-            axis.tick_params(labelbottom=True)
-        add_legend(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
+        make_room_for_titles(figure, len(grid))
+        share_scale([axis for axis in grid.flat if axis.axison])
+        name_curves(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
     return figure
+
+
+def blocks_of(scores: pd.DataFrame, labels: Labels, compare: str) -> list[list[Panel]]:
+    """Return the panels that stand together: those of all datasets, or of all models if there is one dataset."""
+    models, datasets = list(scores["model"].unique()), labels["datasets"]
+    together: list[list[str]] = [models] if compare == "model" else [[model] for model in models]
+    blocks: list[list[Panel]] = []
+    for probed, told in probed_in(scores).items():
+        for shown in together:
+            of = [labels["models"][shown[0]]["label"]] if len(together) > 1 else []
+            block = [
+                Panel(probed, shown, name, [entry["label"], *of, told], "" if blocks else entry["domain"])
+                for name, entry in datasets.items()
+            ]
+            if len(datasets) == 1 and shown is not together[0]:
+                blocks[-1] += block
+            else:
+                blocks.append(block)
+    return blocks
 
 
 def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
@@ -91,20 +127,21 @@ def held_at_first(scores: pd.DataFrame, compare: str) -> pd.DataFrame:
     return at_first(scores[scores["site"] != EMBEDDING], [column for column in SCORED if column not in drawn])
 
 
-def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str) -> None:
+def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str, values: Sequence[str]) -> None:
     """Draw the curves of one dataset, and the accuracy of always naming the larger class.
 
-    If not all probes converged, layers of which most did not are hollow, and the share that did stands in the panel.
+    The place of a curve's value of ``compare`` among ``values`` gives its look. If not all probes converged, layers
+    of which most did not are hollow, and the share that did stands in the panel.
     """
-    for number, value in enumerate(scores[compare].unique()):
+    for number, value in enumerate(values):
         layers = scores[scores[compare] == value].groupby("layer")
         curves = layers["accuracy"].agg(["mean", "min", "max"])
         depth = curves.index / layers["n_layers"].first()
-        colour = COLOURS[number % len(COLOURS)]
-        axis.fill_between(depth, curves["min"], curves["max"], color=colour, alpha=0.15, linewidth=0)
-        axis.plot(depth, curves["mean"], color=colour)
+        look = look_of(number)
+        axis.fill_between(depth, curves["min"], curves["max"], color=look["color"], alpha=0.15, linewidth=0)
+        axis.plot(depth, curves["mean"], **look)
         unsolved = mostly_unsolved(layers)
-        axis.plot(depth[unsolved], curves["mean"][unsolved], color=colour, **UNSOLVED)
+        axis.plot(depth[unsolved], curves["mean"][unsolved], color=look["color"], **UNSOLVED)
     axis.axhline(scores["majority"].mean(), **CHANCE)
     axis.set_xlim(0, 1)
     converged = scores["converged"].mean()
@@ -133,17 +170,17 @@ def mostly_unsolved(layers: Any) -> pd.Series:
 def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
     """Draw the published curves of one dataset, each in the colour of its model."""
     for model, curve in curves.groupby("model"):
-        colour = COLOURS[models.index(str(model)) % len(COLOURS)]
-        axis.plot(curve["layer"] / curve["n_layers"], curve["accuracy"], color=colour, **PUBLISHED)
+        look = published_look(models.index(str(model)))
+        axis.plot(curve["layer"] / curve["n_layers"], curve["accuracy"], **look)
 
 
-def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, *, has_published: bool) -> None:
+def name_curves(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, *, has_published: bool) -> None:
     """Name the lines below the panels, and what is held fixed."""
     models = {name: entry["label"] for name, entry in labels["models"].items()}
     names = [models.get(value, word(value)) for value in scores[compare].unique()]
-    handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], label=name) for n, name in enumerate(names)]
+    handles = [Line2D([], [], label=name, **look_of(n)) for n, name in enumerate(names)]
     if has_published:
-        handles.append(Line2D([], [], color="#444444", label="dotted: published for the same model", **PUBLISHED))
+        handles.append(Line2D([], [], label="dotted: published for the same model", **PUBLISHED, color="#444444"))
     if mostly_unsolved(scores.groupby([*SCORED, "layer"])).any():
         handles.append(Line2D([], [], color="#444444", label="most probes of the layer not converged", **UNSOLVED))
     handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))
@@ -159,4 +196,4 @@ def add_legend(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: st
     band = f"; mean and range of {splits} splits" if splits > 1 else ""
     converged = scores["converged"].mean()
     solved = f"; {converged_in_words(converged)}" if converged < 1 else ""
-    legend_below(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band + solved)
+    place_legend(figure, handles, columns=min(len(handles), 5), title=", ".join(fixed) + band + solved)

@@ -1,14 +1,12 @@
 """One look for all figures, and how they are written."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from conceptdepth.figures.words import word as word
 from conceptdepth.ground.files import complete_file
@@ -40,8 +38,14 @@ STYLE: Any = {
 }
 """Settings of matplotlib for every figure; text stays text in SVG, and equal data give equal bytes."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000", "#9467BD")
-"""The palette of Okabe and Ito, which readers with any colour vision can tell apart, and two more."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
+"""The palette of Okabe and Ito, grey for its yellow: readers with any colour vision can tell eight apart, not more."""
+
+LINES: Any = ("-", (0, (4, 1.5)), (0, (7, 1.5, 1.5, 1.5)), (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5)))
+"""Lines of the first eight curves, of the next eight, and so on; dots alone are for what others published."""
+
+MARKERS = ("", "x", "+", "1")
+"""Markers of dotted curves in the place of those lines."""
 
 CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 """Look of the line at the accuracy of always naming the larger class."""
@@ -49,36 +53,54 @@ CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 """Look of published curves; their colour is that of the computed ones."""
 
+POINT: Any = {"marker": "o", "markersize": 4.5, "linestyle": ""}
+"""Look of a value with an interval."""
+
+INTERVAL: Any = {"linewidth": 2.5, "alpha": 0.4}
+"""Look of its interval."""
+
 UNSOLVED: Any = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.2}
 """Look of a layer whose probes mostly did not converge."""
 
 UNSOLVED_ALPHA = 0.3
 """How faded the points of a curve are of which most probes did not converge."""
 
-NOTHING = "not above its baselines: no depth"
-"""What stands in the place of the points of a curve without a depth."""
-
-LEAST_WIDTH = 4.4
-"""Inches across which the label of an axis of depth has room."""
 
 Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 """What `conceptdepth.configuration.settings.figure_labels` returns."""
 
 
-def columns_of(panels: int) -> int:
-    """Return how many panels stand side by side: all, or about as many as there are rows if they are many."""
-    return panels if panels <= 4 else math.ceil(math.sqrt(panels))
+def look_of(number: int) -> dict[str, Any]:
+    """Return colour and line of a curve by its number in the legend, from 0; no two of the first 32 are alike."""
+    rounds, place = divmod(number, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[rounds % len(LINES)]}
 
 
-def probed_in(table: "pd.DataFrame") -> list[tuple[str, ...]]:
-    """Return each site, position and probe of a table, in its order; the embedding has no layers to draw."""
-    names = table.loc[table["site"] != EMBEDDING, list(PROBED)].drop_duplicates()
-    return list(names.itertuples(index=False, name=None))
+def published_look(number: int) -> dict[str, Any]:
+    """Return the look of a published curve beside a computed one of `look_of`: its colour, and dots for its line."""
+    marker = MARKERS[number // len(COLOURS) % len(MARKERS)]
+    return PUBLISHED | {"color": look_of(number)["color"], "marker": marker, "markersize": 4}
 
 
-def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
-    """Return the rows of a site, position and probe."""
-    return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
+def probed_in(table: "pd.DataFrame") -> dict[tuple[str, ...], str]:
+    """Return each site, position and probe that is drawn of a table, in its order, with what tells it from the others.
+
+    Positions that read the same tokens in all cells of the table are drawn once, at the first, and named together. A
+    table without the column ``same_tokens_as`` shows it by rows that are alike in every number. The embedding has no
+    layers to draw.
+    """
+    alike: dict[Any, list[tuple[str, ...]]] = {}
+    for names, rows in table[table["site"] != EMBEDDING].groupby(list(PROBED), sort=False):
+        site, position, probe = map(str, names)
+        numbers = rows[["same_tokens_as"]] if "same_tokens_as" in rows else rows.drop(columns=["position"])
+        key = site, probe, numbers.to_csv(index=False)
+        alike.setdefault(key, []).append((site, position, probe))
+    every = [names for same in alike.values() for names in same]
+    together = {
+        same[0]: (site, " = ".join(word(position) for _, position, _ in same), probe)
+        for (site, probe, _), same in alike.items()
+    }
+    return {first: told_apart(names, every) for first, names in together.items()}
 
 
 def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
@@ -86,15 +108,9 @@ def told_apart(probed: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str
     return ", ".join(word(name) for name, names in zip(probed, zip(*among)) if len(set(names)) > 1)
 
 
-def title_lines(*texts: str, inches: float) -> str:
-    """Put each text that is not empty on a line of its own, on several if it is wider than ``inches``."""
-    width = max(1, math.floor(BOLD_PER_INCH * inches))
-    return "\n".join(textwrap.fill(text, width) for text in texts if text)
-
-
-def panel_inches(figure: Figure, columns: int) -> float:
-    """Return the width of a panel of a figure of that many columns, without what is between panels."""
-    return figure.get_figwidth() / columns - GAP
+def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
+    """Return the rows of a site, position and probe."""
+    return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
 
 
 def converged_in_words(share: float) -> str:
@@ -102,32 +118,8 @@ def converged_in_words(share: float) -> str:
     return f"{math.floor(100 * share)} % of probes converged"
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D], *, columns: int, title: str | None = None) -> None:
-    """Name lines and markers below the panels, in rows of at most ``columns``; the figure gets taller by as much."""
-    title = title and textwrap.fill(title, round(CHARACTERS_PER_INCH * figure.get_figwidth()))
-    for fewer in range(columns, 0, -1):
-        legend = figure.legend(
-            handles=handles, loc="outside lower center", ncols=fewer, title=title, title_fontsize=TITLE_SIZE
-        )
-        legend.get_title().set_multialignment("center")
-        box = legend.get_window_extent()
-        if fewer == 1 or box.width <= figure.bbox.width:
-            break
-        legend.remove()
-    figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
-
-
-GAP = 0.4
-"""Inches between panels, for their ticks."""
-
-BOLD_PER_INCH = 12
-"""Characters of the title of a panel, which is bold, at most."""
-
-TITLE_SIZE = 8.5
-"""Points of the title of a legend."""
-
-CHARACTERS_PER_INCH = 15
-"""Of such a title, at most."""
+MOST_PIXELS = 2**16 - 1
+"""Pixels along a side of a PNG file, at most."""
 
 
 def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:
@@ -136,7 +128,11 @@ def save_for_job(figure: Figure, snakemake: Any, record: str) -> None:
 
 
 def save_figure(figure: Figure, *, svg: str, png: str, record: str, dots_per_inch: int) -> None:
-    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata."""
+    """Write a figure as SVG and PNG, each complete or not at all, with the id of its record in its metadata.
+
+    One that would have more pixels than Matplotlib draws has fewer dots to the inch.
+    """
+    dots_per_inch = min(dots_per_inch, math.floor(MOST_PIXELS / max(figure.get_size_inches())))
     with mpl.rc_context(STYLE):
         with complete_file(svg) as part:
             figure.savefig(part, format="svg", metadata={"Date": None, "Identifier": PREFIX + record})
