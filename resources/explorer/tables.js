@@ -43,7 +43,7 @@ function nameColumns() {
 }
 
 function mainColumns() {
-  const details = { name: "details", words: "", text: (row) => element("button", { type: "button", class: "plain", click: () => showDetails(run.byKey.get(keyOf(row))) }, "details"), value: () => null };
+  const details = { name: "details", words: "Where from", text: (row) => element("button", { type: "button", class: "plain", click: () => showDetails(run.byKey.get(keyOf(row))) }, "details"), value: () => null };
   return [...nameColumns(), details, ...MAIN_COLUMNS.map(({ name, words, title }) => ({ name, words, title, text: (row) => quantity(row, name, name.startsWith("p_") ? 3 : 2), value: (row) => number(row[name]), kind: "number" }))];
 }
 
