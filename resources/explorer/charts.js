@@ -55,6 +55,7 @@ async function drawChart(place, spec, { words, marks = 0, clicked } = {}) {
   const made = await vegaEmbed(place, whole, { actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false }, renderer });
   if (turn !== drawn) return made.finalize();
   if (clicked) made.view.addEventListener("click", (event, item) => item?.datum && clicked(item.datum));
+  place.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
   charts.push(made);
   return made;
 }

@@ -116,17 +116,19 @@ def test_choices_change_what_is_drawn(explorer):
 
 
 def test_a_mouse_over_a_point_shows_its_numbers(explorer, finished):
+    explorer.go("model=tiny")
     intervals = table_of(finished, "layer_intervals")
     row = intervals[intervals["dataset"] == "coins"].iloc[0]
     explorer.page.locator("[data-dataset=coins] .mark-symbol path").first.hover(force=True)
     said = explorer.page.locator("#vg-tooltip-element.visible").inner_text()
     assert f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in said
-    assert MARKUP in said
+    assert MARKUP in said, "the name of the model, as text"
 
 
 def test_depths_and_peaks_are_those_of_the_table(explorer, finished):
     explorer.go(f"{ALL_CHOSEN}&view=depths&picked.paper=true")
     depths = table_of(finished, "concept_depth").set_index("key")
+    above = depths["above_baselines"].fillna(False).astype(bool)
     marks = explorer.marks()
     names = {
         "centre of gain": "gain_centre",
@@ -136,9 +138,9 @@ def test_depths_and_peaks_are_those_of_the_table(explorer, finished):
     }
     of_depth = [mark for mark in marks if "quantity" in mark]
     for mark in of_depth:
-        assert depths.loc[mark["key"], "above_baselines"]
+        assert above[mark["key"]]
         assert mark["value"] == pytest.approx(depths.loc[mark["key"], names[mark["quantity"]]])
-    expected = depths[depths["above_baselines"]][list(names.values())].notna().sum().sum()
+    expected = depths[above][list(names.values())].notna().sum().sum()
     assert len(of_depth) == expected
     peaks = {mark["key"]: mark for mark in marks if "baseline" in mark}
     assert peaks.keys() == set(depths.index)
