@@ -199,7 +199,7 @@ def claims(config: Mapping[str, Any]) -> dict[str, Any]:
     return in_order({name: claim for name, claim in config["claims"].items() if claim})
 
 
-def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what a reader calls models and datasets, by registry and name, in the order of the run."""
     run, datasets = config["run"], config["datasets"]
     return {
@@ -209,22 +209,13 @@ def figure_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, st
 
 
 def page_labels(config: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return `figure_labels` and, with each dataset, what a page says of its statements.
-
-    Those are the names of class 0 and class 1, ``classes``, whether its texts may be shown, ``show_texts``, and their
-    ``licence``.
-    """
+    """Return `figure_labels`, each dataset with its ``classes`` and ``licence``, and whether to ``show_texts``."""
     labels = figure_labels(config)
-    entries = {name: config["datasets"][name] for name in labels["datasets"]}
-    more = {
-        name: {
-            "classes": [one["name"] for one in entry["classes"]],
-            "licence": entry["licence"],
-            "show_texts": entry.get("show_texts", False),
-        }
-        for name, entry in entries.items()
-    }
-    return labels | {"datasets": {name: {**labels["datasets"][name], **more[name]} for name in more}}
+    for name, of_dataset in labels["datasets"].items():
+        entry = config["datasets"][name]
+        of_dataset["classes"] = [one["name"] for one in entry["classes"]]
+        of_dataset |= {"licence": entry["licence"], "show_texts": entry.get("show_texts", False)}
+    return labels
 
 
 def leaves_as_they_are(perturbation: Mapping[str, Any]) -> bool:
