@@ -1,4 +1,4 @@
-"""Audit everything again, say anew what the run found, and build the report: an HTML file with the id of its record."""
+"""Audit everything again and build the report, a single HTML file that carries the id of its record."""
 
 import argparse
 import contextlib
