@@ -67,8 +67,8 @@ def test_the_sentence_of_a_concept_is_its_row(n_models, n_datasets, above, draws
         if not draws:
             assert "was not held against its baselines" in sentence
         elif row["above_baselines"]:
-            layer, last = numbers(r"from layer (\d+) of 0 to (\d+) on", sentence)
-            assert last + 1 == row["n_layers"]
+            layer, n_layers = numbers(r"from layer (\d+) of (\d+) on", sentence)
+            assert n_layers == row["n_layers"]
             assert layer / row["n_layers"] == pytest.approx(row["first_above_baseline"])
             same(numbers(rf"centre of gain is {WITH_INTERVAL} of", sentence), interval(row, "gain_centre"))
         else:
@@ -89,12 +89,12 @@ def test_of_many_concepts_there_is_a_sentence_for_each_model(above, seed):
         own = {concept: row for (name, concept), row in rows.items() if name == model}
         above_them = {concept: row for concept, row in own.items() if row["above_baselines"]}
         assert sentence.startswith(f"**{model}**: {len(above_them)} of 9 concepts are above their baselines")
-        ends = re.findall(r"(earliest|latest) (Concept \d) from layer (\d+) of 0 to (\d+) on", sentence)
+        ends = re.findall(r"(earliest|latest) (Concept \d) from layer (\d+) of (\d+) on", sentence)
         depths = [row["first_above_baseline"] for row in above_them.values()]
         assert len(ends) == (2 if above_them else 0)
-        for (end, concept, layer, last), choose in zip(ends, (min, max)):
+        for (end, concept, layer, n_layers), choose in zip(ends, (min, max)):
             assert end == {min: "earliest", max: "latest"}[choose]
-            assert choose(depths) == own[concept]["first_above_baseline"] == pytest.approx(int(layer) / (int(last) + 1))
+            assert choose(depths) == own[concept]["first_above_baseline"] == pytest.approx(int(layer) / int(n_layers))
         without = re.findall(r"without a depth: ([^.]*)\.", sentence)
         assert (
             ", ".join(set(own) - set(above_them)) == ""

@@ -94,7 +94,7 @@ def _of_curve(row: Row, names: Names) -> str:
 
 
 def _from_layer(row: Row) -> str:
-    return f"layer {layer_of(row, 'first_above_baseline')} of 0 to {row['n_layers'] - 1}"
+    return f"layer {layer_of(row, 'first_above_baseline')} of {row['n_layers']}"
 
 
 def _of_model(rows: Sequence[Row], model: str, names: Names) -> str:
