@@ -19,6 +19,7 @@ REPORT = "results/report.html"
 AUDIT = "results/audit.html"
 README = "results/README.md"  # What the audit found is in it.
 AUDIT_RECORD = str(RECORDS / "audit_results.json")
+README_RECORD = str(RECORDS / "summarise_run.json")
 
 SCRIPT = "conceptdepth/commands/report.py"
 """This file, from the folder of the scripts."""
@@ -85,7 +86,7 @@ def write_with_record(html: str) -> None:
         wildcards={},
         params={},
         software=pins("provenance"),
-        inputs=[*shown, *records],
+        inputs=[*shown, README, *records, README_RECORD],
     )
     with complete_file(REPORT) as part:
         part.write_text(with_record(inert(html), record.id), encoding="utf-8")
