@@ -42,6 +42,7 @@ include: "rules/activations.smk"
 include: "rules/probes.smk"
 include: "rules/depth.smk"
 include: "rules/drift.smk"
+include: "rules/transfer.smk"
 include: "rules/simulation.smk"
 include: "rules/figures.smk"
 include: "rules/published.smk"
@@ -72,6 +73,7 @@ rule all:
         if_compared("results/tables/activation_drift.csv"),
         if_varied("results/tables/depth_variance.csv"),
         if_simulated("results/tables/coverage.csv"),
+        if_transferred("results/tables/transfer.csv"),
         "results/tables/configuration.yaml",
         if_published("results/tables/published_differences.csv"),
         figures("results/figures/{name}.svg"),

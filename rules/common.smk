@@ -86,6 +86,7 @@ def figures(pattern):
     rules |= {name: f"plot_comparison__{name}" for name in compared}
     rules |= {"drift": "plot_drift"} if settings.compares(config) else {}
     rules |= {"positions": "plot_positions"} if settings.varies(config) else {}
+    rules |= {"transfer": "plot_transfer"} if if_several_datasets(*if_transferred("results/tables/transfer.csv")) else {}
     return expand(pattern, zip, name=list(rules), rule=list(rules.values()))
 
 
@@ -137,6 +138,16 @@ def if_varied(*paths):
 def if_simulated(*paths):
     """Return the paths if the run holds its estimators against known truth, else none."""
     return list(paths) if config["simulation"]["repetitions"] else []
+
+
+def if_transferred(*paths):
+    """Return the paths if probes are tested where they were not trained, else none."""
+    return list(paths) if config["transfer"]["measured"] else []
+
+
+def if_several_datasets(*paths):
+    """Return the paths if the run has at least two datasets, else none."""
+    return list(paths) if len(config["run"]["datasets"]) > 1 else []
 
 
 def if_dropped(pattern):

@@ -111,6 +111,8 @@ AFTER = {
     **dict.fromkeys(["measure_variance", "plot_positions"], []),
     # Only where known truth is simulated.
     "simulate_coverage": [],
+    # Only where probes are transferred: test_transfer_run.py, and the row "transfer".
+    **dict.fromkeys(["measure_transfer", "collect_transfer", "plot_transfer"], []),
     # Only for those who ask the models themselves: test_answers_run.py.
     **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
     # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
@@ -207,7 +209,7 @@ MODULES = {
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    **dict.fromkeys(modules("depth", "coverage", "simulation", "variance"), []),  # As their rules.
+    **dict.fromkeys(modules("depth", "coverage", "simulation", "transfer", "variance"), []),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),
@@ -417,6 +419,10 @@ CLAIMS = [
 ]
 # Where statements are read in more than one way.
 VARIED = ["measure_variance", "plot_positions"]
+TRANSFER = [f"measure_transfer/{m}/{q}" for m in GRID["models"] for q in GRID["quantizations"]] + [
+    "collect_transfer",
+    "plot_transfer",
+]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -528,6 +534,11 @@ ROWS = {
         setting("simulation", "repetitions", 2),
         reruns("simulate_coverage", *PAGE, *SETTINGS, among=jobs(more=["simulate_coverage"])),
     ),
+    "transfer": Row(
+        setting("transfer", "measured", True),
+        reruns(*TRANSFER, "audit_results", "record_configuration", among=jobs(more=TRANSFER)),
+    ),
+    "layers of transfer that nobody asked for": Row(setting("transfer", "layers", 3), reruns(*SETTINGS)),
     "a claim less": Row(setting("claims", "peak_rises_with_size", None), reruns("check_claims", *PAGE, *SETTINGS)),
     "a baseline less": Row(
         setting("controls", "baselines", ["bag_of_words"]), reruns(*AFTER["train_baselines"], "record_configuration")
@@ -690,6 +701,7 @@ def test_the_table_has_every_module_and_every_script():
         "published",
         "answers",
         "ablation",
+        "transfer",
     } == AFTER.keys()
 
 

@@ -94,6 +94,7 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "drift.measured": (False, True),
         "drift.rerun": (False, True),
         "simulation.repetitions": (0, 60),
+        "transfer.measured": (False, True),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 

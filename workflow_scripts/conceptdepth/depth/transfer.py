@@ -1,0 +1,191 @@
+"""Probes that are trained in one place and tested in another: on another dataset, rendering, position or layer.
+
+Accuracies and areas come with intervals of the bootstrap over groups of the tested statements. Of directions there are
+two cosines: the plain one, of weights, and that in coordinates in which the vectors have the identity as covariance.
+docs/transfer.md says what each shows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conceptdepth.depth.resampling import accuracy
+from conceptdepth.depth.uncertainty import design_of, share_interval, standard_error, t_interval
+from conceptdepth.probes.predictions import Curve, Split
+
+Values = NDArray[np.float64]
+
+Indices = NDArray[np.int64]
+
+DIRECTIONS = 100
+"""Random directions of either side, of which all pairs are the null of a cosine."""
+
+
+def trained_on(curve: Curve, split: Split) -> Indices:
+    """Return the statements of a curve that a split does not hold out."""
+    return np.setdiff1d(np.arange(len(curve.labels)), split.test)
+
+
+def held_out(trained: Curve, tested: Curve) -> list[Indices]:
+    """Return, for each split, statements of ``tested`` that neither its own probe nor that of ``trained`` has seen.
+
+    Of one dataset, in whatever rendering, position or layer, they are those that the split holds out of both. Of two
+    they are what the tested one's split holds out, but for groups that the other was trained on; a name of digits alone
+    counts a dataset's rows, and is no group of another. Raises `ValueError` if curves of one dataset are not of the
+    same statements and splits.
+    """
+    pairs = list(zip(trained.splits, tested.splits, strict=True))
+    if trained.names["dataset"] == tested.names["dataset"]:
+        alike = np.array_equal(trained.groups, tested.groups) and np.array_equal(trained.labels, tested.labels)
+        if not alike or not all(np.array_equal(one.test, other.test) for one, other in pairs):
+            raise ValueError(f"two curves of {tested.names['dataset']} are not of the same statements and splits")
+        return [split.test for split in tested.splits]
+    return [other.test[~np.isin(tested.groups[other.test], _named(trained, one))] for one, other in pairs]
+
+
+def _named(curve: Curve, split: Split) -> list[str]:
+    return [name for name in set(curve.groups[trained_on(curve, split)].tolist()) if not name.isdigit()]
+
+
+def can_be_tested(curve: Curve, statements: Sequence[Indices]) -> bool:
+    """Tell whether the statements of each split are of both classes."""
+    return all(len(set(curve.labels[test].tolist())) == 2 for test in statements)
+
+
+def with_decisions(curve: Curve, statements: Sequence[Indices], decisions: Sequence[Values]) -> Curve:
+    """Return a curve with other decisions, by split of the shape (n_layers, n_test), of the statements that are given."""
+    splits = [Split(test, (values > 0).astype(np.int8), None, values) for test, values in zip(statements, decisions)]
+    return replace(curve, splits=tuple(splits))
+
+
+def auc(curve: Curve, weights: Values | None = None) -> Values:
+    """Return the area under the ROC curve of each layer, the mean over splits; the curve has its decisions.
+
+    ``weights`` of groups, shape (n_draws, n_groups) in the order of ``np.unique``, give shape (n_draws, n_layers), NaN
+    where a class has no weight in any split; without them all count once, shape (n_layers,).
+    """
+    n_groups = int(curve.group_numbers.max()) + 1
+    of_groups = np.ones((1, n_groups)) if weights is None else weights
+    areas = np.array([_areas(curve, split, of_groups[:, curve.group_numbers[split.test]]) for split in curve.splits])
+    known = ~np.isnan(areas)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, areas, 0).sum(axis=0) / known.sum(axis=0)
+    return mean[0] if weights is None else mean
+
+
+def _areas(curve: Curve, split: Split, weights: Values) -> Values:
+    """Return the areas of one split, shape (n_draws, n_layers); ``weights`` are of statements."""
+    if split.decision is None:
+        raise ValueError("the curve was read without its decisions")
+    labels = curve.labels[split.test]
+    return np.stack([weighted_area(labels, layer, weights) for layer in split.decision], axis=1)
+
+
+def weighted_area(labels: NDArray[np.int8], decision: Values, weights: Values) -> Values:
+    """Return the share of pairs of a class-1 and a class-0 statement that decisions order rightly, by draw of weights.
+
+    Ties count half, and a pair counts as the product of its weights, shape (n_draws, n_statements).
+    """
+    order = np.argsort(decision, kind="stable")
+    _, first, size = np.unique(decision[order], return_index=True, return_counts=True)
+    ones, zeros = (weights[:, order] * (labels[order] == label) for label in (1, 0))
+    below = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(zeros, axis=1)], axis=1)
+    beaten = np.repeat((below[:, first] + below[:, first + size]) / 2, size, axis=1)
+    with np.errstate(invalid="ignore"):
+        return (ones * beaten).sum(axis=1) / (ones.sum(axis=1) * zeros.sum(axis=1))
+
+
+def scores(tested: Curve, own: Curve, n_trained: float, weights: Values, level: float) -> dict[str, Values]:
+    """Return accuracies and areas by layer, by the columns of ``transfer.csv``, with intervals of the whole experiment.
+
+    ``tested`` has the decisions of the transferred probe, which was trained on ``n_trained`` statements, ``own`` those
+    of the probe that was trained where it is tested, on the same statements.
+    """
+    design = design_of(tested, n_trained)
+    drawn, drawn_own = auc(tested, weights), auc(own, weights)
+    columns = {"accuracy": accuracy(tested), "auc": auc(tested)}
+    error = standard_error(accuracy(tested, weights), design)
+    low, high = share_interval(columns["accuracy"], error, design, level)
+    columns |= {"accuracy_low": low, "accuracy_high": high}
+    low, high = t_interval(columns["auc"], standard_error(drawn, design), design.df, level, within=(0.0, 1.0))
+    columns |= {"auc_low": low, "auc_high": high, "accuracy_in_domain": accuracy(own), "auc_in_domain": auc(own)}
+    change = columns["auc"] - columns["auc_in_domain"]
+    low, high = t_interval(change, standard_error(drawn - drawn_own, design), design.df, level, within=(-1.0, 1.0))
+    return columns | {"auc_change": change, "auc_change_low": low, "auc_change_high": high}
+
+
+def majority(curve: Curve) -> float:
+    """Return the accuracy of always naming the larger class of the statements that are tested, the mean over splits."""
+    shares = [float(np.mean(curve.labels[split.test])) for split in curve.splits]
+    return float(np.mean([max(share, 1 - share) for share in shares]))
+
+
+@dataclass(frozen=True)
+class Side:
+    """Vectors of one layer, and what is known of them in one split."""
+
+    vectors: Values
+    """Shape (n_statements, d_model)."""
+    train: Indices
+    """What its probe was trained on."""
+    test: Indices
+    """Statements that neither probe was trained on."""
+
+    def random_directions(self, draw: np.random.Generator) -> Values:
+        """Return directions with the covariance of the training part, shape (`DIRECTIONS`, d_model).
+
+        As differences of class means would be if classes were drawn at random.
+        """
+        shares = draw.normal(size=(DIRECTIONS, len(self.train)))
+        return (shares - shares.mean(axis=1, keepdims=True)) @ self.vectors[self.train]
+
+
+def cosines(first: Values, second: Values) -> Values:
+    """Return the cosines of all directions of one side with all of the other, (n_first, n_second)."""
+    return _unit(first) @ _unit(second).T
+
+
+def whitened_cosines(first: Values, second: Values, sides: Sequence[Side]) -> Values:
+    """Return the same in coordinates in which the vectors have the identity as covariance, (n_first, n_second).
+
+    There a direction w is S^(1/2) w, where S is the covariance of held-out vectors, the mean of both sides' own: the
+    cosine is the correlation of what two probes say of statements that neither has seen. No matrix is inverted.
+    """
+    parts = [(side.vectors[side.test] - side.vectors[side.test].mean(axis=0)) for side in sides if len(side.test)]
+    one, other = (
+        np.concatenate([(part @ each.T) / np.sqrt(len(part)) for part in parts]).T for each in (first, second)
+    )
+    return cosines(one, other)
+
+
+def _unit(directions: Values) -> Values:
+    with np.errstate(invalid="ignore"):
+        return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def likeness(
+    first: Sequence[Values], second: Sequence[Values], sides: Sequence[tuple[Side, Side]], *, seed: int, level: float
+) -> dict[str, float]:
+    """Return both cosines of two probes' directions by the columns of ``transfer.csv``, the means over splits.
+
+    ``first`` and ``second`` have weights without intercept, shape (d_model,), ``sides`` the vectors, all by split.
+    Beside each cosine stand the mean and the quantile at ``level`` of its size for random directions of the first split.
+    """
+    own = [(one[np.newaxis], other[np.newaxis]) for one, other in zip(first, second, strict=True)]
+    draw = np.random.default_rng(seed)
+    random = [side.random_directions(draw) for side in sides[0]]
+    whitened = [whitened_cosines(*pair, both) for pair, both in zip(own, sides, strict=True)]
+    return _beside_random("cosine", [cosines(*pair) for pair in own], cosines(*random), level) | _beside_random(
+        "whitened_cosine", whitened, whitened_cosines(*random, sides[0]), level
+    )
+
+
+def _beside_random(name: str, found: Sequence[Values], random: Values, level: float) -> dict[str, float]:
+    sizes = np.abs(random)
+    return {
+        name: float(np.mean(found)),
+        f"{name}_random": float(np.mean(sizes)),
+        f"{name}_random_high": float(np.quantile(sizes, level)),
+    }
