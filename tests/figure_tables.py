@@ -10,6 +10,7 @@ from plot_answers import plot_answers
 from plot_depths import plot_depths
 from plot_drift import plot_drift
 from plot_positions import plot_positions
+from plot_transfer import plot_transfer
 
 LAYERS = 12
 ONE = [("mlp_input", "last", "logistic_regression")]
@@ -52,7 +53,7 @@ def depths_of(labels, probed=ONE):
     return curves_of(labels, probed).assign(
         same_tokens_as=lambda rows: rows["position"],
         **points, held_out_peak_accuracy=0.8, held_out_peak_accuracy_low=0.7, held_out_peak_accuracy_high=0.9,
-        gain_centre_low=0.2, gain_centre_high=0.4, baseline_accuracy=0.6, above_baselines=True,
+        peak_depth=0.75, gain_centre_low=0.2, gain_centre_high=0.4, baseline_accuracy=0.6, above_baselines=True,
         mostly_converged=lambda rows: rows["converged"], converged=lambda rows: rows["converged"].astype(float),
     )  # fmt: skip
 
@@ -73,6 +74,15 @@ def ablation_of(labels, probed=ONE):
     ])  # fmt: skip
 
 
+def transfer_of(labels, probed=ONE):
+    """Return the rows of ``transfer.csv`` between datasets."""
+    tested = scores_of(labels, probed).query("seed == 1").assign(transferred="dataset", to=lambda rows: rows["dataset"])
+    draw = np.random.default_rng(1)
+    table = pd.concat([tested.assign(**{"from": trained}) for trained in labels["datasets"]])
+    table = table.assign(auc=draw.uniform(0, 1, len(table)), layer_of_vectors=table["layer"])
+    return table.assign(auc_low=table["auc"] - 0.05, auc_high=table["auc"] + 0.05).reset_index(drop=True)
+
+
 def answers_of(labels):
     return curves_of(labels, ONE).assign(accuracy=0.6)
 
@@ -83,6 +93,7 @@ FIGURES = {
     "depths": lambda labels, probed: plot_depths(depths_of(labels, probed), labels),
     "drift": lambda labels, probed: plot_drift(drift_of(labels, probed), labels),
     "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
+    "transfer": lambda labels, probed: plot_transfer(transfer_of(labels, probed), depths_of(labels, probed), labels),
     "positions": lambda labels, probed: plot_positions(depths_of(labels, probed), labels),
     "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
 }

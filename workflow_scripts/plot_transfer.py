@@ -68,7 +68,7 @@ def plot_transfer(transfer: pd.DataFrame, depths: pd.DataFrame, labels: Labels) 
                 draw_lines(axis, of_block[of_block["from"] == trained], list(datasets))
                 axis.set_title(title_lines(f"trained on {entry['label']}", inches=inches))
             for axis in lines[len(datasets) :]:
-                axis.set_axis_off()
+                axis.remove()
             name_depths([lines[place] for place in range(len(datasets)) if place + COLUMNS >= len(datasets)])
             for row in others:
                 row[0].set_ylabel("Area under the ROC curve", fontsize=8)
