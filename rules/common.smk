@@ -86,7 +86,9 @@ def figures(pattern):
     rules |= {name: f"plot_comparison__{name}" for name in compared}
     rules |= {"drift": "plot_drift"} if settings.compares(config) else {}
     rules |= {"positions": "plot_positions"} if settings.varies(config) else {}
-    rules |= {"transfer": "plot_transfer"} if if_several_datasets(*if_transferred("results/tables/transfer.csv")) else {}
+    rules |= (
+        {"transfer": "plot_transfer"} if if_several_datasets(*if_transferred("results/tables/transfer.csv")) else {}
+    )
     return expand(pattern, zip, name=list(rules), rule=list(rules.values()))
 
 

@@ -13,9 +13,7 @@ rule measure_transfer:
     """Test the linear probes of all cells of a model in one weight format in each other."""
     input:
         # By their records and not their time stamps, as in train_probes.
-        activations=ancient(
-            cells_of_model("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5")
-        ),
+        activations=ancient(cells_of_model("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5")),
         probes=cells_of_model("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5"),
         records=[
             cells_of_model(

@@ -1,4 +1,4 @@
-"""Test the probes of a model in a weight format where they were not trained: other datasets, renderings, positions, layers."""
+"""Test the probes of a model in a weight format on other datasets, renderings, positions and layers than their own."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -139,8 +139,8 @@ def decided(
 ) -> tuple[list[Values], list[Values], list[dict[str, float]]]:
     """Return decisions of the transferred and of the place's own probe, by split (n_steps, n_test), and both cosines.
 
-    ``statements`` are those of the place that are tested, ``others`` those of where the probe was trained, by split. Two
-    layers of vectors are in memory at a time.
+    ``statements`` are those of the place that are tested, ``others`` those of where the probe was trained, by split.
+    Two layers of vectors are in memory at a time.
     """
     moved: list[list[Values]] = [[] for _ in statements]
     own: list[list[Values]] = [[] for _ in statements]

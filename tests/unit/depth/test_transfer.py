@@ -17,7 +17,7 @@ from conceptdepth.depth.transfer import (
     likeness,
     scores,
     trained_on,
-    weighted_area,
+    weighted_areas,
     whitened_cosines,
     with_decisions,
 )
@@ -264,13 +264,15 @@ def test_an_area_under_weights_is_scikit_learns_and_that_of_a_naive_loop_ties_in
     labels = RANDOM.permutation(np.repeat([0, 1], [12, 18])).astype(np.int8)
     decision = np.round(RANDOM.normal(size=30) + labels, 1)
     weights = RANDOM.integers(0, 3, size=(5, 30)).astype(float)
-    found = weighted_area(labels, decision, weights)
+    (found,) = weighted_areas(labels, decision[np.newaxis], weights)
     for area, own in zip(found, weights):
         assert area == pytest.approx(roc_auc_score(labels, decision, sample_weight=own))
         pairs = [(i, j) for i in np.flatnonzero(labels == 1) for j in np.flatnonzero(labels == 0)]
-        right = sum(own[i] * own[j] * ((decision[i] > decision[j]) + (decision[i] == decision[j]) / 2) for i, j in pairs)
+        right = sum(
+            own[i] * own[j] * ((decision[i] > decision[j]) + (decision[i] == decision[j]) / 2) for i, j in pairs
+        )
         assert area == pytest.approx(right / sum(own[i] * own[j] for i, j in pairs))
-    assert np.isnan(weighted_area(labels, decision, (labels == 1)[np.newaxis].astype(float)))
+    assert np.isnan(weighted_areas(labels, decision[np.newaxis], (labels == 1)[np.newaxis].astype(float)))
 
 
 def test_the_area_of_a_draw_is_the_mean_over_splits_of_groups_that_were_drawn():
@@ -287,9 +289,7 @@ def test_the_area_of_a_draw_is_the_mean_over_splits_of_groups_that_were_drawn():
             drawn = [weights[draw, names.index(groups[n])] for n in split.test]
             expected.append(roc_auc_score(labels[split.test], split.decision[layer], sample_weight=drawn))
         assert auc(curve, weights)[draw, layer] == pytest.approx(np.mean(expected))
-    assert auc(curve)[1] == pytest.approx(
-        np.mean([roc_auc_score(labels[s.test], s.decision[1]) for s in curve.splits])
-    )
+    assert auc(curve)[1] == pytest.approx(np.mean([roc_auc_score(labels[s.test], s.decision[1]) for s in curve.splits]))
 
 
 def test_fewer_training_statements_widen_an_interval():

@@ -21,7 +21,9 @@ def labels():
 def test_rows_of_matrices_are_at_the_layers_of_the_dataset_that_was_trained_on(labels):
     table, depths = transfer_of(labels), depths_of(labels)
     own = depths["dataset"].map({"d0": 0.25, "d1": np.nan, "d2": 0.5})
-    depths = depths.assign(first_above_baseline=own, peak_depth=depths["dataset"].map({"d0": 0.75, "d1": 0, "d2": 0.25}))
+    depths = depths.assign(
+        first_above_baseline=own, peak_depth=depths["dataset"].map({"d0": 0.75, "d1": 0, "d2": 0.25})
+    )
     held = table[(table["quantization"] == "fp32") & (table["perturbation"] == "clean")]
     areas = held.set_index(["from", "to", "layer"])["auc"]
     figure = plot_transfer(table, depths, labels)
@@ -33,7 +35,11 @@ def test_rows_of_matrices_are_at_the_layers_of_the_dataset_that_was_trained_on(l
             np.testing.assert_allclose(np.ma.filled(shown[row], np.nan), values)
         written = [text.get_text() for text in axis.texts]
         assert written == ["–" if np.isnan(v) else f"{v:.2f}" for v in np.ma.filled(shown, np.nan).ravel()]
-    assert [axis.get_title("left") for axis in figure.axes[:3]] == ["first above baselines", "middle layer", "best layer"]
+    assert [axis.get_title("left") for axis in figure.axes[:3]] == [
+        "first above baselines",
+        "middle layer",
+        "best layer",
+    ]
 
 
 def test_lines_are_the_areas_of_every_layer_with_one_look_for_what_is_tested(labels):
