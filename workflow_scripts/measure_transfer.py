@@ -36,6 +36,7 @@ COLUMNS = (
     *(*CURVE, "transferred", "from", "to", "layer", "layer_of_vectors", "n_layers", "n_test", "n_left_out"),
     *("accuracy", "accuracy_low", "accuracy_high", "auc", "auc_low", "auc_high"),
     *("accuracy_in_domain", "auc_in_domain", "auc_change", "auc_change_low", "auc_change_high", "majority"),
+    *("auc_random", "auc_random_high"),
     *("cosine", "cosine_random", "cosine_random_high"),
     *("whitened_cosine", "whitened_cosine_random", "whitened_cosine_random_high"),
 )
@@ -145,6 +146,7 @@ def decided(
     moved: list[list[Values]] = [[] for _ in statements]
     own: list[list[Values]] = [[] for _ in statements]
     like = []
+    labels = transfer.tested.curve.labels
     splits = list(zip(transfer.trained.curve.splits, transfer.tested.curve.splits))
     for layer, at in transfer.steps:
         there = transfer.trained.vectors[layer].astype(np.float64)
@@ -162,7 +164,7 @@ def decided(
             for (one, other), test, other_test in zip(splits, statements, others)
         ]
         directions = [[weights[:-1] for weights in each] for each in (first, second)]
-        like.append(likeness(*directions, sides, seed=seed, level=level))
+        like.append(likeness(*directions, sides, labels, seed=seed, level=level))
     return [np.stack(values) for values in moved], [np.stack(values) for values in own], like
 
 

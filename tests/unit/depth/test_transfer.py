@@ -373,7 +373,8 @@ def test_random_directions_of_round_vectors_have_the_closed_form_of_a_sphere():
     width = 12
     sides = side(20000, width, 10000), side(20000, width, 10000)
     weights = [RANDOM.normal(size=(1, width))] * 2
-    found = likeness([weights[0][0]], [weights[1][0]], [sides], seed=0, level=0.95)
+    labels = RANDOM.integers(0, 2, 20000).astype(np.int8)
+    found = likeness([weights[0][0]], [weights[1][0]], [sides], labels, seed=0, level=0.95)
     square = stats.beta(0.5, (width - 1) / 2)  # The square of the cosine of two random directions.
     for name in ("cosine", "whitened_cosine"):
         assert found[name] == pytest.approx(1)

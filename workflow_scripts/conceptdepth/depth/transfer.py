@@ -169,20 +169,39 @@ def _unit(directions: Values) -> Values:
 
 
 def likeness(
-    first: Sequence[Values], second: Sequence[Values], sides: Sequence[tuple[Side, Side]], *, seed: int, level: float
+    first: Sequence[Values],
+    second: Sequence[Values],
+    sides: Sequence[tuple[Side, Side]],
+    labels: NDArray[np.int8],
+    *,
+    seed: int,
+    level: float,
 ) -> dict[str, float]:
     """Return both cosines of two probes' directions by the columns of ``transfer.csv``, the means over splits.
 
     ``first`` and ``second`` have weights without intercept, shape (d_model,), ``sides`` the vectors, all by split.
-    Beside each stand the mean and the quantile at ``level`` of its size for random directions of the first split.
+    Beside each stand the mean and the quantile at ``level`` of its size for random directions of the first split, and
+    what areas those of the first side reach by chance, in either direction, on the second, which has the ``labels``.
     """
     own = [(each[np.newaxis], its[np.newaxis]) for each, its in zip(first, second, strict=True)]
     draw = np.random.default_rng(seed)
     one, other = (side.random_directions(draw) for side in sides[0])
     whitened = [whitened_cosines(each, its, both) for (each, its), both in zip(own, sides, strict=True)]
-    return _beside_random(
-        "cosine", [cosines(each, its) for each, its in own], cosines(one, other), level
-    ) | _beside_random("whitened_cosine", whitened, whitened_cosines(one, other, sides[0]), level)
+    plain = [cosines(each, its) for each, its in own]
+    areas = random_areas(one, sides[0][1], labels)
+    return {
+        "auc_random": float(np.mean(areas)),
+        "auc_random_high": float(np.quantile(areas, level)),
+        **_beside_random("cosine", plain, cosines(one, other), level),
+        **_beside_random("whitened_cosine", whitened, whitened_cosines(one, other, sides[0]), level),
+    }
+
+
+def random_areas(directions: Values, side: Side, labels: NDArray[np.int8]) -> Values:
+    """Return the area of each direction on the statements that are tested of a side, or 1 less it if that is larger."""
+    said = directions @ side.vectors[side.test].T
+    areas = weighted_areas(labels[side.test], said, np.ones((1, len(side.test))))[:, 0]
+    return np.maximum(areas, 1 - areas)
 
 
 def _beside_random(name: str, found: Sequence[Values], random: Values, level: float) -> dict[str, float]:
