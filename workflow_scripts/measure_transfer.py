@@ -14,6 +14,7 @@ from conceptdepth.depth.transfer import (
     Side,
     can_be_tested,
     held_out,
+    learned,
     likeness,
     majority,
     scores,
@@ -52,6 +53,8 @@ class Probed:
     """By split, each (n_layers, d_model + 1)."""
     vectors: h5py.Dataset
     """Shape (n_layers, n_statements, d_model)."""
+    learned: NDArray[np.bool_]
+    """Of each layer, whether its probe is above chance on its own held-out statements."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,10 @@ class Transfer:
     """Layers of the probe and of the vectors that it is tested on."""
 
 
-def probed_in(activations: h5py.File, probes: str) -> Iterator[Probed]:
+def probed_in(activations: h5py.File, probes: str, *, draws: int, seed: int, level: float) -> Iterator[Probed]:
     """Yield the linear probes of a cell, but for those of the embedding; positions of the same tokens once."""
     held, places = read_labels(activations), vectors_of(activations)
-    for curve in read_curves(probes):
+    for curve in read_curves(probes, decisions=True):
         site, position, probe = (curve.names[name] for name in ("site", "position", "probe"))
         if (site, position) not in places or curve.same_tokens_as != position:
             continue
@@ -76,7 +79,8 @@ def probed_in(activations: h5py.File, probes: str) -> Iterator[Probed]:
             raise ValueError(f"{activations.filename} and {probes} are of other statements")
         coefficients = read_coefficients(probes, site, position, probe)
         if coefficients is not None:
-            yield Probed(curve, coefficients, places[site, position])
+            known = learned(curve, group_weights(curve.groups, draws=draws, seed=seed), level)
+            yield Probed(curve, coefficients, places[site, position], known)
 
 
 def transfers(probed: Sequence[Probed], layers: int) -> Iterator[Transfer]:
@@ -116,16 +120,17 @@ def rows_of(transfer: Transfer, *, draws: int, seed: int, level: float) -> Itera
         said = "%s, %s: from %s to %s nothing of both classes is left to test: their groups overlap"
         log.warning(said, tested.names["perturbation"], tested.names["probe"], names["from"], names["to"])
         return
-    n_trained = float(np.mean([len(trained_on(trained, split)) for split in trained.splits]))
-    known = float(np.mean([len(split.test) for split in tested.splits]))
+    share = float(np.mean([len(trained_on(trained, split)) for split in trained.splits])) / len(trained.labels)
+    n_held_out = float(np.mean([len(split.test) for split in tested.splits]))
     n_test = float(np.mean([len(test) for test in statements]))
     moved, own, like = decided(transfer, statements, others, seed, level)
     in_place, at_home = (with_decisions(tested, statements, decisions) for decisions in (moved, own))
     weights = group_weights(tested.groups, draws=draws, seed=seed)
-    columns = scores(in_place, at_home, n_trained, weights, level)
+    known = transfer.trained.learned[[layer for layer, _ in transfer.steps]]
+    columns = scores(in_place, at_home, share, known, weights, level)
     for number, (layer, at) in enumerate(transfer.steps):
         step = {"from": str(layer), "to": str(at)} if transfer.differ == LAYER else {}
-        sizes = {"n_layers": len(transfer.tested.vectors), "n_test": n_test, "n_left_out": known - n_test}
+        sizes = {"n_layers": len(transfer.tested.vectors), "n_test": n_test, "n_left_out": n_held_out - n_test}
         found = {name: values[number] for name, values in columns.items()}
         places = {"layer": layer, "layer_of_vectors": at}
         yield {**names, **step, **places, **sizes, **found, "majority": majority(in_place), **like[number]}
@@ -183,7 +188,7 @@ def measure_transfer(
     chosen = {key: intervals[key] for key in ("draws", "seed", "level")}
     with ExitStack() as files:
         opened = [files.enter_context(open_activations(path)) for path in activations]
-        probed = [each for cell in zip(opened, probes, strict=True) for each in probed_in(*cell)]
+        probed = [each for cell in zip(opened, probes, strict=True) for each in probed_in(*cell, **chosen)]
         found = list(transfers(probed, layers))
         rows = [row for each in tqdm(found, unit="transfer", mininterval=5) for row in rows_of(each, **chosen)]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.depth.resampling import accuracy
-from conceptdepth.depth.uncertainty import design_of, share_interval, standard_error, t_interval
+from conceptdepth.depth.uncertainty import Design, design_of, standard_error, t_interval
 from conceptdepth.probes.predictions import Curve, Split
 
 Values = NDArray[np.float64]
@@ -100,23 +100,63 @@ def weighted_areas(labels: NDArray[np.int8], decisions: Values, weights: Values)
     return areas
 
 
-def scores(tested: Curve, own: Curve, n_trained: float, weights: Values, level: float) -> dict[str, Values]:
+def learned(curve: Curve, weights: Values, level: float) -> NDArray[np.bool_]:
+    """Tell of each layer whether its probe is known to be above chance where it was trained: by its area, above 0.5."""
+    design = design_of(curve)
+    return (
+        t_interval(auc(curve), standard_error(auc(curve, weights), design), design.df, level, within=(0.0, 1.0))[0]
+        > 0.5
+    )
+
+
+def scores(
+    tested: Curve, own: Curve, share: float, known: NDArray[np.bool_], weights: Values, level: float
+) -> dict[str, Values]:
     """Return accuracies and areas by layer, by the columns of ``transfer.csv``, with intervals of the whole experiment.
 
-    ``tested`` has the decisions of the transferred probe, which was trained on ``n_trained`` statements, ``own`` those
-    of the probe that was trained where it is tested, on the same statements.
+    ``tested`` has the decisions of the transferred probe, which was trained on a ``share`` of its statements, ``own``
+    those of the probe that was trained where it is tested, on the same statements. Where the first is not ``known`` to
+    have learned anything there are no intervals: it would be that of a random direction.
     """
-    design = design_of(tested, n_trained)
-    drawn, drawn_own = auc(tested, weights), auc(own, weights)
+    design = design_of(tested)
     columns = {"accuracy": accuracy(tested), "auc": auc(tested)}
-    error = standard_error(accuracy(tested, weights), design)
-    low, high = share_interval(columns["accuracy"], error, design, level)
-    columns |= {"accuracy_low": low, "accuracy_high": high}
-    low, high = t_interval(columns["auc"], standard_error(drawn, design), design.df, level, within=(0.0, 1.0))
-    columns |= {"auc_low": low, "auc_high": high, "accuracy_in_domain": accuracy(own), "auc_in_domain": auc(own)}
-    change = columns["auc"] - columns["auc_in_domain"]
-    low, high = t_interval(change, standard_error(drawn - drawn_own, design), design.df, level, within=(-1.0, 1.0))
-    return columns | {"auc_change": change, "auc_change_low": low, "auc_change_high": high}
+    columns |= {"accuracy_in_domain": accuracy(own), "auc_in_domain": auc(own)}
+    columns["auc_change"] = columns["auc"] - columns["auc_in_domain"]
+    drawn = {"accuracy": accuracy(tested, weights), "auc": auc(tested, weights)}
+    drawn["auc_change"] = drawn["auc"] - auc(own, weights)
+    apart = {name: np.array([measure(each) for each in _apart(tested)]) for name, measure in MEASURES.items()}
+    apart["auc_change"] = apart["auc"] - np.array([auc(each) for each in _apart(own)])
+    for name, values in drawn.items():
+        error, df = _error(values, apart[name], design, share)
+        interval = t_interval(columns[name], error, df, level, within=BOUNDS[name])
+        columns |= {f"{name}_{end}": np.where(known, bound, np.nan) for end, bound in zip(("low", "high"), interval)}
+    return columns
+
+
+MEASURES = {"accuracy": accuracy, "auc": auc}
+BOUNDS = {"accuracy": (0.0, 1.0), "auc": (0.0, 1.0), "auc_change": (-1.0, 1.0)}
+
+
+def _apart(curve: Curve) -> list[Curve]:
+    return [replace(curve, splits=(split,)) for split in curve.splits]
+
+
+def _error(drawn: Values, apart: Values, design: Design, share: float) -> tuple[Values, Values]:
+    """Return the standard error of a mean over splits and its degrees of freedom (Welch and Satterthwaite), by layer.
+
+    ``drawn`` are draws of tested statements, ``apart`` the values of single splits. Another training part gives another
+    direction, whose luck is the larger the more there is to tell where it is tested: the bootstrap knows nothing of it,
+    the variance between splits does. Their training parts have a ``share`` of their statements in common, and so much
+    of it is not seen between them. NaN of one split.
+    """
+    n = len(apart)
+    if n == 1:
+        return np.full(apart.shape[1], np.nan), np.full(apart.shape[1], np.nan)
+    tested = standard_error(drawn, design) ** 2
+    trained = apart.var(axis=0, ddof=1) * (share + (1 - share) / n) / (1 - share)
+    with np.errstate(invalid="ignore"):
+        df = (tested + trained) ** 2 / (tested**2 / design.df + trained**2 / (n - 1))
+    return np.sqrt(tested + trained), df
 
 
 def majority(curve: Curve) -> float:

@@ -38,10 +38,8 @@ class Design:
         return self.df + 1
 
 
-def design_of(curve: Curve, n_trained: float | None = None) -> Design:
+def design_of(curve: Curve) -> Design:
     """Return the design of a curve's experiment.
-
-    ``n_trained`` is how many statements a split's probes were trained on (None: all that it does not test).
 
     Groups count by the statements that were tested of each, in all splits (the effective number of Kish 1965, *Survey
     Sampling*), and one less is the degrees of freedom, as for a mean of groups: few large ones make an experiment less
@@ -54,8 +52,6 @@ def design_of(curve: Curve, n_trained: float | None = None) -> Design:
         return Design(np.nan, np.nan)
     share = tested.sum() / n_splits / n
     training = 1 / (1 - share) if share < 1 else 1.0
-    if n_trained is not None:
-        training = 1 + share * n / n_trained
     one_split = n_splits / (1 + (n_splits - 1) * share)
     return Design(float(np.sqrt(max(training, one_split) * n_groups / (n_groups - 1))), float(n_groups - 1))
 
