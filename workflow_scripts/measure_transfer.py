@@ -9,13 +9,12 @@ import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import open_activations, read_labels, vectors_of
+from conceptdepth.depth.directions import Side, likeness
 from conceptdepth.depth.resampling import group_weights
 from conceptdepth.depth.transfer import (
-    Side,
     can_be_tested,
     held_out,
     learned,
-    likeness,
     majority,
     scores,
     trained_on,

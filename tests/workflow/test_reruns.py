@@ -209,7 +209,9 @@ MODULES = {
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    **dict.fromkeys(modules("depth", "coverage", "simulation", "transfer", "variance"), []),  # As their rules.
+    **dict.fromkeys(
+        modules("depth", "coverage", "directions", "simulation", "transfer", "variance"), []
+    ),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),

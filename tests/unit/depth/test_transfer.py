@@ -6,20 +6,16 @@ import h5py
 import numpy as np
 import pytest
 from activation_files import write_activations
+from conceptdepth.depth.directions import DIRECTIONS, Side, cosines, likeness, whitened_cosines
 from conceptdepth.depth.resampling import group_weights
 from conceptdepth.depth.transfer import (
-    DIRECTIONS,
-    Side,
     auc,
     can_be_tested,
-    cosines,
     held_out,
     learned,
-    likeness,
     scores,
     trained_on,
     weighted_areas,
-    whitened_cosines,
     with_decisions,
 )
 from conceptdepth.probes.estimators import MassMean, ProbeSettings, coefficients, estimator
