@@ -201,6 +201,14 @@ def test_without_layers_and_other_places_nothing_is_tested(cells):
     assert table_of(cells["a"], layers=0)["transferred"].unique().tolist() == ["position"]
 
 
+def test_without_draws_there_are_scores_and_no_intervals(cells):
+    chosen = cells["a"].activations, cells["alike"].activations
+    probes = cells["a"].probes, cells["alike"].probes
+    table = measure_transfer(chosen, probes, layers=0, intervals=INTERVALS | {"draws": 0})
+    assert table.filter(regex="^(accuracy|auc|auc_change)_(low|high)$").isna().all(axis=None)
+    assert table[["accuracy", "auc", "auc_change", "auc_random_high", "whitened_cosine"]].notna().all(axis=None)
+
+
 # --- Which statements ---------------------------------------------------------------------------------------------------
 
 
