@@ -121,6 +121,13 @@ def test_claims_are_held_against_the_run_and_the_published_numbers(rigorous):
     assert set(claims["verdict"]) <= {"supported", "contradicted", "undecided"}
 
 
+def test_probes_are_transferred_in_formats_that_are_no_controls(rigorous):
+    table = pd.read_csv(rigorous.folder / "results/tables/transfer.csv")
+    assert set(table["quantization"]) == {"fp32", "int8"}
+    assert set(table["probe"]) == {"logistic_regression", "mass_mean"}
+    assert (rigorous.folder / "results/figures/transfer.svg").exists()
+
+
 def test_all_of_it_is_audited(rigorous):
     result = rigorous.conceptdepth("audit", "--all")
     assert "intact" in result.stdout
