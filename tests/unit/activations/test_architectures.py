@@ -35,7 +35,7 @@ from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.architectures import READ_BOTH_WAYS, SEVERAL_STREAMS, why_refused
 from conceptdepth.models.head import Head
 from conceptdepth.models.sites import blocks, decoder_of, why_no_mlp_input
-from plain_passes import listening, one_by_one, plain_forward, prompts
+from plain_passes import one_by_one, plain_forward, plain_states, prompts
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -148,16 +148,16 @@ def test_the_lens_is_the_whole_model_whose_last_block_gives_out_each_layer(body,
     found = score(model, tokens, ANSWERS, batch_tokens=70, layout=layout_for(body, name), name=name)
     assert found.lens[-1].tolist() == found.log_odds.tolist()
     for number in (0, 3, 8):
-        seen, ids = [], torch.tensor([tokens[number]])
+        ids, seen = torch.tensor([tokens[number]]), plain_states(body, [tokens[number]], "residual")[0]
         with torch.inference_mode():
-            with listening(body, ["residual"], lambda _, states: seen.append(states.clone())):
-                model(ids, use_cache=False)
-            for layer, states in enumerate(seen):
+            for layer, states in enumerate(map(torch.from_numpy, seen)):
                 handle = with_last_block_giving(body, states)
                 logits = model(ids, use_cache=False).logits[0, -1].double()
                 handle.remove()
                 expected = logits[yes].logsumexp(0) - logits[no].logsumexp(0)
-                np.testing.assert_allclose(found.lens[layer, number], expected, atol=2e-4, rtol=1e-4, err_msg=str(layer))
+                np.testing.assert_allclose(
+                    found.lens[layer, number], expected, atol=2e-4, rtol=1e-4, err_msg=str(layer)
+                )
 
 
 class Listener:

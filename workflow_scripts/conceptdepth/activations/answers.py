@@ -1,8 +1,8 @@
 """What a model itself answers: its probabilities of the next token after a prompt and a cue.
 
 Each class has a word (``Yes``, ``No``). A model that knows an answer may begin it with a space or not, in lower
-or upper case; the probability of a class is the sum over all variants of its word that are one token. The lens asks each layer in the same passes: the final norm and the rows of these tokens
-on its output in the place of the last one's.
+or upper case; the probability of a class is the sum over all variants of its word that are one token. Each layer is
+asked in the same passes: the lens is the final norm and the rows of these tokens in the head, on the layer's output.
 """
 
 from collections.abc import Callable, Sequence
@@ -144,7 +144,8 @@ def _check_lens(found: NDArray, own: NDArray, tolerance: float, name: str) -> No
     if not difference <= tolerance:
         raise UserError(
             f"models.{name}: its answers cannot be read at each layer, because at the last one the final norm and the "
-            f"head give others than the model, by {difference:.2g} of the largest, where rounding explains {tolerance:g}."
+            f"head give others than the model, by {difference:.2g} of the largest, where rounding explains "
+            f"{tolerance:g}."
         )
 
 

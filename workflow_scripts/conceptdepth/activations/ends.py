@@ -48,7 +48,8 @@ class Ends:
         self._batch, self._found = batch, []
 
     def _keep(self, states: torch.Tensor) -> None:
-        vectors = one_a_token(states, *self._batch.tokens.shape, self._body, self._name)
+        rows, width = self._batch.tokens.shape
+        vectors = one_a_token(states, rows, width, self._body, self._name)
         self._found.append(vectors[torch.from_numpy(self._batch.last).to(vectors.device)])
 
     def leave(self, leaving: Leaving) -> None:

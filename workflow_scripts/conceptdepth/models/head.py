@@ -72,7 +72,7 @@ class Lens:
             return self._model(input_ids=ids, use_cache=False).logits[:, -1, self._columns].float()
 
 
-def _rows(head: nn.Module, tokens: Sequence[int]) -> nn.Linear | None:
+def _rows(head: Any, tokens: Sequence[int]) -> nn.Linear | None:
     """Return a head of some rows of another, None if its rows are not at hand: quantized, or kept elsewhere."""
     weight = head.weight
     if type(head) is not nn.Linear or weight.is_meta or hasattr(head, "_hf_hook"):
@@ -131,7 +131,7 @@ def _giving(module: nn.Module, given: _Given) -> nn.Module:
     return copied
 
 
-def _with(module: nn.Module, path: list[str], part: nn.Module) -> nn.Module:
+def _with(module: nn.Module, path: list[str], part: nn.Module) -> Any:
     """Return a copy of a module, weights shared, that has another part at a path."""
     if not path:
         return part
