@@ -112,7 +112,7 @@ AFTER = {
     # Only where known truth is simulated.
     "simulate_coverage": [],
     # Only for those who ask the models themselves: test_answers_run.py.
-    **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
+    **dict.fromkeys(["score_answers", "collect_answers", "plot_answers", "collect_lens", "plot_lens"], []),
     # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
     **dict.fromkeys(["tabulate_ablation", "plot_ablation"], []),
 }  # fmt: skip
@@ -176,6 +176,7 @@ MODULES = {
             "attention",
             "cell",
             "collector",
+            "ends",
             "extraction",
             "forward",
             "gathering",
@@ -207,7 +208,7 @@ MODULES = {
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    **dict.fromkeys(modules("depth", "coverage", "simulation", "variance"), []),  # As their rules.
+    **dict.fromkeys(modules("depth", "coverage", "lens", "simulation", "variance"), []),  # As their rules.
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),
