@@ -78,6 +78,18 @@ def test_the_lens_is_final_norm_and_rows_of_the_head_on_hidden_states_and_ends_i
     np.testing.assert_array_equal(found.lens[-1], found.log_odds)
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma2_low_cap", "opt_projected"])
+def test_the_lens_in_16_bits_is_as_near_as_rounding_and_ends_in_the_own_answer(kind):
+    torch.manual_seed(0)
+    wide = hf.AutoModelForCausalLM.from_config((ARCHITECTURES | MORE)[kind]()).eval()
+    narrow = hf.AutoModelForCausalLM.from_config(wide.config, dtype=torch.bfloat16).eval()
+    narrow.load_state_dict(wide.state_dict())
+    wide.load_state_dict(narrow.state_dict())  # The same weights, rounded.
+    found, expected = (score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny") for model in (narrow, wide))
+    np.testing.assert_array_equal(found.lens[-1], found.log_odds)
+    np.testing.assert_allclose(found.lens, expected.lens, atol=0.05 * np.abs(expected.lens).max())
+
+
 def test_the_lens_of_a_head_whose_rows_are_not_at_hand_is_the_same(model, monkeypatch):
     """Quantized, or kept on a disk: then the whole head is asked."""
     expected = score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny").lens
