@@ -11,7 +11,7 @@ function card(curve) {
   const { depth } = curve;
   const above = isTrue(depth.above_baselines);
   const layer = layerAt(curve, number(depth.first_above_baseline));
-  const headline = !above ? "not above its baselines" : layer === null ? "above its baselines, from no one layer on" : `from layer ${layer} of ${curve.n_layers} on`;
+  const headline = !above ? notAbove(curve) : layer === null ? "above its baselines, from no one layer on" : `from layer ${layer} of ${curve.n_layers} on`;
   const what = run.classes[curve.dataset]?.join(" or ") ?? "";
   const first = AXES.filter((axis) => axis !== "dataset" && state.chosen[axis].size > 1).map((axis) => label(axis, curve[axis]));
   return element("article", { "data-curve": curve.key },
@@ -25,8 +25,9 @@ function card(curve) {
 
 /** Say how sure that is: depth with its interval, accuracy with its own, and the baseline. */
 function sureness({ depth }, above) {
-  const peak = `held-out peak ${quantity(depth, "held_out_peak_accuracy")}`;
-  const baseline = `best baseline ${digits(number(depth.baseline_accuracy))} (${label("baseline", depth.baseline)})`;
-  const centre = above ? [`Centre of gain ${quantity(depth, "gain_centre")} of its depth; `] : [];
-  return [...centre, `${centre.length ? peak : peak.replace("h", "H")}, ${baseline}.`];
+  const held = number(depth.held_out_peak_accuracy) !== null;
+  const centre = above ? `Accuracy is gained around depth ${quantity(depth, "gain_centre")}. ` : "";
+  const peak = held ? `Held-out peak ${quantity(depth, "held_out_peak_accuracy")}` : `Peak ${quantity(depth, "peak_accuracy")}`;
+  const baseline = number(depth.baseline_accuracy) === null ? "" : `, best baseline ${digits(number(depth.baseline_accuracy))} (${label("baseline", depth.baseline)})`;
+  return [`${centre}${peak}${baseline}.`];
 }

@@ -4,7 +4,7 @@
 const PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "var(--text)"];
 
 /** Beyond eight curves the line tells those of one colour apart. */
-const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3]];
+const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3], [14, 4], [4, 6], [14, 3, 2, 3, 2, 3]];
 
 /** More marks than this are drawn as a picture: elements of their own would be slow. */
 const MOST_ELEMENTS = 1500;
@@ -77,6 +77,12 @@ function rowAxis(values) {
 /** Return the pixels that a chart with a row for each of `values` is high. */
 function heightOf(values) {
   return 28 * new Set(values.map(({ row }) => row)).size;
+}
+
+/** Return the marks of those of `values` that have an interval: none at all if there is none, or Vega complains. */
+function bars(values, mark, encoding) {
+  const found = values.filter(({ low, high }) => low !== null && high !== null);
+  return found.length ? [{ data: { values: found }, mark: { type: "rule", strokeWidth: 3, opacity: 0.45, ...mark }, encoding }] : [];
 }
 
 /** Tell whether the page is as narrow as a phone. */

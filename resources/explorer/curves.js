@@ -1,5 +1,8 @@
 // Curves of a score over layers: a panel for each concept, with intervals, baselines and published numbers.
 
+/** Scores that are the better the lower they are. */
+const LOWER_IS_BETTER = new Set(["log_loss", "description_length"]);
+
 const BASELINE_DASHES = [5, 3], PUBLISHED_DASHES = [1.5, 2], CONTROL_DASHES = [3, 3], CHANCE_DASHES = [];
 
 /** Draw the chosen curves, a panel for each concept. */
@@ -24,8 +27,9 @@ function valuesShown(curves, names) {
   const points = curves.flatMap((curve) => pointsOf(curve, names));
   const of = (overlay, ...fields) => (shows(overlay) ? points.flatMap((point) => fields.map((field) => point[field])) : []);
   const levels = levelsOf(curves, names).map(({ value }) => value);
-  const values = [...points.map(({ value }) => value), ...of("intervals", "low", "high"), ...of("splits", "least", "most"), ...levels].filter((value) => value !== null);
-  return values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+  const controls = state.overlays.has("controls") ? curves.flatMap((curve) => Object.values(curve.controls).flatMap((scores) => scores[state.score] ?? [])) : [];
+  const published = shows("published") ? publishedOf(curves).flatMap(({ accuracy }) => accuracy) : [];
+  return extentOf([...points.map(({ value }) => value), ...of("intervals", "low", "high"), ...of("splits", "least", "most"), ...levels, ...controls, ...published]);
 }
 
 /** Return the layers of a curve as rows: what is drawn, and what a mouse shows of it. */
@@ -40,11 +44,16 @@ function pointsOf(curve, names) {
     high: accuracy ? curve.high?.[layer] ?? null : null,
     least: accuracy ? curve.least[layer] : null,
     most: accuracy ? curve.most[layer] : null,
-    unsolved: curve.converged[layer] < 0.5,
+    unsolved: isUnsolved(curve.converged[layer]),
     shown: accuracy && curve.low ? withInterval(value, curve.low[layer], curve.high[layer], 3) : digits(value, 3),
     place: `${layer} of ${curve.n_layers}, depth ${digits(layer / curve.n_layers)}`,
-    solved: `${Math.round(100 * curve.converged[layer])} %`,
+    solved: percent(curve.converged[layer]),
   }));
+}
+
+/** Tell whether most probes of a layer did not converge; of some that is not known. */
+function isUnsolved(share) {
+  return share !== null && share < 0.5;
 }
 
 function specOfCurves(curves, names, domain) {
@@ -53,10 +62,10 @@ function specOfCurves(curves, names, domain) {
   const across = acrossLayers();
   const colour = { field: "name", type: "nominal", legend: null, scale: { domain: names, range: looks.map(({ colour }) => colour) } };
   const dash = { field: "name", type: "nominal", legend: null, scale: { domain: names, range: looks.map(({ dashes }) => dashes) } };
-  const scale = { domain, nice: true, zero: false };
-  const y = { field: "value", type: "quantitative", title: run.labels.score[state.score], scale };
+  const up = (field) => ({ ...upwards(field), scale: { domain, nice: true, zero: false } });
+  const y = up("value");
   const tooltip = tooltips({ name: "curve", place: "layer", shown: run.labels.score[state.score], solved: "converged" });
-  const band = (low, high, opacity) => ({ mark: { type: "area", opacity }, encoding: { x: across, y: { field: low, type: "quantitative", title: null, scale }, y2: { field: high }, color: colour } });
+  const band = (low, high, opacity) => ({ mark: { type: "area", opacity }, encoding: { x: across, y: up(low), y2: { field: high }, color: colour } });
   return {
     height: 210,
     data: { values: points },
@@ -70,6 +79,11 @@ function specOfCurves(curves, names, domain) {
       { mark: { type: "point", filled: true, size: 26, cursor: "pointer" }, encoding: { x: across, y, color: colour, tooltip, opacity: { condition: { test: "datum.unsolved", value: 0.25 }, value: 1 } } },
     ],
   };
+}
+
+/** Return the axis of a score; the one title of all marks of a chart is its title. */
+function upwards(field) {
+  return { field, type: "quantitative", title: run.labels.score[state.score] };
 }
 
 /** Intervals and ranges are of accuracy alone. */
@@ -101,25 +115,28 @@ function bestBaseline(curve) {
   const found = Object.entries(run.baselines[curve.dataset]?.[curve.perturbation] ?? {})
     .map(([name, scores]) => ({ words: run.labels.baseline?.[name] ?? name.replaceAll("_", " "), value: scores[state.score] ?? null }))
     .filter(({ value }) => value !== null);
-  const better = state.score === "log_loss" ? -1 : 1;
+  const better = LOWER_IS_BETTER.has(state.score) ? -1 : 1;
   return found.sort((a, b) => better * (b.value - a.value))[0];
 }
 
 function levelMark({ words, value, dashes, order }, looks) {
   const color = order >= 0 ? looks[order].colour : css("--faint");
-  return { data: { values: [{ value, words, shown: digits(value, 3) }] }, mark: { type: "rule", strokeDash: dashes, color, strokeWidth: 1.2 }, encoding: { y: { field: "value", type: "quantitative" }, tooltip: tooltips({ words: "level", shown: run.labels.score[state.score] }) } };
+  return { data: { values: [{ value, words, shown: digits(value, 3) }] }, mark: { type: "rule", strokeDash: dashes, color, strokeWidth: 1.2 }, encoding: { y: upwards("value"), tooltip: tooltips({ words: "level", shown: run.labels.score[state.score] }) } };
 }
 
-/** Return the published curves of the models and the concept that are shown, each in the colour of the first curve of its model. */
+/** Return the published curves of the models and concepts of `curves`. */
+function publishedOf(curves) {
+  return run.published.filter((other) => curves.some((curve) => curve.model === other.model && curve.dataset === other.dataset));
+}
+
+/** Return the marks of the published curves of the models and the concept that are shown, each in the colour of the first curve of its model. */
 function publishedMarks(curves, across) {
   if (state.score !== "accuracy") return [];
   const names = [...new Set(chosenCurves().map((curve) => called(curve, ["dataset"])))];
-  return run.published
-    .filter((other) => curves.some((curve) => curve.model === other.model && curve.dataset === other.dataset))
-    .map((other) => {
-      const first = curves.find((curve) => curve.model === other.model);
-      const values = other.accuracy.map((value, layer) => ({ layer, depth: layer / other.n_layers, value, words: `published for ${label("model", other.model)}`, shown: digits(value, 3) }));
-      return { data: { values }, mark: { type: "line", strokeDash: PUBLISHED_DASHES, strokeWidth: 2, color: look(names.indexOf(called(first, ["dataset"]))).colour }, encoding: { x: across, y: { field: "value", type: "quantitative" }, tooltip: tooltips({ words: "curve", shown: "accuracy" }) } };
+  return publishedOf(curves).map((other) => {
+    const first = curves.find((curve) => curve.model === other.model);
+    const values = other.accuracy.map((value, layer) => ({ layer, depth: layer / other.n_layers, value, words: `published for ${label("model", other.model)}`, shown: digits(value, 3) }));
+    return { data: { values }, mark: { type: "line", strokeDash: PUBLISHED_DASHES, strokeWidth: 2, color: look(names.indexOf(called(first, ["dataset"]))).colour }, encoding: { x: across, y: upwards("value"), tooltip: tooltips({ words: "curve", shown: "accuracy" }) } };
     });
 }
 
@@ -130,7 +147,7 @@ function controlMarks(curves, names, across) {
       const name = called(curve, ["dataset"]);
       const words = `${name}: ${label("target", target)}`;
       const values = scores[state.score].map((value, layer) => ({ layer, depth: layer / curve.n_layers, value, words, shown: digits(value, 3) }));
-      return { data: { values }, mark: { type: "line", strokeDash: CONTROL_DASHES, strokeWidth: 1.3, opacity: 0.8, color: look(names.indexOf(name)).colour }, encoding: { x: across, y: { field: "value", type: "quantitative" }, tooltip: tooltips({ words: "control", shown: run.labels.score[state.score] }) } };
+      return { data: { values }, mark: { type: "line", strokeDash: CONTROL_DASHES, strokeWidth: 1.3, opacity: 0.8, color: look(names.indexOf(name)).colour }, encoding: { x: across, y: upwards("value"), tooltip: tooltips({ words: "control", shown: run.labels.score[state.score] }) } };
     }),
   );
 }
@@ -147,9 +164,11 @@ function overlaysInWords(curves) {
 }
 
 function noteOnCurves(curves) {
+  if (!curves.length) return "There is no curve of what is chosen: not all of it was run together.";
   const splits = Math.max(...curves.map((curve) => curve.n_splits));
   const means = splits > 1 ? `Points are means over ${splits} splits. ` : "";
   const bands = shows("intervals") && curves.some((curve) => curve.low) ? "Bands are 95 % intervals: other statements trained on and tested. " : "";
-  const faint = curves.some((curve) => curve.converged.some((share) => share < 0.5)) ? "Faint points: most probes of the layer did not converge. " : "";
-  return `${means}${bands}${faint}A click on a point says where it comes from.`;
+  const faint = curves.some((curve) => curve.converged.some(isUnsolved)) ? "Faint points: most probes of the layer did not converge. " : "";
+  const hidden = run.curves.some((curve) => isChosen(curve) && isSecondName(curve)) ? "Where two positions are the same tokens, one curve stands for both. " : "";
+  return `${means}${bands}${faint}${hidden}A click on a point says where it comes from.`;
 }

@@ -21,21 +21,25 @@ function bytesOf(text) {
   return Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0));
 }
 
-/** Give each curve its key, its row of concept_depth.csv, and leave out those that are another one under a second name. */
+/** Give each curve its key and its row of concept_depth.csv. */
 function prepared(run) {
   run.rows = Object.fromEntries(Object.entries(run.tables).map(([name, table]) => [name, rowsOf(table)]));
   const depths = new Map(run.rows.concept_depth.map((row) => [keyOf(row), row]));
-  run.aliases = {};
   for (const curve of run.curves) {
     curve.key = keyOf(curve);
     curve.depth = depths.get(curve.key) ?? {};
-    if (curve.same_tokens_as && curve.same_tokens_as !== curve.position) {
-      (run.aliases[curve.same_tokens_as] ??= new Set()).add(curve.position);
-    }
   }
   run.values = Object.fromEntries(AXES.map((axis) => [axis, [...new Set(run.curves.map((curve) => curve[axis]))]]));
   run.byKey = new Map(run.curves.map((curve) => [curve.key, curve]));
+  run.aliases = aliasesOf(run);
   return run;
+}
+
+/** Return which positions are always the same tokens as another one: what is so in some renderings alone is no name. */
+function aliasesOf(run) {
+  const firsts = run.values.position.map((position) => [position, new Set(run.curves.filter((curve) => curve.position === position).map((curve) => curve.same_tokens_as))]);
+  const seconds = firsts.filter(([position, first]) => first.size === 1 && !first.has(position));
+  return Object.fromEntries(run.values.position.map((position) => [position, seconds.filter(([, first]) => first.has(position)).map(([second]) => second)]));
 }
 
 /** Name a curve by the values of its axes. */
@@ -65,16 +69,36 @@ function isTrue(cell) {
   return cell === "True";
 }
 
+/** Say of a curve that is not known to be above its baselines what is known: without intervals that is not tested. */
+function notAbove({ depth }) {
+  return depth.above_baselines === "False" ? "not above its baselines" : "not tested against its baselines";
+}
+
 /** Return what readers call a value of an axis. */
 function label(axis, value) {
   const word = run.labels[axis]?.[value] ?? String(value).replaceAll("_", " ");
-  const others = axis === "position" && run.aliases[value] ? [...run.aliases[value]] : [];
+  const others = axis === "position" ? (run.aliases[value] ?? []) : [];
   return [word, ...others.map((other) => run.labels.position?.[other] ?? other)].join(" = ");
 }
 
-/** Write a share or score with two digits, or as many as asked for. */
+/** Write a share or score with two digits, or as many as asked for; what is rounded to 0 has no sign. */
 function digits(value, count = 2) {
-  return value === null || value === undefined ? "–" : value.toFixed(count).replace("-", "−");
+  return value === null || value === undefined ? "–" : value.toFixed(count).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
+}
+
+/** Write a share in per cent. */
+function percent(share) {
+  return share === null || share === undefined ? "–" : `${Math.round(100 * share)} %`;
+}
+
+/** Return the least and the most of numbers, however many, as ends of an axis; those that are missing are passed over. */
+function extentOf(values) {
+  const found = values.filter((value) => value !== null && value !== undefined);
+  // Not Math.min(...found): a function takes some hundred thousand arguments at most.
+  const least = (a, b) => Math.min(a, b), most = (a, b) => Math.max(a, b);
+  const [low, high] = found.length ? [found.reduce(least), found.reduce(most)] : [0, 1];
+  // An axis of one number would round it.
+  return low < high ? [low, high] : [low - 0.05, high + 0.05];
 }
 
 /** Write an interval behind its number, if there is one. */
@@ -90,5 +114,5 @@ function quantity(row, name, count = 2) {
 
 /** Return the layer at a depth: layer i of d stands at i/d. */
 function layerAt(curve, depth) {
-  return depth === null ? null : Math.round(depth * curve.n_layers);
+  return depth === null ? null : Math.min(Math.round(depth * curve.n_layers), curve.n_layers - 1);
 }

@@ -18,12 +18,17 @@ function drawDepths(view) {
     element("label", { for: "picked.paper", class: "inline" }, box, "Also the paper's points, which depend on single noisy layers"),
     element("figure", {}, element("figcaption", {}, element("strong", {}, "From which depth on")), places[0]),
     element("figure", {}, element("figcaption", {}, element("strong", {}, "How well, at the peak (of statements that it was not chosen on)")), places[1]),
-    note("Bars are 95 % intervals of the whole experiment, other statements trained on and tested. A curve that is not above its baselines has no depth. A click says where a number comes from."),
+    note(noteOnDepths(curves)),
   );
   const rows = curves.map((curve) => ({ curve, row: rowWords(curve) }));
   const clicked = (datum) => datum.key && showDetails(run.byKey.get(datum.key), datum.layer ?? undefined);
   drawChart(places[0], specOfDepths(rows, paper), { words: `Depths of ${rows.length} curves`, marks: 6 * rows.length, clicked });
   drawChart(places[1], specOfPeaks(rows), { words: `Accuracy of the peak of ${rows.length} curves`, marks: 3 * rows.length, clicked });
+}
+
+function noteOnDepths(curves) {
+  const chosen = curves.some(({ depth }) => number(depth.held_out_peak_accuracy) === null) ? "Where no statements were left to test a peak on, it is that of all layers, which is too high. " : "";
+  return `Bars are 95 % intervals of the whole experiment, other statements trained on and tested; ticks are the best baselines. A curve that is not above its baselines has no depth. ${chosen}A click says where a number comes from.`;
 }
 
 /** Name the row of a curve: its concept, and what else tells it from other rows. */
@@ -44,7 +49,8 @@ function depthMarks(rows, paper) {
 
 function specOfDepths(rows, paper) {
   const marks = depthMarks(rows, paper);
-  const none = rows.filter(({ curve }) => !isTrue(curve.depth.above_baselines)).map(({ curve, row }) => ({ key: curve.key, row, words: "not above its baselines: no depth" }));
+  const placed = new Set(marks.map(({ key }) => key));
+  const none = rows.filter(({ curve }) => !placed.has(curve.key)).map(({ curve, row }) => ({ key: curve.key, row, words: isTrue(curve.depth.above_baselines) ? "no one depth" : `${notAbove(curve)}: no depth` }));
   const shown = DEPTHS.filter(({ trusted }) => trusted || paper);
   const y = rowAxis(rows);
   const x = (field) => ({ field, type: "quantitative", title: "relative depth (layer / number of layers)", scale: { domain: [0, 1] } });
@@ -56,7 +62,7 @@ function specOfDepths(rows, paper) {
   return {
     height: heightOf(rows),
     layer: [
-      { data: { values: marks }, mark: { type: "rule", strokeWidth: 3, opacity: 0.45 }, encoding: { y, x: x("low"), x2: { field: "high" }, color } },
+      ...bars(marks, {}, { y, x: x("low"), x2: { field: "high" }, color }),
       { data: { values: marks }, mark: { type: "point", filled: true, opacity: 1, cursor: "pointer" }, encoding: { y, x: x("value"), color, shape, size, tooltip: tooltips({ row: "curve", quantity: "what", shown: "depth", place: "layer" }) } },
       { data: { values: none }, mark: { type: "text", align: "left", color: css("--faint"), fontSize: 12, fontStyle: "italic" }, encoding: { y, x: { datum: 0.02, type: "quantitative" }, text: { field: "words" } } },
     ],
@@ -70,13 +76,14 @@ function specOfPeaks(rows) {
     return { key: curve.key, row, value: peak, low: of("held_out_peak_accuracy_low"), high: of("held_out_peak_accuracy_high"), layer: layerAt(curve, of("peak_depth")), baseline: of("baseline_accuracy"), by: run.labels.baseline?.[curve.depth.baseline] ?? curve.depth.baseline, shown: withInterval(peak, of("held_out_peak_accuracy_low"), of("held_out_peak_accuracy_high"), 3), level: digits(of("baseline_accuracy"), 3) };
   });
   const y = rowAxis(rows);
-  const x = (field) => ({ field, type: "quantitative", title: "test accuracy", scale: { zero: false, nice: true } });
-  const tooltip = tooltips({ row: "curve", shown: "held-out peak", level: "best baseline", by: "which" });
+  const domain = extentOf(values.flatMap(({ value, low, high, baseline }) => [value, low, high, baseline]));
+  const x = (field) => ({ field, type: "quantitative", title: "test accuracy", scale: { domain, zero: false, nice: true } });
+  const tooltip = tooltips({ row: "curve", shown: "peak", level: "best baseline", by: "which" });
   return {
     height: heightOf(rows),
     data: { values },
     layer: [
-      { mark: { type: "rule", strokeWidth: 3, opacity: 0.45, color: look(0).colour }, encoding: { y, x: x("low"), x2: { field: "high" } } },
+      ...bars(values, { color: look(0).colour }, { y, x: x("low"), x2: { field: "high" } }),
       { mark: { type: "tick", thickness: 2, size: 18, color: css("--faint") }, encoding: { y, x: x("baseline"), tooltip } },
       { mark: { type: "point", filled: true, opacity: 1, size: 110, color: look(0).colour, cursor: "pointer" }, encoding: { y, x: x("value"), tooltip } },
     ],

@@ -15,7 +15,7 @@ function quantityWords(name) {
 function drawDifferences(view) {
   const all = run.rows.depth_differences;
   const quantity = chooseQuantity(view, all);
-  const pairs = all.filter((row) => row.quantity === quantity && isPairChosen(row));
+  const pairs = all.filter((row) => row.quantity === quantity && isPairDrawn(row));
   const differences = pairs.map(differenceOf).filter(({ difference, comparable }) => difference !== null && comparable);
   for (const pair of new Set(differences.map((difference) => difference.pair))) {
     const of = differences.filter((difference) => difference.pair === pair);
@@ -24,7 +24,7 @@ function drawDifferences(view) {
     const clicked = (datum) => datum.key && showDetails(run.byKey.get(datum.key));
     drawChart(place, specOfDifferences(of, quantity, extent(differences)), { words: `${pair}: ${quantityWords(quantity)} of ${of.length} pairs`, marks: 3 * of.length, clicked });
   }
-  view.append(note(noteOnDifferences(pairs.length, differences.length)));
+  view.append(note(noteOnDifferences(pairs.length, differences.length, quantity)));
 }
 
 /** Let a person choose among the quantities that were compared; those with intervals come first. */
@@ -38,22 +38,37 @@ function chooseQuantity(view, rows) {
   return chosen;
 }
 
-/** A pair is shown if its concept, model and what was probed are chosen; formats and renderings are what is compared. */
+/** A pair is shown if all that both have in common is chosen, whichever formats or renderings are compared. */
 function isPairChosen(row) {
-  return AXES.every((axis) => axis === "quantization" || axis === "perturbation" || row[axis] === undefined || state.chosen[axis].has(row[axis]));
+  return areChosen(row, AXES.filter((axis) => axis !== row.compared));
+}
+
+/** Pairs of the same tokens under a second name are drawn once, as their curves are. */
+function isPairDrawn(row) {
+  const curve = run.byKey.get(keyOf(row));
+  return isPairChosen(row) && !(curve && isSecondName(curve));
+}
+
+/** Name what a pair has in common beside its concept, as far as that varies among what is chosen. */
+function commonWords(row) {
+  return AXES.filter((axis) => axis !== row.compared && axis !== "dataset" && state.chosen[axis].size > 1).map((axis) => label(axis, row[axis]));
+}
+
+/** Tell depths, which only a curve above its baselines has, from accuracies. */
+function isDepth(quantity) {
+  return !quantity.includes("accuracy") && !quantity.startsWith("held_out");
 }
 
 /** Return a pair as it is drawn. Curves that are not above their baselines have accuracies to compare, but no depths. */
 function differenceOf(row) {
   const [difference, low, high, p] = ["difference", "low", "high", "p_adjusted"].map((name) => number(row[name]));
-  const others = AXES.filter((axis) => axis !== row.compared && axis !== "dataset" && run.values[axis].length > 1);
   const second = run.byKey.get(keyOf(row)), first = run.byKey.get(keyOf({ ...row, [row.compared]: row.first }));
   const above = [first, second].every((curve) => curve && isTrue(curve.depth.above_baselines));
   return {
     key: keyOf(row), difference, low, high,
     pair: `${label(row.compared, row.second)} minus ${label(row.compared, row.first)}`,
-    row: [label("dataset", row.dataset), ...others.map((axis) => label(axis, row[axis]))].join(", "),
-    comparable: above || row.quantity.includes("accuracy") || row.quantity.startsWith("held_out"),
+    row: [label("dataset", row.dataset), ...commonWords(row)].join(", "),
+    comparable: above || !isDepth(row.quantity),
     sure: low !== null && (low > 0 || high < 0),
     shown: withInterval(difference, low, high, 3),
     p: digits(p, 3),
@@ -62,8 +77,7 @@ function differenceOf(row) {
 
 /** Return the ends of all intervals, zero among them, so that charts of several pairs have one scale. */
 function extent(differences) {
-  const ends = differences.flatMap(({ difference, low, high }) => [difference, low ?? 0, high ?? 0]);
-  return [Math.min(0, ...ends), Math.max(0, ...ends)];
+  return extentOf([0, ...differences.flatMap(({ difference, low, high }) => [difference, low, high])]);
 }
 
 function specOfDifferences(values, quantity, domain) {
@@ -76,14 +90,14 @@ function specOfDifferences(values, quantity, domain) {
     data: { values },
     layer: [
       { mark: { type: "rule", strokeDash: [4, 3], color: css("--faint") }, encoding: { x: { datum: 0, type: "quantitative" } } },
-      { mark: { type: "rule", strokeWidth: 3, opacity: 0.6 }, encoding: { y, x: x("low"), x2: { field: "high" }, color } },
+      ...bars(values, { opacity: 0.6 }, { y, x: x("low"), x2: { field: "high" }, color }),
       { mark: { type: "point", filled: true, size: 90, opacity: 1, cursor: "pointer" }, encoding: { y, x: x("difference"), color, tooltip } },
     ],
   };
 }
 
-function noteOnDifferences(pairs, drawn) {
+function noteOnDifferences(pairs, drawn, quantity) {
   if (!pairs) return "None of the chosen curves is one of a pair of another format or rendering.";
   const bars = "Bars are 95 % intervals of the paired difference: the same statements, drawn together. Grey: the interval has 0 in it, or there is none.";
-  return drawn === pairs ? bars : `${bars} ${pairs - drawn} of ${pairs} pairs are left out: a curve that is not above its baselines has no depth.`;
+  return drawn === pairs ? bars : `${bars} ${pairs - drawn} of ${pairs} pairs are left out: ${isDepth(quantity) ? "a curve has a depth only if it is above its baselines" : "one of both has no such number"}.`;
 }

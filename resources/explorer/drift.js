@@ -9,12 +9,12 @@ const DRIFT_WORDS = {
 function drawDrift(view) {
   const measures = Object.entries(DRIFT_WORDS).filter(([name]) => run.tables.activation_drift.columns.includes(name));
   const measure = measures.some(([name]) => name === state.picked.drift) ? state.picked.drift : measures[0][0];
-  const rows = run.rows.activation_drift.filter(isPairChosen).map((row) => driftOf(row, measure)).filter(({ value }) => value !== null);
+  const rows = run.rows.activation_drift.filter(isPairDrawn).map((row) => driftOf(row, measure)).filter(({ value }) => value !== null);
   const names = [...new Set(rows.map(({ name }) => name))];
   const panels = element("div", { class: "panels" });
   view.append(chooser("Measure", measures, measure, (value) => pick("drift", value)), legendOf(names), panels, note("Each line compares the second with the first, statement by statement. docs/drift.md says what each measure can and cannot show."));
-  const values = rows.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]);
-  const domain = [Math.min(...values), Math.max(...values)];
+  if (!rows.length) view.append(note("There is nothing of what is chosen."));
+  const domain = extentOf(rows.flatMap(({ value, low, high }) => [value, low, high]));
   for (const dataset of state.chosen.dataset) {
     const of = rows.filter((row) => row.dataset === dataset);
     if (!of.length) continue;
@@ -25,12 +25,11 @@ function drawDrift(view) {
 }
 
 function driftOf(row, measure) {
-  const others = AXES.filter((axis) => axis !== row.compared && axis !== "dataset" && run.values[axis].length > 1);
   const pair = `${label(row.compared, row.second)} after ${label(row.compared, row.first)}`;
   const value = number(row[measure]);
   const [low, high] = [number(row[`${measure}_low`]), number(row[`${measure}_high`])];
   const n_layers = run.byKey.get(keyOf(row))?.n_layers ?? null;
-  return { dataset: row.dataset, layer: Number(row.layer), depth: n_layers && Number(row.layer) / n_layers, value, low, high, name: [pair, ...others.map((axis) => label(axis, row[axis]))].join(", "), shown: withInterval(value, low, high, 3) };
+  return { dataset: row.dataset, layer: Number(row.layer), depth: n_layers && Number(row.layer) / n_layers, value, low, high, name: [pair, ...commonWords(row)].join(", "), shown: withInterval(value, low, high, 3) };
 }
 
 function specOfDrift(values, names, domain) {

@@ -21,7 +21,8 @@ function note(text) {
 function chooser(words, options, value, choose) {
   const list = element(
     "select",
-    { change: (event) => choose(event.target.value), "aria-label": words },
+    // With an id the list keeps the focus when all is drawn anew, so that a keyboard can go on through it.
+    { id: `choose.${words}`, change: (event) => choose(event.target.value), "aria-label": words },
     ...options.map(([name, text]) => element("option", { value: name, selected: name === value }, text)),
   );
   return element("label", { class: "chooser" }, element("span", {}, words), list);
@@ -60,7 +61,7 @@ function sortableTable(caption, columns, rows, { sorted, sort, most = 100, attri
   const heads = columns.map((other) => {
     const direction = other === column ? (downwards ? "descending" : "ascending") : "none";
     const next = other === column && !downwards ? `-${other.name}` : other.name;
-    const button = element("button", { type: "button", title: other.title, click: () => sort(next) }, other.words);
+    const button = element("button", { type: "button", id: `sort.${other.name}`, title: other.title, click: () => sort(next) }, other.words);
     return element("th", { scope: "col", "aria-sort": direction, class: other.kind }, button);
   });
   const table = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...heads)), body);

@@ -4,17 +4,17 @@
 function drawHeat(view) {
   const curves = chosenCurves();
   const names = [...new Set(curves.map((curve) => called(curve, ["dataset"])))];
-  const all = curves.flatMap((curve) => curve.scores[state.score] ?? []);
-  const domain = [Math.min(...all), Math.max(...all)];
+  const domain = extentOf(curves.flatMap((curve) => curve.scores[state.score] ?? []));
   for (const name of names) {
     const of = curves.filter((curve) => called(curve, ["dataset"]) === name);
+    const cells = of.flatMap(cellsOf);
+    if (!cells.length) continue;
     const place = element("div", { class: "chart" });
     view.append(element("figure", {}, element("figcaption", {}, element("strong", {}, name)), place));
-    const cells = of.flatMap(cellsOf);
     const clicked = (datum) => datum.key && showDetails(run.byKey.get(datum.key), datum.layer);
     drawChart(place, specOfHeat(cells, domain), { words: `${run.labels.score[state.score]} by layer and concept, ${name}`, marks: cells.length, clicked });
   }
-  view.append(note("One scale of colour for all of them. A click on a cell says where it comes from."));
+  view.append(note("One scale of colour for all of them, the better the brighter. A click on a cell says where it comes from."));
 }
 
 function cellsOf(curve) {
@@ -35,7 +35,7 @@ function specOfHeat(cells, domain) {
       y: { field: "concept", type: "nominal", title: null, sort: concepts, axis: { labelLimit: narrow() ? 100 : 240 } },
       x: { field: from, type: "quantitative", title, scale: { nice: false }, axis: { grid: false } },
       x2: { field: to },
-      color: { field: "value", type: "quantitative", title: run.labels.score[state.score], scale: { scheme: "viridis", domain }, legend: { orient: narrow() ? "bottom" : "right" } },
+      color: { field: "value", type: "quantitative", title: run.labels.score[state.score], scale: { scheme: "viridis", domain, reverse: LOWER_IS_BETTER.has(state.score) }, legend: { orient: narrow() ? "bottom" : "right" } },
       tooltip: tooltips({ concept: "concept", place: "layer", shown: run.labels.score[state.score] }),
     },
   };

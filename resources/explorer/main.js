@@ -26,7 +26,8 @@ function draw() {
   drawTabs();
   drawAnswers();
   VIEWS.find(({ name }) => name === state.view).draw(view);
-  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
+  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus({ preventScroll: true });
+  showTab();
   rememberState();
 }
 
@@ -51,6 +52,12 @@ function drawTabs() {
   document.getElementById("view").setAttribute("aria-labelledby", `tab.${state.view}`);
 }
 
+/** Scroll the tabs, which are wider than a phone, to the one that is chosen. */
+function showTab() {
+  const tabs = document.getElementById("tabs"), tab = document.getElementById(`tab.${state.view}`);
+  tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.clientWidth) / 2 - tabs.offsetLeft;
+}
+
 /** Dark or light, as the machine has it until a person says otherwise. */
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
@@ -67,10 +74,12 @@ function startTheme() {
   });
 }
 
-/** Name where statements whose texts stand here come from. */
+/** Say what was left out, and name where statements whose texts stand here come from. */
 function drawSources() {
   const notes = Object.entries(run.statements).filter(([, { texts, note }]) => texts && note);
-  document.getElementById("sources").replaceChildren(...notes.map(([name, { note }]) => element("li", {}, `${label("dataset", name)}: ${note}`)));
+  document.getElementById("sources").replaceChildren(
+    ...[run.kept, ...notes.map(([name, { note }]) => `${label("dataset", name)}: ${note}`)].filter(Boolean).map((words) => element("li", {}, words)),
+  );
 }
 
 async function start() {
@@ -81,6 +90,8 @@ async function start() {
   drawSources();
   draw();
   addEventListener("hashchange", () => { recallState(); draw(); });
+  // As a link it would put its own name where the address has what is chosen.
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("view").focus(); });
   let width = window.innerWidth;
   addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; draw(); } });
   window.explorer = { run, state, charts: () => charts };

@@ -3,13 +3,16 @@
 /** Show the details of a curve at a layer, by default that of its peak. */
 function showDetails(curve, layer = layerAt(curve, number(curve.depth.peak_depth)) ?? 0) {
   const dialog = document.getElementById("details");
-  const close = element("button", { type: "button", class: "close", click: () => dialog.close() }, "Close");
+  const focused = document.activeElement?.id;
+  const close = element("button", { type: "button", id: "details.close", click: () => dialog.close() }, "Close");
   dialog.replaceChildren(
     element("h2", {}, inFull(curve)),
     element("dl", {}, ...detailsOf(curve, layer).flatMap(([term, said]) => [element("dt", {}, term), element("dd", {}, said)])),
     element("div", { class: "row" }, ...stepsTo(curve, layer), close),
   );
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) return dialog.showModal();
+  const again = document.getElementById(focused);
+  (again && !again.disabled ? again : close).focus();
 }
 
 function detailsOf(curve, layer) {
@@ -19,8 +22,8 @@ function detailsOf(curve, layer) {
   return [
     ["Layer", `${layer} of ${curve.n_layers}, relative depth ${digits(layer / curve.n_layers)}`],
     ...scores.map(([name, words]) => [words, said(name)]),
-    ["Probes of this layer that converged", `${Math.round(100 * curve.converged[layer])} % of ${curve.n_splits}`],
-    ["Probes of all layers that converged", `${digits(100 * number(curve.depth.converged), 0)} %`],
+    ["Probes of this layer that converged", `${percent(curve.converged[layer])} of ${curve.n_splits}`],
+    ["Probes of all layers that converged", percent(number(curve.depth.converged))],
     ["Tested statements", `${curve.n_test} in each of ${curve.n_splits} ${curve.n_splits === 1 ? "split" : "splits"}`],
     ["Scores", element("code", {}, curve.file)],
     ["Record", element("code", {}, curve.record)],
@@ -30,7 +33,7 @@ function detailsOf(curve, layer) {
 
 /** Make the buttons that go on from a number: to the layers beside it, and to its statements. */
 function stepsTo(curve, layer) {
-  const step = (words, to) => element("button", { type: "button", disabled: to < 0 || to >= curve.n_layers, click: () => showDetails(curve, to) }, words);
+  const step = (words, to) => element("button", { type: "button", id: `details.${words}`, disabled: to < 0 || to >= curve.n_layers, click: () => showDetails(curve, to) }, words);
   const statements = curve.statements && element("button", { type: "button", click: () => { document.getElementById("details").close(); showStatements(curve, layer); } }, "Which statements it gets wrong");
   return [step("← layer before", layer - 1), step("layer after →", layer + 1), statements || null];
 }

@@ -2,18 +2,14 @@
 
 let run = null;
 
-/** The state of the page: a view, what is chosen of each axis, and what each view lets choose. */
-const state = {
-  view: "curves",
-  score: "accuracy",
-  across: "depth",
-  overlays: new Set(["intervals", "baselines", "published"]),
-  chosen: {},
-  picked: {}, // What a view lets choose: statements.curve, statements.layer, table, ...
-};
+/** The state of the page: a view, a score, what is chosen of each axis, and what each view lets choose (`picked`). */
+const state = { chosen: {} };
+
+const OVERLAYS_AT_FIRST = ["intervals", "baselines", "published"];
 
 /** What is chosen at first: every concept and model, and the first of all else. */
 function resetState() {
+  Object.assign(state, { view: "curves", score: "accuracy", across: "depth", overlays: new Set(OVERLAYS_AT_FIRST), picked: {} });
   for (const axis of AXES) {
     const values = run.values[axis];
     const all = axis === "dataset" || axis === "model";
@@ -38,12 +34,12 @@ function rememberState() {
 
 const PICKED = "picked.";
 
-/** Take the state from the address, as far as this run has what is named there. */
+/** Take the state from the address, as far as this run has what is named there; all else is as at first. */
 function recallState() {
   resetState();
   const words = new URLSearchParams(location.hash.slice(1));
   if (VIEWS.some((view) => view.name === words.get("view") && view.has())) state.view = words.get("view");
-  if (words.get("score") in run.labels.score) state.score = words.get("score");
+  if (Object.hasOwn(run.labels.score, words.get("score"))) state.score = words.get("score");
   if (words.get("across") === "layer") state.across = "layer";
   if (words.has("overlays")) state.overlays = new Set(words.get("overlays").split(","));
   for (const axis of AXES) {
@@ -62,9 +58,13 @@ function isSecondName(curve) {
   return curve.same_tokens_as && curve.same_tokens_as !== curve.position && state.chosen.position.has(curve.same_tokens_as);
 }
 
-/** Tell whether all that a row names is chosen. */
+/** Tell whether all that a row names is chosen; what no curve has, as the position of a baseline, cannot be. */
 function isChosen(row) {
-  return AXES.every((axis) => row[axis] === undefined || state.chosen[axis].has(row[axis]));
+  return areChosen(row, AXES);
+}
+
+function areChosen(row, axes) {
+  return axes.every((axis) => state.chosen[axis].has(row[axis]) || !run.values[axis].includes(row[axis]));
 }
 
 /** Return a curve in words: all that tells it from the others that are shown, but what stands elsewhere. */

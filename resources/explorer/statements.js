@@ -1,5 +1,8 @@
 // Statements: which of them a layer gets right, and how far each is on which side.
 
+/** Which statements are listed; one that half of the splits get right is not right in most. */
+const SHOWN = [["wrong", "wrong in half of the splits or more"], ["right", "right in most splits"], ["all", "all tested"]];
+
 /** Show the statements of a curve at a layer. */
 function drawStatements(view) {
   const curves = run.curves.filter((curve) => curve.statements && isChosen(curve) && !isSecondName(curve));
@@ -7,13 +10,13 @@ function drawStatements(view) {
   const curve = curves.find(({ key }) => key === state.picked.curve) ?? curves[0];
   const { layers } = curve.statements;
   const layer = layers.includes(Number(state.picked.layer)) ? Number(state.picked.layer) : layerToStartAt(curve);
-  const show = state.picked.show ?? "wrong";
+  const show = SHOWN.some(([name]) => name === state.picked.show) ? state.picked.show : "wrong";
   const options = curves.map((other) => [other.key, [label("dataset", other.dataset), called(other, ["dataset"])].join(" · ")]);
   view.append(
     element("div", { class: "row" },
       chooser("Curve", options, curve.key, (value) => { state.picked.curve = value; delete state.picked.layer; draw(); }),
       layerChooser(curve, layer),
-      chooser("Show", [["wrong", "wrong in most splits"], ["right", "right in most splits"], ["all", "all tested"]], show, (value) => pick("show", value)),
+      chooser("Show", SHOWN, show, (value) => pick("show", value)),
       searchBox(),
     ),
     ...statementTable(curve, layer, show),
@@ -34,7 +37,10 @@ function layerChooser(curve, layer) {
   const said = element("span", {}, words(layer));
   const slider = element("input", {
     type: "range", id: "picked.layer", min: 0, max: layers.length - 1, value: layers.indexOf(layer), "aria-label": "Layer", "aria-valuetext": words(layer),
-    input: (event) => { said.textContent = words(layers[event.target.value]); },
+    input: (event) => {
+      said.textContent = words(layers[event.target.value]);
+      event.target.setAttribute("aria-valuetext", said.textContent);
+    },
     change: (event) => pick("layer", String(layers[event.target.value])),
   });
   return element("label", { class: "chooser" }, said, slider);
@@ -88,10 +94,10 @@ function statementTable(curve, layer, show) {
     { name: "group", words: "Group", text: (row) => row.group, value: (row) => row.group, kind: "words" },
     { name: "class", words: "Is", text: (row) => row.class, value: (row) => row.class },
     { name: "right", words: "Right in", title: "In how many of the splits that tested it", text: (row) => `${row.right} of ${row.splits}`, value: (row) => row.right / row.splits, kind: "number" },
-    { name: "decision", words: `Decision (− ${class0}, + ${class1})`, title: "What the probe adds up to, mean over splits: its sign is the class that it tells, its size how surely", text: (row) => digits(row.decision), value: (row) => row.decision, kind: "number" },
+    { name: "decision", words: `Decision (− ${class0}, + ${class1})`, title: "What the probe adds up to, mean over splits: its sign is the class that it tells, its size how surely", text: (row) => digits(row.decision, 3), value: (row) => row.decision, kind: "number" },
     { name: "layers", words: "Right by layer", text: (row) => strip(curve, row, layer), value: (row) => rightLayers(curve, row) },
   ].filter(({ name }) => name !== "decision" || curve.statements.decision);
-  const said = `Layer ${layer} gets ${wrong.length.toLocaleString("en")} of ${every.length.toLocaleString("en")} tested statements wrong in most splits.`;
+  const said = `Layer ${layer} gets ${wrong.length.toLocaleString("en")} of ${every.length.toLocaleString("en")} tested statements wrong, in half or more of the splits that tested them.`;
   const { note: about } = run.statements[curve.dataset];
   return [
     element("p", { class: "said" }, said),

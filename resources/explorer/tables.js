@@ -5,7 +5,7 @@ const MAIN_COLUMNS = [
   { name: "held_out_peak_accuracy", words: "Held-out peak", title: "Accuracy of the peak on statements that it was not chosen on" },
   { name: "held_out_peak_above_baseline", words: "… above the baseline" },
   { name: "first_above_baseline", words: "First layer above baselines", title: "As relative depth" },
-  { name: "gain_centre", words: "Centre of gain", title: "Relative depth around which accuracy is gained" },
+  { name: "gain_centre", words: "Centre of gain", title: "Relative depth around which accuracy is gained, if the curve is above its baselines", isDepth: true },
   { name: "p_above_baseline_adjusted", words: "p, adjusted", title: "That the curve is not above its best baseline, for all curves together" },
   { name: "converged", words: "Converged", title: "Share of its probes whose solver converged" },
 ];
@@ -29,7 +29,7 @@ function drawTables(view) {
       download(`Download ${name}.csv`, `${name}.csv`, csvOf(run.tables[name])),
     ),
     sortableTable(
-      `${rows.length.toLocaleString("en")} of ${run.rows[name].length.toLocaleString("en")} rows of ${name}.csv`,
+      `${rows.length.toLocaleString("en")} of ${run.rows[name].length.toLocaleString("en")} rows of ${name}.csv${rows.length < run.rows[name].length ? ": those of what is chosen" : ""}`,
       isMain ? mainColumns() : allColumns(name),
       rows,
       { sorted: state.picked.sort, sort: (value) => pick("sort", value) },
@@ -38,13 +38,17 @@ function drawTables(view) {
 }
 
 function nameColumns() {
-  return AXES.filter((axis) => run.values[axis].length > 1 || axis === "dataset")
+  return ["dataset", ...AXES.filter((axis) => axis !== "dataset" && run.values[axis].length > 1)]
     .map((axis) => ({ name: axis, words: AXIS_WORDS[axis], text: (row) => label(axis, row[axis]), value: (row) => label(axis, row[axis]), kind: "words" }));
 }
 
 function mainColumns() {
   const details = { name: "details", words: "Where from", text: (row) => element("button", { type: "button", class: "plain", click: () => showDetails(run.byKey.get(keyOf(row))) }, "details"), value: () => null };
-  return [...nameColumns(), details, ...MAIN_COLUMNS.map(({ name, words, title }) => ({ name, words, title, text: (row) => quantity(row, name, name.startsWith("p_") ? 3 : 2), value: (row) => number(row[name]), kind: "number" }))];
+  const main = MAIN_COLUMNS.map(({ name, words, title, isDepth }) => {
+    const has = (row) => !isDepth || isTrue(row.above_baselines);
+    return { name, words, title, text: (row) => (has(row) ? quantity(row, name, name.startsWith("p_") ? 3 : 2) : "–"), value: (row) => (has(row) ? number(row[name]) : null), kind: "number" };
+  });
+  return [...nameColumns(), details, ...main];
 }
 
 function allColumns(name) {

@@ -6,21 +6,21 @@ const FACTOR_WORDS = { position: "position of the token", perturbation: "wording
 function drawVariance(view) {
   const rows = run.rows.depth_variance.filter((row) => isChosen(row) && number(row.sd) !== null);
   const quantities = [...new Set(run.rows.depth_variance.map((row) => row.quantity))];
-  const quantity = quantities.includes(state.picked.varied) ? state.picked.varied : quantities[0];
+  const quantity = [state.picked.varied, rows[0]?.quantity].find((name) => quantities.includes(name)) ?? quantities[0];
   const panels = element("div", { class: "panels" });
   view.append(
     chooser("Quantity", quantities.map((name) => [name, quantityWords(name)]), quantity, (value) => pick("varied", value)), panels,
     note("The standard deviation of an answer when that alone varies; the tick is what the sampling of statements alone would show. docs/positions.md says how it is estimated."),
   );
   const shown = rows.filter((row) => row.quantity === quantity).map(spreadOf);
-  const most = Math.max(...shown.map(({ sd }) => sd));
+  const most = extentOf(shown.flatMap(({ sd, noise }) => [sd, noise]))[1];
   for (const name of new Set(shown.map((row) => row.name))) {
     const of = shown.filter((row) => row.name === name);
     const place = element("div", { class: "chart" });
     panels.append(element("figure", {}, element("figcaption", {}, element("strong", {}, name)), place));
     drawChart(place, specOfVariance(of, most, quantity), { words: `Spread of ${quantityWords(quantity)}, ${name}`, marks: 2 * of.length });
   }
-  if (!shown.length) view.append(note("Nothing of it is of what is chosen."));
+  if (!shown.length) view.append(note("There is nothing of what is chosen."));
 }
 
 function spreadOf(row) {

@@ -159,7 +159,7 @@ def test_cells_of_the_heat_map_are_means_of_the_table_of_scores(explorer, finish
 
 
 def test_pairs_are_those_of_the_table_of_differences(explorer, finished):
-    explorer.view("Pairs")
+    explorer.go(f"{ALL_CHOSEN}&view=pairs")
     explorer.choose("Quantity", "peak_accuracy")
     differences = table_of(finished, "depth_differences")
     wanted = differences[(differences["quantity"] == "peak_accuracy") & differences["difference"].notna()]
@@ -238,6 +238,72 @@ def test_hands_that_use_no_mouse_get_everywhere(explorer):
     page.keyboard.press("Space")
     explorer.drawn()
     assert page.evaluate("document.activeElement.id") == "dataset.coins", "the focus stays where it was"
+
+
+def test_pairs_are_of_what_is_chosen_whichever_formats_they_compare(explorer):
+    explorer.view("Pairs")
+    explorer.choose("Quantity", "peak_accuracy")
+    drawn = {mark["key"] for mark in explorer.marks()}
+    assert {(key.split("/")[1], key.split("/")[3]) for key in drawn} == {("int8", "clean"), ("fp32", "noise")}
+    explorer.check("dataset.coins", checked=False)
+    assert {mark["key"] for mark in explorer.marks()} == {key for key in drawn if "/claims/" in key}
+
+
+def test_a_table_of_rows_that_belong_to_no_curve_has_them_all(explorer, finished):
+    explorer.go(f"{ALL_CHOSEN}&view=tables&picked.table=baseline_scores")
+    assert len(explorer.table()) == len(table_of(finished, "baseline_scores"))
+
+
+def test_the_focus_stays_on_lists_heads_of_tables_and_steps_between_layers(explorer):
+    page = explorer.page
+
+    def focused():
+        explorer.drawn()
+        return page.evaluate("document.activeElement.id")
+
+    page.get_by_label("Score", exact=True).focus()
+    page.keyboard.press("ArrowDown")
+    assert focused() == "choose.Score"
+    assert page.get_by_label("Score", exact=True).input_value() != "accuracy"
+    explorer.view("Tables")
+    page.get_by_role("button", name="Held-out peak", exact=True).focus()
+    page.keyboard.press("Enter")
+    assert focused() == "sort.held_out_peak_accuracy"
+    page.get_by_role("button", name="details").first.click()
+    button = page.get_by_role("button", name="layer after")
+    while button.is_enabled():
+        button.focus()
+        page.keyboard.press("Enter")
+    assert focused() == "details.close", "no layer is further on"
+    page.get_by_role("button", name="layer before").focus()
+    page.keyboard.press("Enter")
+    assert focused() == "details.← layer before"
+
+
+def test_the_link_to_what_is_shown_leaves_it_as_it_was_chosen(explorer):
+    explorer.go("model=tiny&dataset=claims&view=depths")
+    explorer.page.locator(".skip").focus()
+    explorer.page.keyboard.press("Enter")
+    explorer.drawn()
+    assert explorer.page.evaluate("document.activeElement.id") == "view"
+    assert {mark["key"].split("/")[2] for mark in explorer.marks()} == {"claims"}
+
+
+def test_an_address_that_names_what_this_run_has_not_shows_what_it_has(explorer):
+    unknown = "view=statements&picked.show=constructor&score=toString&model=x&picked.layer=99&picked.curve=x"
+    explorer.go(unknown)
+    assert explorer.page.locator(".said").is_visible()
+    explorer.page.evaluate("location.hash = 'view=curves&score=f1&across=layer'")
+    explorer.page.wait_for_function("explorer.state.score === 'f1'")
+    explorer.page.evaluate("words => { location.hash = words }", unknown)
+    explorer.page.wait_for_function("explorer.state.score === 'accuracy' && explorer.state.across === 'depth'")
+    explorer.drawn()
+
+
+def test_the_axis_of_a_curve_says_what_it_is_of(explorer):
+    for score, words in (("accuracy", "accuracy"), ("auc", "AUC")):
+        explorer.choose("Score", score)
+        assert words in explorer.page.locator("figure").first.locator("text").all_text_contents()
 
 
 def test_text_of_the_configuration_stays_text(explorer):

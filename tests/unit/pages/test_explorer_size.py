@@ -45,7 +45,8 @@ def made_up(curves):
         converged=RNG.random(len(scores)) < 0.9,
     )
     depths = random_columns(
-        curves.assign(same_tokens_as="last"), [*fitting.NAMED, *(f"estimate_{n}" for n in range(25))]
+        curves.assign(same_tokens_as="last", above_baselines=True, baseline="tf_idf"),
+        [*fitting.NAMED, "held_out_peak_accuracy", "baseline_accuracy", *(f"estimate_{n}" for n in range(25))],
     )
     differences = curves.merge(pd.DataFrame({"quantity": [f"quantity_{n}" for n in range(15)]}), how="cross")
     differences = random_columns(differences, ["difference", "low", "high", "p"])

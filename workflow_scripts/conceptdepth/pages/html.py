@@ -32,7 +32,7 @@ def rendered(files: Mapping[str, str], *, title: str, record: str, vega: str, da
     """
     safe = {name: in_script(text) if name.endswith(".js") else text for name, text in files.items()}
     # Without autoescape, as nearly all that stands in the page is a script; what is text is escaped here.
-    template = Environment(loader=DictLoader(safe), autoescape=False, keep_trailing_newline=True).get_template(PAGE)  # noqa: S701
+    template = Environment(loader=DictLoader(safe), autoescape=False, keep_trailing_newline=True).get_template(PAGE)
     return template.render(title=html.escape(title), record=html.escape(record), vega=in_script(vega), data=data)
 
 
