@@ -2,13 +2,13 @@
 
 reads   results/models/{model}/model.json, results/prompts/{dataset}.{perturbation}.jsonl,
         results/tables/layer_scores.csv
-writes  results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv, results/tables/direct_answers.csv,
-        results/figures/answers.{svg,png}
+writes  results/{answers,lens}/{model}/{quantization}/{dataset}.{perturbation}.csv, results/tables/direct_answers.csv,
+        results/figures/answers.{svg,png}; and what rules/lens.smk makes of the layers
 """
 
 
 rule score_answers:
-    """Score each statement by the probability of the one answer, against the other, as the next token."""
+    """Score each statement by the probability of the one answer, against the other, as the next token; at each layer, too."""
     input:
         model="results/models/{model}/model.json",
         prompts="results/prompts/{dataset}.{perturbation}.jsonl",
@@ -18,6 +18,7 @@ rule score_answers:
         ],
     output:
         answers="results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv",
+        lens="results/lens/{model}/{quantization}/{dataset}.{perturbation}.csv",
         record="results/provenance/score_answers/{model}/{quantization}/{dataset}.{perturbation}.json",
     log:
         "results/logs/score_answers/{model}/{quantization}/{dataset}.{perturbation}.log",
@@ -99,3 +100,7 @@ rule answers:
         "results/tables/direct_answers.csv",
         "results/figures/answers.svg",
         "results/figures/answers.png",
+        "results/tables/lens.csv",
+        "results/tables/lens_depth.csv",
+        "results/figures/lens.svg",
+        "results/figures/lens.png",

@@ -9,6 +9,7 @@ from plot_ablation import plot_ablation
 from plot_answers import plot_answers
 from plot_depths import plot_depths
 from plot_drift import plot_drift
+from plot_lens import plot_lens
 from plot_positions import plot_positions
 from plot_transfer import plot_transfer
 
@@ -87,6 +88,12 @@ def answers_of(labels):
     return curves_of(labels, ONE).assign(accuracy=0.6)
 
 
+def lens_of(labels):
+    draw = np.random.default_rng(1)
+    scores = scores_of(labels).query("seed == 1")
+    return scores.assign(accuracy=0.55, low=0.5, high=0.6, auc=draw.uniform(0.4, 0.9, len(scores)))
+
+
 FIGURES = {
     "accuracy": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="model"),
     "formats": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="quantization"),
@@ -94,6 +101,7 @@ FIGURES = {
     "drift": lambda labels, probed: plot_drift(drift_of(labels, probed), labels),
     "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
     "transfer": lambda labels, probed: plot_transfer(transfer_of(labels, probed), depths_of(labels, probed), labels),
+    "lens": lambda labels, probed: plot_lens(lens_of(labels), scores_of(labels, probed), labels),
     "positions": lambda labels, probed: plot_positions(depths_of(labels, probed), labels),
     "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
 }

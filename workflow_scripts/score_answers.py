@@ -1,4 +1,4 @@
-"""Score each statement by what the model itself says: the next token after its prompt and a cue."""
+"""Score each statement by what the model itself says, and would say at each layer: the next token after a cue."""
 
 import os
 
@@ -17,6 +17,7 @@ if __name__ == "__main__":
             words=settings["words"],
             cue=settings["cue"],
             destination=snakemake.output.answers,
+            lens=snakemake.output.lens,
             **common_fields(snakemake, fixed=settings["fixed_batch_tokens"]),
         )
         record.note(**carried_out(cell, execution=snakemake.config["execution"], log_file=snakemake.log[0]))

@@ -15,6 +15,7 @@ from conceptdepth.configuration import settings
 from conceptdepth.datasets.rows import read_prompts, read_statements
 from conceptdepth.datasets.statements import load_statements
 from conceptdepth.depth.draws import curves, design, open_draws
+from conceptdepth.depth.lens import read_lens
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.ground.names import CURVE, PROBED
@@ -167,10 +168,20 @@ def read_table_of(form):
     return lambda path: load_statements("mine", entry, path)
 
 
+def write_lens(path):
+    names = {"model": "tiny", "quantization": "fp32", "dataset": "cities", "perturbation": "clean"}
+    rows = [
+        {**names, "id": row["id"], "label": row["label"], "group": row["group"], "layer_0": 0.5, "layer_1": -1.25}
+        for row in ROWS
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
 READERS = {
     "activations": (write_activations, read_activations),
     "probes": (write_probes, lambda path: read_probes(str(path))),
     "draws": (write_draws, read_draws),
+    "lens": (write_lens, lambda path: read_lens(str(path))),
     "prompts": (write_rows, read_prompts),
     "statements": (write_rows, read_statements),
     "model.json": (write_description({"folder": "."}), lambda path: weight_files(path, ".")),

@@ -1,13 +1,15 @@
-"""What the models themselves answer: asked for, it makes its table and figure; the default run knows nothing of it."""
+"""What the models themselves answer, and each of their layers: asked for; the default run knows nothing of it."""
 
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_reruns import GRID, Row, all_of, nothing, plan, replace, setting, with_run
 
 TABLE = "results/tables/direct_answers.csv"
+LENS = "results/tables/lens.csv"
 
 CELLS = [
     f"tiny/{quantization}/{dataset}.clean" for quantization in GRID["quantizations"] for dataset in GRID["datasets"]
@@ -15,7 +17,8 @@ CELLS = [
 
 SCORES = {f"score_answers/{cell}" for cell in CELLS}
 COINS = {job for job in SCORES if "/coins." in job}
-AFTER_ANSWERS = {"collect_answers", "plot_answers"}
+OF_LAYERS = {"collect_lens", "plot_lens"}
+AFTER_ANSWERS = {"collect_answers", "plot_answers", *OF_LAYERS}
 AGAIN = [f"tiny/{quantization}/coins.clean" for quantization in GRID["quantizations"]]
 """Cells whose activations are extracted in the run that asks."""
 
@@ -86,13 +89,13 @@ def test_the_record_has_the_facts_of_the_worker(answered):
 
 def test_without_a_worker_answers_are_the_same(answered, tmp_path):
     project = answered.copy(tmp_path / "project")
-    path = project.folder / f"results/answers/{CELLS[0]}.csv"
-    before = path.read_bytes()
-    path.unlink()
+    paths = [project.folder / f"results/{made}/{CELLS[0]}.csv" for made in ("answers", "lens")]
+    before = [path.read_bytes() for path in paths]
+    paths[0].unlink()
     setting("execution", "keep_model_loaded", False)(project)
     result = project.snakemake(f"results/answers/{CELLS[0]}.csv")
     assert result.returncode == 0, result.stderr
-    assert path.read_bytes() == before
+    assert [path.read_bytes() for path in paths] == before
     assert "loaded tiny as fp32 on " in (project.folder / f"results/logs/score_answers/{CELLS[0]}.log").read_text()
 
 
@@ -102,6 +105,39 @@ def test_each_statement_has_its_log_odds(answered):
     assert scores["id"].tolist() == prompts["id"].tolist()
     assert scores["label"].tolist() == prompts["label"].tolist()
     assert scores["log_odds"].nunique() == len(scores), "each prompt ends otherwise, and so does its answer"
+
+
+def test_the_lens_of_the_last_layer_is_the_own_answer_in_files_and_tables(answered):
+    own, layers = pd.read_csv(answered.folder / TABLE), pd.read_csv(answered.folder / LENS)
+    for cell in CELLS:
+        scores, lens = (pd.read_csv(answered.folder / f"results/{made}/{cell}.csv") for made in ("answers", "lens"))
+        assert lens[["id", "label"]].equals(scores[["id", "label"]])
+        last = [column for column in lens if column.startswith("layer_")][-1]
+        assert lens[last].tolist() == scores["log_odds"].tolist()
+        assert not np.allclose(lens["layer_0"], lens[last], rtol=0.01)
+    last = layers[layers["layer"] == layers["n_layers"] - 1].reset_index(drop=True)
+    for column in ("model", "quantization", "dataset", "perturbation", "n"):
+        assert last[column].tolist() == own[column].tolist()
+    for column in ("majority", "accuracy", "auc"):
+        np.testing.assert_allclose(last[column], own[column], rtol=1e-12)
+
+
+def test_each_cell_has_a_row_of_depths_of_its_layers(answered):
+    depths, layers = pd.read_csv(answered.folder / "results/tables/lens_depth.csv"), pd.read_csv(answered.folder / LENS)
+    assert [f"{r.model}/{r.quantization}/{r.dataset}.{r.perturbation}" for r in depths.itertuples()] == CELLS
+    best = layers.groupby(["quantization", "dataset"], sort=False)[["accuracy", "auc"]].max()
+    assert depths["peak_accuracy"].tolist() == pytest.approx(best["accuracy"].tolist())
+    assert depths["peak_auc"].tolist() == pytest.approx(best["auc"].tolist())
+
+
+def test_the_figure_of_the_lens_is_audited_back_to_the_weights(answered):
+    svg = (answered.folder / "results/figures/lens.svg").read_text()
+    for text in ("Coins", "Claims", "lens: the answer if this layer were the last", "own answer", "Accuracy"):
+        assert text in svg
+    result = answered.conceptdepth("audit", "results/figures/lens.png")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for rule in ("score_answers", "collect_lens", "train_probes", "fetch_model"):
+        assert rule in result.stdout
 
 
 def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answered):
@@ -122,8 +158,10 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(answer
         (setting("answers", "cue", "true ?"), SCORES | AFTER_ANSWERS),
         (words("coins", "coin", "up"), COINS | AFTER_ANSWERS),
         (setting("execution", "batch_tokens", 64), set()),
-        (setting("depth", "jump_ratio", 1.2), set()),
-        (replace("workflow_scripts/collect_answers.py", '"mass": cell["mass"].mean()', '"mass": cell["mass"].median()'), AFTER_ANSWERS),
+        (setting("depth", "jump_ratio", 1.2), OF_LAYERS),
+        (setting("intervals", "draws", 50), OF_LAYERS),
+        (replace("workflow_scripts/collect_answers.py", '"mass": cell["mass"].mean()', '"mass": cell["mass"].median()'), AFTER_ANSWERS - OF_LAYERS),
+        (replace("workflow_scripts/conceptdepth/depth/lens.py", "keep_default_na=False", "keep_default_na=True"), OF_LAYERS),
     ],
 )  # fmt: skip
 def test_only_stale_answers_are_asked_for_again(answered, tmp_path, change, expected):

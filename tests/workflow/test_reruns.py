@@ -114,7 +114,7 @@ AFTER = {
     # Only where probes are transferred: test_transfer_run.py, and the row "transfer".
     **dict.fromkeys(["measure_transfer", "collect_transfer", "plot_transfer"], []),
     # Only for those who ask the models themselves: test_answers_run.py.
-    **dict.fromkeys(["score_answers", "collect_answers", "plot_answers"], []),
+    **dict.fromkeys(["score_answers", "collect_answers", "plot_answers", "collect_lens", "plot_lens"], []),
     # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
     **dict.fromkeys(["tabulate_ablation", "plot_ablation"], []),
 }  # fmt: skip
@@ -178,6 +178,7 @@ MODULES = {
             "attention",
             "cell",
             "collector",
+            "ends",
             "extraction",
             "forward",
             "gathering",
@@ -209,9 +210,8 @@ MODULES = {
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
-    **dict.fromkeys(
-        modules("depth", "coverage", "directions", "simulation", "transfer", "variance"), []
-    ),  # As their rules.
+    # As their rules.
+    **dict.fromkeys(modules("depth", "coverage", "directions", "lens", "simulation", "transfer", "variance"), []),
     **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),

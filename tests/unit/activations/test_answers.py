@@ -10,8 +10,9 @@ from collect_answers import rates
 from conceptdepth.activations.answers import answer_tokens, score, variants
 from conceptdepth.datasets.prompts import asked
 from conceptdepth.ground.errors import UserError
-from conceptdepth.models.head import Head
+from conceptdepth.models.head import Head, Lens
 from conceptdepth.models.loading import load_tokenizer
+from conceptdepth.models.sites import decoder_of
 from test_extraction import ARCHITECTURES, OPT, SMALL, SmallMemory, prompts
 from tiny_model import save_tiny_model
 
@@ -55,11 +56,65 @@ def test_scores_equal_those_of_whole_forward_passes(model, common, monkeypatch):
     assert score(model, prompts(common), [[first[0]], [96]], batch_tokens=70, name="tiny").answered[0]
 
 
+def answer_after_each_block(model, prompt):
+    """Log-odds by layer, by hand: hidden states as transformers gives them, final norm, rows of the head, soft cap."""
+    with torch.inference_mode():
+        found = model(torch.tensor([prompt]), use_cache=False, output_hidden_states=True)
+        states, body = torch.stack([layer[0, -1] for layer in found.hidden_states[1:-1]]), decoder_of(model, "tiny")
+        for part in ("norm", "ln_f", "final_layer_norm", "project_out"):
+            module = getattr(body, part, None)
+            states = states if module is None else module(states)
+        no, yes = (states @ model.get_output_embeddings().weight[tokens].T for tokens in ANSWERS)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    no, yes = ((cap * (logits / cap).tanh() if cap else logits).double().logsumexp(1) for logits in (no, yes))
+    return (yes - no).numpy()
+
+
+@pytest.mark.parametrize("common", [0, 17])
+def test_the_lens_is_final_norm_and_rows_of_the_head_on_hidden_states_and_ends_in_the_own_answer(model, common):
+    found = score(model, prompts(common), ANSWERS, batch_tokens=70, name="tiny")
+    expected = np.stack([answer_after_each_block(model, prompt) for prompt in prompts(common)], axis=1)
+    np.testing.assert_allclose(found.lens[:-1], expected, atol=TOLERANCE, rtol=TOLERANCE)
+    np.testing.assert_array_equal(found.lens[-1], found.log_odds)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2_low_cap", "opt_projected"])
+def test_the_lens_in_16_bits_is_as_near_as_rounding_and_ends_in_the_own_answer(kind):
+    torch.manual_seed(0)
+    wide = hf.AutoModelForCausalLM.from_config((ARCHITECTURES | MORE)[kind]()).eval()
+    narrow = hf.AutoModelForCausalLM.from_config(wide.config, dtype=torch.bfloat16).eval()
+    narrow.load_state_dict(wide.state_dict())
+    wide.load_state_dict(narrow.state_dict())  # The same weights, rounded.
+    found, expected = (score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny") for model in (narrow, wide))
+    np.testing.assert_array_equal(found.lens[-1], found.log_odds)
+    np.testing.assert_allclose(found.lens, expected.lens, atol=0.05 * np.abs(expected.lens).max())
+
+
+def test_the_lens_of_a_head_whose_rows_are_not_at_hand_is_the_same(model, monkeypatch):
+    """Quantized, or kept on a disk: then the whole head is asked."""
+    expected = score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny").lens
+    monkeypatch.setattr("conceptdepth.models.head._rows", lambda head, tokens: None)
+    found = score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny").lens
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_a_lens_that_does_not_find_the_own_answer_at_the_last_layer_is_refused(monkeypatch):
+    """One that forgets the model's scale of logits."""
+    model = built(configuration("cohere"))
+    right = Lens.logits
+    monkeypatch.setattr(Lens, "logits", lambda lens, states: 16 * right(lens, states))
+    with pytest.raises(
+        UserError, match="models.tiny: its answers cannot be read at each layer, because at the last one the final norm"
+    ):
+        score(model, prompts(), ANSWERS, batch_tokens=70, name="tiny")
+
+
 def test_when_memory_runs_out_passes_are_halved_and_nothing_is_lost(model):
     whole = score(model, prompts(), ANSWERS, batch_tokens=100, name="tiny")
     with SmallMemory(model.base_model, 40):
         halved = score(model, prompts(), ANSWERS, batch_tokens=100, name="tiny")
     np.testing.assert_allclose(halved.log_odds, whole.log_odds, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(halved.lens, whole.lens, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_logits_that_are_not_the_models_are_not_read(monkeypatch):

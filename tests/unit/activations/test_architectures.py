@@ -26,6 +26,7 @@ from architectures import (
     encoders_with_decoders,
     model_of,
 )
+from conceptdepth.activations.answers import score
 from conceptdepth.activations.extraction import extract, last_states, shape
 from conceptdepth.activations.layouts import EqualLengths, Layout, MaskedTrees, Trees, layouts_of
 from conceptdepth.activations.self_test import self_test
@@ -34,7 +35,7 @@ from conceptdepth.ground.names import EMBEDDING
 from conceptdepth.models.architectures import READ_BOTH_WAYS, SEVERAL_STREAMS, why_refused
 from conceptdepth.models.head import Head
 from conceptdepth.models.sites import blocks, decoder_of, why_no_mlp_input
-from plain_passes import one_by_one, plain_forward, prompts
+from plain_passes import one_by_one, plain_forward, plain_states, prompts
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,6 +44,9 @@ ROOT = Path(__file__).parents[3]
 
 TOLERANCE = 1e-5
 """Relative to the length of a vector, in float32: another order of additions gives up to 4e-6."""
+
+ANSWERS = [[11, 12, 13], [21, 22]]
+"""Tokens of the words of both classes."""
 
 NAMES = [
     pytest.param(name, id=f"{kind}: {name}")
@@ -126,6 +130,34 @@ def test_logits_of_kept_states_are_those_of_the_model(body, name):
     states = last_states(body, tokens, batch_tokens=70, layout=layout_for(body, name), name=name)
     found = Head(model, body).logits(torch.from_numpy(states))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def with_last_block_giving(body, states):
+    """Let the last block give out other states than its own, whatever it computes: as a naive lens would."""
+
+    def instead(module, arguments, output):
+        mine = states.reshape((output[0] if isinstance(output, tuple) else output).shape)
+        return (mine, *output[1:]) if isinstance(output, tuple) else mine
+
+    return blocks(body, "tiny")[-1].register_forward_hook(instead)
+
+
+def test_the_lens_is_the_whole_model_whose_last_block_gives_out_each_layer(body, name):
+    """Of each prompt alone, with logits of all its tokens and words; at the last layer it is the model's own answer."""
+    model, tokens, (no, yes) = model_of(name), prompts(3), ANSWERS
+    found = score(model, tokens, ANSWERS, batch_tokens=70, layout=layout_for(body, name), name=name)
+    assert found.lens[-1].tolist() == found.log_odds.tolist()
+    for number in (0, 3, 8):
+        ids, seen = torch.tensor([tokens[number]]), plain_states(body, [tokens[number]], "residual")[0]
+        with torch.inference_mode():
+            for layer, states in enumerate(map(torch.from_numpy, seen)):
+                handle = with_last_block_giving(body, states)
+                logits = model(ids, use_cache=False).logits[0, -1].double()
+                handle.remove()
+                expected = logits[yes].logsumexp(0) - logits[no].logsumexp(0)
+                np.testing.assert_allclose(
+                    found.lens[layer, number], expected, atol=2e-4, rtol=1e-4, err_msg=str(layer)
+                )
 
 
 class Listener:

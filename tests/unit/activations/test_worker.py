@@ -122,7 +122,7 @@ def answers(files, tmp_path, **changes) -> AnswerCell:
     }
     names = {"model": "tiny", "quantization": "fp32", "dataset": "cities", "perturbation": "clean"}
     own = {"cell": names, "words": ["peru", "france"], "cue": "the city", "destination": str(tmp_path / "out.csv")}
-    return AnswerCell(**common | own | changes)
+    return AnswerCell(**common | own | {"lens": str(tmp_path / "lens.csv")} | changes)
 
 
 @pytest.mark.parametrize("quantization", ["fp32", "int8"])
@@ -134,9 +134,12 @@ def test_activations_and_answers_share_one_load_and_are_what_the_jobs_themselves
     assert "loaded tiny as" in ask(tmp_path, answers(files, tmp_path, **asked))
     assert "loaded already" in ask(tmp_path, cell(files, tmp_path, **asked), "cell2.log")
     assert len(workers(tmp_path)) == 1
-    answers(files, tmp_path, destination=str(own / "out.csv"), **asked).carry_out(LoadedModels())
+    answers(files, tmp_path, destination=str(own / "out.csv"), lens=str(own / "lens.csv"), **asked).carry_out(
+        LoadedModels()
+    )
     cell(files, tmp_path, destination=str(own / "out.h5"), **asked).carry_out(LoadedModels())
-    assert (tmp_path / "out.csv").read_bytes() == (own / "out.csv").read_bytes()
+    for name in ("out.csv", "lens.csv"):
+        assert (tmp_path / name).read_bytes() == (own / name).read_bytes()
     with open_activations(tmp_path / "out.h5") as ours, open_activations(own / "out.h5") as theirs:
         np.testing.assert_array_equal(ours["activations/residual/last"], theirs["activations/residual/last"])
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"

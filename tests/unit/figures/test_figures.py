@@ -11,6 +11,7 @@ from conceptdepth.ground.names import CELL
 from matplotlib import pyplot as plt
 from plot_answers import plot_answers
 from plot_drift import plot_drift
+from plot_lens import plot_lens
 
 LABELS = {
     "models": {"a": {"label": "Model A"}, "b": {"label": "Model B"}},
@@ -138,6 +139,22 @@ def test_answers_stand_beside_the_best_and_the_last_layer_of_their_model(scores)
     assert all(axis.get_xlim()[0] < 0.1 for axis in figure.axes), (
         "panels share their scale, the lowest point is in view"
     )
+
+
+def test_the_lens_stands_beside_the_probes_of_its_cell_and_ends_in_the_own_answer(scores):
+    scores["auc"] = scores["accuracy"] / 2
+    rows = scores[scores["seed"] == scores["seed"].iloc[0]].reset_index(drop=True)
+    lens = rows.assign(accuracy=np.linspace(0.5, 0.6, len(rows)), auc=0.45, majority=0.7, low=0.4, high=0.8)
+    figure = plot_lens(lens, scores, LABELS)
+    assert len(figure.axes) == 2 * 2 * 2, "models, measures, datasets"
+    axis = figure.axes[1]
+    assert axis.get_title(loc="left").split("\n")[-1] == "Model A"
+    of_cell = [list(CELL), ["a", "fp32", "y", "clean"]]
+    means = scores[(scores[of_cell[0]] == of_cell[1]).all(axis=1)].groupby("layer")["accuracy"].mean()
+    own = lens[(lens[of_cell[0]] == of_cell[1]).all(axis=1)]["accuracy"]
+    probe, drawn, answer, chance = (list(line.get_ydata()) for line in axis.lines)
+    assert (probe, drawn, answer, chance) == (list(means), list(own), [own.iloc[-1]], [0.7, 0.7])
+    assert [list(line.get_ydata()) for line in figure.axes[3].lines][-1] == [0.5, 0.5]
 
 
 def test_drift_has_a_line_for_each_comparison_in_which_nothing_else_differs():

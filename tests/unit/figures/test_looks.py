@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conceptdepth.figures.curves import draw_curves
 from conceptdepth.figures.style import STYLE, look_of, probed_in, published_look, word
-from figure_tables import FIGURES, LAYERS, ONE, answers_of, drift_of, labels_of, scores_of
+from figure_tables import FIGURES, LAYERS, ONE, answers_of, drift_of, labels_of, lens_of, scores_of
 from matplotlib import pyplot as plt
 from plot_drift import TITLES, plot_drift
 
@@ -100,11 +100,12 @@ def test_panels_of_drift_are_wrapped_and_share_their_scale(n_datasets, n_models)
 # --- Positions of the same tokens -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["accuracy", "formats", "drift", "answers"])
+@pytest.mark.parametrize("name", ["accuracy", "formats", "drift", "answers", "lens"])
 def test_positions_whose_numbers_are_all_alike_are_drawn_once_and_named_together(name, monkeypatch):
     labels = labels_of(1, 1)
-    one, answers = FIGURES[name](labels, ONE), answers_of(labels)
+    one, answers, lens = FIGURES[name](labels, ONE), answers_of(labels), lens_of(labels)
     monkeypatch.setattr("figure_tables.answers_of", lambda _: answers)  # Which are of no position.
+    monkeypatch.setattr("figure_tables.lens_of", lambda _: lens)
     for table in ("scores_of", "drift_of"):
         original = {"scores_of": scores_of, "drift_of": drift_of}[table]
         monkeypatch.setattr(f"figure_tables.{table}", lambda *given, of=original: twice(of(*given)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from conceptdepth.activations.answers import score
 from conceptdepth.activations.cell import Cell
 from conceptdepth.activations.extraction import extract, last_states, shape
 from conceptdepth.activations.layouts import Trees
@@ -168,14 +169,16 @@ def test_a_spread_model_is_tested_and_speaks_as_a_whole_one(folder, tmp_path):
         folder, quantization="fp32", device=CPU, max_memory={"cpu": "40KB"}, offload_folder=str(tmp_path)
     )
     tokens = tokenize(load_tokenizer(folder), PROMPTS)
-    logits = []
+    logits, layers = [], []
     for model in (spread, load_model(folder, quantization="fp32", device=CPU)):
         body = decoder_of(model, "tiny")
         done = self_test(model, body, tokens, quantization="fp32", batch_tokens=64, name="tiny")
         assert done.layout == Trees()
         states = torch.from_numpy(last_states(body, tokens, batch_tokens=64, name="tiny"))
         logits.append(Head(model, body).logits(states))
+        layers.append(score(model, tokens, [[3], [4, 5]], batch_tokens=64, name="tiny").lens)
     torch.testing.assert_close(*logits)
+    np.testing.assert_allclose(*layers, atol=1e-4)
 
 
 def test_cells_share_a_loaded_model_and_another_model_replaces_it(model_json, tmp_path, caplog):

@@ -1,7 +1,8 @@
 """What a model itself answers: its probabilities of the next token after a prompt and a cue.
 
 Each class has a word (``Yes``, ``No``). A model that knows an answer may begin it with a space or not, in lower
-or upper case; the probability of a class is the sum over all variants of its word that are one token.
+or upper case; the probability of a class is the sum over all variants of its word that are one token. Each layer is
+asked in the same passes: the lens is the final norm and the rows of these tokens in the head, on the layer's output.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conceptdepth.activations.extraction import last_states
+from conceptdepth.activations.ends import Ends
+from conceptdepth.activations.extraction import last_states, shape
 from conceptdepth.activations.layouts import Layout
 from conceptdepth.activations.plain import relative, run_plain
 from conceptdepth.activations.self_test import tolerance_of
 from conceptdepth.ground.errors import UserError
 from conceptdepth.models.devices import input_device
-from conceptdepth.models.head import Head
+from conceptdepth.models.head import Head, Lens
 from conceptdepth.models.sites import decoder_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Scores:
     """Probability of any of the answers, between 0 and 1."""
     answered: NDArray[np.bool_]
     """Whether the most probable token is one of the answers."""
+    lens: NDArray[np.float32]
+    """Log-odds by layer, shape (n_layers, n_prompts): of the last layer the model's own."""
 
 
 def variants(word: str) -> list[str]:
@@ -97,11 +101,20 @@ def score(
     body = decoder_of(model, name)
     if body is model:
         raise UserError(f"models.{name}: its answers cannot be read, because it has no part without its head.")
-    found = last_states(body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted)
+    lens, sizes = Lens(model, body, [*answers[0], *answers[1]], name), [len(answers[0]), len(answers[1])]
+    layers = np.empty((shape(body, name)[0], len(tokens), 2), np.float32)
+    found = last_states(
+        body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted,
+        ends=Ends(body, lambda states: _by_class(lens.logits(states).split(sizes, 1)), layers, name),
+    )  # fmt: skip
     head, states = Head(model, body), torch.from_numpy(found).to(input_device(model))
-    _check_head(head, model, states, tokens, tolerance_of(body), name)
+    tolerance = tolerance_of(body)
+    _check_head(head, model, states, tokens, tolerance, name)
     parts = [_scores(head.logits(some), answers) for some in states.split(PROMPTS_AT_A_TIME)]
-    return Scores(*(np.concatenate(column) for column in zip(*parts)))
+    own, log_odds, mass, answered = (np.concatenate(column) for column in zip(*parts))
+    _check_lens(layers[-1], own, tolerance, name)
+    # What the last layer says is the answer: rows of a matrix alone round otherwise than in it.
+    return Scores(log_odds, mass, answered, np.stack([*(layers[:-1, :, 1] - layers[:-1, :, 0]), log_odds]))
 
 
 def _check_head(
@@ -125,10 +138,27 @@ def _check_head(
         )
 
 
-def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray]:
-    """Return the fields of `Scores`."""
+def _check_lens(found: NDArray, own: NDArray, tolerance: float, name: str) -> None:
+    """Raise `UserError` unless the lens at the last layer finds the model's own answers, each (n_prompts, 2)."""
+    difference = np.abs(found - own).max() / np.abs(own).max()
+    if not difference <= tolerance:
+        raise UserError(
+            f"models.{name}: its answers cannot be read at each layer, because at the last one the final norm and the "
+            f"head give others than the model, by {difference:.2g} of the largest, where rounding explains "
+            f"{tolerance:g}."
+        )
+
+
+def _by_class(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return of each class the logarithm of its sum of exponentials, (n_prompts, 2)."""
+    return torch.stack([tokens.logsumexp(1) for tokens in logits], dim=1)
+
+
+def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return `_by_class`, and the fields of `Scores` of the whole model."""
     both = [token for tokens in answers for token in tokens]
-    class_0, class_1 = (logits[:, list(tokens)].logsumexp(1) for tokens in answers)
+    classes = _by_class([logits[:, list(tokens)] for tokens in answers])
     mass = (logits[:, both].logsumexp(1) - logits.logsumexp(1)).exp()
     answered = torch.isin(logits.argmax(1), torch.tensor(both, device=logits.device))
-    return (class_1 - class_0).cpu().numpy(), mass.cpu().numpy(), answered.cpu().numpy()
+    log_odds = classes[:, 1] - classes[:, 0]
+    return tuple(values.cpu().numpy() for values in (classes, log_odds, mass, answered))  # type: ignore[return-value]

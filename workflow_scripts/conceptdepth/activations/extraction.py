@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from conceptdepth.activations.attention import Kept
 from conceptdepth.activations.collector import Collector
+from conceptdepth.activations.ends import READ_OFF, Ends
 from conceptdepth.activations.forward import forward
 from conceptdepth.activations.layouts import Layout, layouts_of, parts
 from conceptdepth.activations.leaving import Destination, Leaving, Vectors
@@ -102,19 +103,26 @@ def last_states(
     layout: Layout | None = None,
     name: str,
     wanted: Callable[[], bool] = lambda: True,
+    ends: Ends | None = None,
 ) -> Vectors:
     """Return what the head would get at each prompt's last token, shape (n_prompts, d_model).
 
-    That is the last layer's output after the final norm. Arguments and errors are those of `extract`.
+    That is the last layer's output after the final norm. ``ends`` reads numbers off all blocks in the same passes.
+    Other arguments and errors are those of `extract`.
     """
     passes = _Passes(body, tokens, batch_tokens, fixed, layout, name, wanted)
     found = np.empty((1, len(tokens), body.get_input_embeddings().embedding_dim), np.float32)
-    with Leaving({OUTPUT: found}, name) as leaving:
+    into: dict[str, Destination] = {OUTPUT: found} | ({READ_OFF: ends.into} if ends else {})
+    with Leaving(into, name) as leaving, ends or nullcontext():
 
         def run(batch: Pass, kept: Kept | None) -> None:
+            if ends:
+                ends.begin(batch)
             states = forward(body, batch, kept).last_hidden_state
             last = torch.from_numpy(batch.last).to(states.device)
             leaving.take(OUTPUT, 0, states.reshape(-1, states.shape[-1])[last], batch.prompts)
+            if ends:
+                ends.leave(leaving)
 
         passes.through(run, leaving)
     return found[0]

@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import LAST
@@ -28,6 +28,9 @@ def always() -> bool:
 @dataclass(frozen=True, kw_only=True)
 class WorkRequest(ModelRequest, ABC):
     """What all work with a model has in common. Fields are plain values: a request travels to the worker as JSON."""
+
+    WRITTEN: ClassVar[tuple[str, ...]] = ("destination",)
+    """Fields that are paths of files which the work writes."""
 
     prompts: str
     """Path of the prompts, JSON Lines."""

@@ -94,7 +94,8 @@ class Request(threading.Thread):
             request = json.loads(line)
             outcome = self._work(request)
             if self._gone.is_set():
-                Path(request["fields"]["destination"]).unlink(missing_ok=True)
+                for path in request["files"]:
+                    Path(path).unlink(missing_ok=True)
             stream.write(json.dumps(outcome) + "\n")
             stream.flush()
             # Closing alone would wait for the thread that listens for the other end.

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -53,24 +53,35 @@ def carried_out(request: WorkRequest, *, execution: Mapping[str, Any], log_file:
 
 
 def in_worker(request: WorkRequest, *, log_file: str, log_level: str) -> dict[str, Any]:
-    """Let a worker do what is requested, put the result in place and return the worker's facts.
+    """Let a worker do what is requested, put the results in place and return the worker's facts.
 
     Raises `UserError` with the worker's message if it fails.
     """
-    final = Path(request.destination)
+    finals = {field: Path(getattr(request, field)) for field in request.WRITTEN}
     # A name of its own: the thread of a job that died may not have noticed yet.
-    given = final.with_name(f".{final.name}.{os.getpid()}.worker")
-    fields = asdict(replace(request, destination=str(given)))
-    asked = {"kind": type(request).__name__, "fields": fields, "log_file": log_file, "log_level": log_level}
+    given = {field: final.with_name(f".{final.name}.{os.getpid()}.worker") for field, final in finals.items()}
+    names = {field: str(path) for field, path in given.items()}
+    asked = {
+        "kind": type(request).__name__,
+        "fields": asdict(request) | names,
+        "files": list(names.values()),
+        "log_file": log_file,
+        "log_level": log_level,
+    }
     try:
         outcome = _ask(address(code_of_worker()), asked)
         if "error" in outcome:
-            raise UserError(outcome["error"].replace(str(given), str(final)))
-        os.replace(given, final)
-        _remove_halves(final)
+            said = outcome["error"]
+            for field, final in finals.items():
+                said = said.replace(names[field], str(final))
+            raise UserError(said)
+        for field, final in finals.items():
+            os.replace(given[field], final)
+            _remove_halves(final)
         return outcome["facts"]
     finally:
-        given.unlink(missing_ok=True)
+        for path in given.values():
+            path.unlink(missing_ok=True)
 
 
 def _remove_halves(final: Path) -> None:

@@ -21,6 +21,9 @@ CONCEPT = "concept"
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
 
+LAYER = "layer_"
+"""Begins the names of columns that have a number of each statement at one layer, which follows."""
+
 PROMPT = "prompt"
 """Stands in the place of a position for baselines of words, which read the whole prompt."""
 

@@ -6,10 +6,14 @@ Heads scale or bend their logits, each architecture by a key of its own (``logit
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+from conceptdepth.models.devices import input_device
+from conceptdepth.models.sites import blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,9 +23,8 @@ class Head:
     """A model of which only what comes after its blocks is run. The model itself stays as it is."""
 
     def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel") -> None:
-        path = next(path for path, module in causal.named_modules() if module is body)
-        self._given = _Given()
-        self._model = _with_given_states(causal, path.split(".") if path else [], self._given)
+        self._given = _Given(_Output)
+        self._model = _with(causal, _path(causal, body), _giving(body, self._given))
         self._weights = causal.get_output_embeddings().weight
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -34,27 +37,107 @@ class Head:
             return self._model(input_ids=tokens, use_cache=False).logits[:, -1].float()
 
 
+WHOLE_AT_A_TIME = 64
+"""States whose logits of the whole vocabulary are in memory at a time."""
+
+FEW_AT_A_TIME = 1024
+"""States whose logits of a few tokens are."""
+
+
+class Lens:
+    """The final norm and a few rows of the head on the output of any block: the logit lens (nostalgebraist 2020).
+
+    As in `Head` the model's own code is run, here with one block that gives out the states that are there already.
+    """
+
+    def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel", tokens: Sequence[int], name: str) -> None:
+        """Prepare the rows of some tokens; ``name`` is the model's in the registry."""
+        listed, head = blocks(body, name), causal.get_output_embeddings()
+        self._given = _Given(_like_output_of(listed[-1], body))
+        model = _with(causal, _path(causal, listed), nn.ModuleList([_giving(listed[-1], self._given)]))
+        rows = _rows(head, tokens)
+        self._model = model if rows is None else _with(model, _path(causal, head), rows)
+        self._columns = list(tokens) if rows is None else slice(None)
+        self._at_a_time = WHOLE_AT_A_TIME if rows is None else FEW_AT_A_TIME
+        self._device = input_device(causal)
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return logits of the tokens, (n_states, n_tokens) in float32, of outputs of blocks, (n_states, d_model)."""
+        return torch.cat([self._logits(some) for some in states.split(self._at_a_time)])
+
+    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+        self._given.states = states[:, None]
+        ids = torch.zeros((len(states), 1), dtype=torch.long, device=self._device)
+        with torch.inference_mode():
+            return self._model(input_ids=ids, use_cache=False).logits[:, -1, self._columns].float()
+
+
+def _rows(head: Any, tokens: Sequence[int]) -> nn.Linear | None:
+    """Return a head of some rows of another, None if its rows are not at hand: quantized, or kept elsewhere."""
+    weight = head.weight
+    if type(head) is not nn.Linear or weight.is_meta or hasattr(head, "_hf_hook"):
+        return None
+    few = nn.Linear(head.in_features, len(tokens), bias=head.bias is not None, device="meta")
+    few.weight = nn.Parameter(weight.detach()[list(tokens)], requires_grad=False)
+    if head.bias is not None:
+        few.bias = nn.Parameter(head.bias.detach()[list(tokens)], requires_grad=False)
+    return few
+
+
+def _like_output_of(block: nn.Module, body: "PreTrainedModel") -> Callable[[torch.Tensor], Any]:
+    """Return what puts states into the form in which a block gives them out: alone, or as the first of several."""
+    seen: list[Any] = []
+    handle = block.register_forward_hook(lambda _module, _arguments, output: seen.append(output))
+    try:
+        with torch.inference_mode():
+            body(input_ids=torch.zeros((1, 1), dtype=torch.long, device=input_device(body)), use_cache=False)
+    finally:
+        handle.remove()
+    output = seen[0]
+    return (lambda states: (states, *output[1:])) if isinstance(output, tuple) else (lambda states: states)
+
+
 class _Given:
-    """Stands in the place of the blocks, and gives out states that are there already."""
+    """Stands in the place of blocks, and gives out states that are there already, in the form that is expected."""
 
     states: torch.Tensor
 
-    def __call__(self, *_: Any, **_named: Any) -> "_Output":
-        return _Output(self.states)
+    def __init__(self, form: Callable[[torch.Tensor], Any]) -> None:
+        self._form = form
+
+    def __call__(self, *_: Any, **_named: Any) -> Any:
+        return self._form(self.states)
 
 
-def _with_given_states(module: nn.Module, path: list[str], given: _Given) -> nn.Module:
-    """Return a copy of a module, weights shared, in which the one at a path gives out the states that are given."""
+def _path(module: nn.Module, part: nn.Module) -> list[str]:
+    path = next(path for path, inner in module.named_modules(remove_duplicate=False) if inner is part)
+    return path.split(".") if path else []
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a module, with its weights and parts."""
     copied = copy.copy(module)
     copied._modules = dict(module._modules)
     # accelerate puts a forward of its own into modules that it moves, bound to the original.
     copied.__dict__.pop("forward", None)
-    if path:
-        first, *rest = path
-        copied._modules[first] = _with_given_states(module.get_submodule(first), rest, given)
-    else:
-        copied.forward = given  # type: ignore[method-assign,assignment]
-        copied._forward_hooks, copied._forward_pre_hooks = OrderedDict(), OrderedDict()  # They are for real passes.
+    return copied
+
+
+def _giving(module: nn.Module, given: _Given) -> nn.Module:
+    """Return a copy of a module that gives out the states that are given."""
+    copied = _copy(module)
+    copied.forward = given  # type: ignore[method-assign,assignment]
+    copied._forward_hooks, copied._forward_pre_hooks = OrderedDict(), OrderedDict()  # They are for real passes.
+    return copied
+
+
+def _with(module: nn.Module, path: list[str], part: nn.Module) -> Any:
+    """Return a copy of a module, weights shared, that has another part at a path."""
+    if not path:
+        return part
+    first, *rest = path
+    copied = _copy(module)
+    copied._modules[first] = _with(module.get_submodule(first), rest, part)
     return copied
 
 
