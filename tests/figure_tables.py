@@ -91,7 +91,7 @@ def answers_of(labels):
 def lens_of(labels):
     draw = np.random.default_rng(1)
     scores = scores_of(labels).query("seed == 1")
-    return scores.assign(accuracy=0.55, low=0.5, high=0.6, auc=draw.uniform(0.4, 0.9, len(scores)))
+    return scores.assign(accuracy=0.55, low=0.5, high=0.6, standard_error=0.02, auc=draw.uniform(0.4, 0.9, len(scores)))
 
 
 FIGURES = {

@@ -82,7 +82,9 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, lens: pd.DataFrame, measure: st
     axis.plot(depth, curve["mean"], **PROBE)
     depth = lens["layer"] / lens["n_layers"]
     if measure == "accuracy":
-        axis.fill_between(depth, lens["low"], lens["high"], alpha=0.15, linewidth=0, **LENS)
+        # Where a layer says the same of all statements, draws agree, and an interval would be of the dataset alone.
+        varies = (lens["standard_error"] > 0).to_numpy()
+        axis.fill_between(depth, lens["low"], lens["high"], where=varies, alpha=0.15, linewidth=0, **LENS)
     axis.plot(depth, lens[measure], **LENS)
     axis.plot(depth.iloc[-1], lens[measure].iloc[-1], **OWN)
     axis.axhline(lens["majority"].iloc[0] if measure == "accuracy" else 0.5, **CHANCE)

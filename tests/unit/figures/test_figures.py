@@ -144,7 +144,9 @@ def test_answers_stand_beside_the_best_and_the_last_layer_of_their_model(scores)
 def test_the_lens_stands_beside_the_probes_of_its_cell_and_ends_in_the_own_answer(scores):
     scores["auc"] = scores["accuracy"] / 2
     rows = scores[scores["seed"] == scores["seed"].iloc[0]].reset_index(drop=True)
-    lens = rows.assign(accuracy=np.linspace(0.5, 0.6, len(rows)), auc=0.45, majority=0.7, low=0.4, high=0.8)
+    lens = rows.assign(
+        accuracy=np.linspace(0.5, 0.6, len(rows)), auc=0.45, majority=0.7, low=0.4, high=0.8, standard_error=0.1
+    )
     figure = plot_lens(lens, scores, LABELS)
     assert len(figure.axes) == 2 * 2 * 2, "models, measures, datasets"
     axis = figure.axes[1]
