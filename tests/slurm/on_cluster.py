@@ -22,6 +22,9 @@ ON_CLUSTER = [
     "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10",
 ]  # fmt: skip
 
+PATIENCE = 1500
+"""Seconds after which a run hangs; beside other tests on a slow machine one takes a third of that."""
+
 MODELS = ["tiny", "cached", "third"]
 PROMPTS = [
     *(f"results/prompts/{dataset}.clean.jsonl" for dataset in ("coins", "claims")),
@@ -68,7 +71,7 @@ def run(project: Project, cluster: Cluster, *arguments: str) -> str:
 
 def finish(project: Project, snakemake: subprocess.Popen[str]) -> str:
     """Wait for the end of a snakemake, which must be a good one, and return what it said."""
-    code = snakemake.wait(timeout=500)
+    code = snakemake.wait(timeout=PATIENCE)
     said = (project.folder / "said.txt").read_text()
     assert code == 0, said[-6000:]
     return said
