@@ -114,10 +114,12 @@ def test_without_a_chat_prompts_are_read_as_they_are(cell):
     [({"chat": True}, "<s> {}"), ({"chat": True, "prefill": "in norway"}, "<s> {} in norway")],
     ids=["alone", "prefill"],
 )
-def test_the_cue_for_an_answer_stands_at_its_beginning(made, chat, as_text):
+def test_the_cue_for_an_answer_stands_at_its_beginning(made, tmp_path, chat, as_text):
+    lens = str(tmp_path / "lens.csv")
+
     def ask(prompts, **given):
         names = {"model": "tuned", "quantization": "fp32", "dataset": "d", "perturbation": "p"}
-        return pd.read_csv(made(AnswerCell, prompts, words=["true", "false"], cue=CUE, cell=names, **given))
+        return pd.read_csv(made(AnswerCell, prompts, words=["true", "false"], cue=CUE, cell=names, lens=lens, **given))
 
     found = ask(PROMPTS, chat=chat, rendering="asked")
     expected = ask([as_text.format(prompt) for prompt in PROMPTS])
