@@ -58,8 +58,7 @@ def test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local
         table = f"results/tables/{name}.csv"
         assert (project.folder / table).read_bytes() == (local.folder / table).read_bytes()
     for figure in (local.folder / "results/figures").glob("*.svg"):
-        if figure.stem != "depths":  # test_audit.py says why.
-            assert drawing(project.folder / "results/figures" / figure.name) == drawing(figure)
+        assert drawing(project.folder / "results/figures" / figure.name) == drawing(figure)
     assert "intact" in project.conceptdepth("audit", "--all").stdout
 
 
