@@ -52,6 +52,7 @@ rule build_explorer:
         code=code_digest("build_explorer.py"),
         software=pins("explorer"),
         labels=settings.page_labels(config),
+        intervals=settings.chosen_keys(config["intervals"], ["level"]),
         published=settings.published_cells(config),
     script:
         "../workflow_scripts/build_explorer.py"

@@ -93,7 +93,13 @@ if __name__ == "__main__":
         source, params = snakemake.input, snakemake.params
         tables = read_tables(source.tables, source.published, params.published)
         tested = read_tested(source.probes)
-        data = explorer.data(tables, labels=params.labels, records=records_of(record.upstream), record=record.id)
+        data = explorer.data(
+            tables,
+            labels=params.labels,
+            level=params.intervals["level"],
+            records=records_of(record.upstream),
+            record=record.id,
+        )
         data["statements"] = read_texts(source.statements, tested, params.labels)
         files = {Path(path).name: Path(path).read_text(encoding="utf-8") for path in source.page}
         write_page(snakemake.output.page, data, tested, tables.depths, files)

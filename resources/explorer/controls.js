@@ -2,7 +2,7 @@
 
 /** What can be drawn over curves, where the run has it. */
 const OVERLAYS = [
-  { name: "intervals", words: "95 % intervals", has: () => run.curves.some((curve) => curve.low) },
+  { name: "intervals", words: "Intervals", has: () => run.curves.some((curve) => curve.low) },
   { name: "splits", words: "Range of splits", has: () => run.curves.some((curve) => curve.n_splits > 1) },
   { name: "baselines", words: "Baselines of words", has: () => Object.keys(run.baselines).length > 0 },
   { name: "controls", words: "Control targets", has: () => run.curves.some((curve) => Object.keys(curve.controls).length) },
@@ -15,9 +15,8 @@ function drawControls() {
   const form = document.querySelector("#controls form");
   const focused = document.activeElement?.id;
   const several = AXES.filter((axis) => run.values[axis].length > 1);
-  const order = ["dataset", "model", "quantization", "perturbation", "site", "position", "probe"];
   form.replaceChildren(
-    ...order.filter((axis) => several.includes(axis)).map(axisChoices),
+    ...READING_ORDER.filter((axis) => several.includes(axis)).map(axisChoices),
     scoreChoices(),
     overlayChoices(),
     element("p", { class: "note" }, fixedInWords(several)),

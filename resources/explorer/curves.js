@@ -24,7 +24,7 @@ function drawCurves(view) {
 
 /** Return the least and the most of what is drawn, so that all panels have one scale. */
 function valuesShown(curves, names) {
-  const points = curves.flatMap((curve) => pointsOf(curve, names));
+  const points = curves.flatMap((curve) => pointsOf(curve));
   const of = (overlay, ...fields) => (shows(overlay) ? points.flatMap((point) => fields.map((field) => point[field])) : []);
   const levels = levelsOf(curves, names).map(({ value }) => value);
   const controls = state.overlays.has("controls") ? curves.flatMap((curve) => Object.values(curve.controls).flatMap((scores) => scores[state.score] ?? [])) : [];
@@ -33,11 +33,11 @@ function valuesShown(curves, names) {
 }
 
 /** Return the layers of a curve as rows: what is drawn, and what a mouse shows of it. */
-function pointsOf(curve, names) {
+function pointsOf(curve) {
   const name = called(curve, ["dataset"]);
   const accuracy = state.score === "accuracy";
   return (curve.scores[state.score] ?? []).map((value, layer) => ({
-    key: curve.key, name, order: names.indexOf(name), layer,
+    key: curve.key, name, layer,
     depth: layer / curve.n_layers,
     value,
     low: accuracy ? curve.low?.[layer] ?? null : null,
@@ -57,7 +57,7 @@ function isUnsolved(share) {
 }
 
 function specOfCurves(curves, names, domain) {
-  const points = curves.flatMap((curve) => pointsOf(curve, names));
+  const points = curves.flatMap((curve) => pointsOf(curve));
   const looks = names.map((_, index) => look(index));
   const across = acrossLayers();
   const colour = { field: "name", type: "nominal", legend: null, scale: { domain: names, range: looks.map(({ colour }) => colour) } };
@@ -167,7 +167,7 @@ function noteOnCurves(curves) {
   if (!curves.length) return "There is no curve of what is chosen: not all of it was run together.";
   const splits = Math.max(...curves.map((curve) => curve.n_splits));
   const means = splits > 1 ? `Points are means over ${splits} splits. ` : "";
-  const bands = shows("intervals") && curves.some((curve) => curve.low) ? "Bands are 95 % intervals: other statements trained on and tested. " : "";
+  const bands = shows("intervals") && curves.some((curve) => curve.low) ? `Bands are ${intervals()}: other statements trained on and tested. ` : "";
   const faint = curves.some((curve) => curve.converged.some(isUnsolved)) ? "Faint points: most probes of the layer did not converge. " : "";
   const hidden = run.curves.some((curve) => isChosen(curve) && isSecondName(curve)) ? "Where two positions are the same tokens, one curve stands for both. " : "";
   return `${means}${bands}${faint}${hidden}A click on a point says where it comes from.`;

@@ -9,6 +9,9 @@ const AXIS_WORDS = {
   site: "Site", position: "Position", probe: "Probe",
 };
 
+/** The axes as readers ask of them: the concept first. */
+const READING_ORDER = Object.keys(AXIS_WORDS);
+
 /** Read the data of the page: gzip in base64, so that a file of megabytes opens at once. */
 async function readData() {
   const bytes = bytesOf(document.getElementById("data").textContent);
@@ -89,6 +92,11 @@ function digits(value, count = 2) {
 /** Write a share in per cent. */
 function percent(share) {
   return share === null || share === undefined ? "–" : `${Math.round(100 * share)} %`;
+}
+
+/** Name the intervals of the run, which has chosen their level. */
+function intervals() {
+  return `${Number((100 * run.level).toFixed(3))} % intervals`;
 }
 
 /** Return the least and the most of numbers, however many, as ends of an axis; those that are missing are passed over. */

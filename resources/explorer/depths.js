@@ -28,7 +28,7 @@ function drawDepths(view) {
 
 function noteOnDepths(curves) {
   const chosen = curves.some(({ depth }) => number(depth.held_out_peak_accuracy) === null) ? "Where no statements were left to test a peak on, it is that of all layers, which is too high. " : "";
-  return `Bars are 95 % intervals of the whole experiment, other statements trained on and tested; ticks are the best baselines. A curve that is not above its baselines has no depth. ${chosen}A click says where a number comes from.`;
+  return `Bars are ${intervals()} of the whole experiment, other statements trained on and tested; ticks are the best baselines. A curve that is not above its baselines has no depth. ${chosen}A click says where a number comes from.`;
 }
 
 /** Name the row of a curve: its concept, and what else tells it from other rows. */

@@ -98,6 +98,6 @@ function specOfDifferences(values, quantity, domain) {
 
 function noteOnDifferences(pairs, drawn, quantity) {
   if (!pairs) return "None of the chosen curves is one of a pair of another format or rendering.";
-  const bars = "Bars are 95 % intervals of the paired difference: the same statements, drawn together. Grey: the interval has 0 in it, or there is none.";
+  const bars = `Bars are ${intervals()} of the paired difference: the same statements, drawn together. Grey: the interval has 0 in it, or there is none.`;
   return drawn === pairs ? bars : `${bars} ${pairs - drawn} of ${pairs} pairs are left out: ${isDepth(quantity) ? "a curve has a depth only if it is above its baselines" : "one of both has no such number"}.`;
 }

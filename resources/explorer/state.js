@@ -76,7 +76,5 @@ function called(curve, without = []) {
 
 /** Return all names of a curve, in words. */
 function inFull(curve) {
-  return ["dataset", "model", "quantization", "perturbation", "site", "position", "probe"]
-    .map((axis) => label(axis, curve[axis]))
-    .join(" · ");
+  return READING_ORDER.map((axis) => label(axis, curve[axis])).join(" · ");
 }

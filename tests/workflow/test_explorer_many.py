@@ -193,3 +193,12 @@ def test_a_page_in_a_frame_without_an_address_is_drawn(browser, opened):
     frame = page.page.frame_locator("iframe")
     frame.get_by_role("tab", name="Depths").click()
     assert frame.locator("#view figure").count() == 2
+
+
+def test_intervals_are_called_by_the_level_that_the_run_chose(opened):
+    data, *others = made_up(curves_of())
+    page = opened(data | {"level": 0.9}, *others)
+    assert "90 % intervals" in page.page.locator("#view").inner_text()
+    page.view("Depths")
+    assert "90 % intervals" in page.page.locator("#view").inner_text()
+    assert "95 %" not in page.page.locator("body").inner_text()

@@ -68,7 +68,7 @@ def tables(tmp_path_factory):
 @pytest.fixture(scope="module")
 def data(tables):
     file = "results/probes/m/fp32/d.clean.csv"
-    return explorer.data(tables[0], labels=LABELS, records={file: "abc"}, record="f" * 64)
+    return explorer.data(tables[0], labels=LABELS, level=0.95, records={file: "abc"}, record="f" * 64)
 
 
 def reference(scores, curve, target, column, function="mean"):

@@ -72,7 +72,7 @@ def made_up(curves):
         "models": {name: {"label": name} for name in curves["model"].unique()},
         "datasets": {name: {"label": name, "domain": "factual", "classes": ["a", "b"]} for name in of_dataset},
     }
-    data = explorer.data(tables, labels=labels, records={}, record="f" * 64) | {"statements": of_dataset}
+    data = explorer.data(tables, labels=labels, level=0.95, records={}, record="f" * 64) | {"statements": of_dataset}
     return data, tested, depths
 
 

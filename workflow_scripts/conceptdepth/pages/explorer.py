@@ -73,15 +73,16 @@ class Tables:
     """Tables of the run as CSV, by the names of their files."""
 
 
-def data(tables: Tables, *, labels: Labels, records: Mapping[str, str], record: str) -> dict[str, Any]:
+def data(tables: Tables, *, labels: Labels, level: float, records: Mapping[str, str], record: str) -> dict[str, Any]:
     """Return all but statements: what is the same whatever the page has to leave out.
 
-    ``records`` has the id of the record of each file, and ``record`` is that of the page.
+    ``level`` is that of the run's intervals, ``records`` has the id of the record of each file, ``record`` the page's.
     """
     datasets = labels["datasets"]
     return {
         "title": title(labels),
         "record": record,
+        "level": level,
         "labels": words(labels, tables),
         "domains": {name: entry["domain"] for name, entry in datasets.items()},
         "classes": {name: entry["classes"] for name, entry in datasets.items()},
