@@ -17,7 +17,6 @@ from pathlib import Path
 
 import psutil
 from conceptdepth.activations import server
-from conceptdepth.activations.address import remove_dead
 from project import OPTIONS, Project
 
 SIGNALS = [signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT]
@@ -268,12 +267,10 @@ def _lasting(path: Path) -> bytes:
 def left_behind(project: Project, sockets: Path) -> list[str]:
     """Return what should not be there when all is over: processes, files of workers, half-written and other hidden files.
 
-    Workers are given some seconds to leave. What one that was hit has left, the next one removes, which here may not come.
+    Workers are given some seconds to leave.
     """
     deadline = time.monotonic() + 60
     while (left := processes(project)) and time.monotonic() < deadline:
         time.sleep(0.5)
-    for socket in sockets.glob("conceptdepth-*/*.sock"):
-        remove_dead(socket)
     hidden = [path for path in (project.folder / "results").rglob(".*") if not SECOND_NAMES.search(path.name)]
     return [*map(str, left), *map(str, hidden), *(str(path) for path in sockets.glob("conceptdepth-*/*"))]
