@@ -130,6 +130,12 @@ class Project:
         """Type a command about the run."""
         return self.run(sys.executable, "-m", "conceptdepth", *arguments)
 
+    def traced(self, path: str) -> str:
+        """Return what an audit says of where a file comes from; the file must be intact."""
+        result = self.conceptdepth("audit", path)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
     def git(self, *arguments: str) -> str:
         """Run git, which must succeed."""
         who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]

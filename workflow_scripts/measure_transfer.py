@@ -12,6 +12,7 @@ from conceptdepth.activations.store import open_activations, read_labels, vector
 from conceptdepth.depth.directions import Side, likeness
 from conceptdepth.depth.resampling import group_weights
 from conceptdepth.depth.transfer import (
+    Values,
     can_be_tested,
     held_out,
     learned,
@@ -27,8 +28,6 @@ from conceptdepth.provenance.job import job, log
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
-
-Values = NDArray[np.float64]
 
 DATASET, PERTURBATION, POSITION, LAYER = "dataset", "perturbation", "position", "layer"
 

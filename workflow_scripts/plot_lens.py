@@ -2,7 +2,7 @@
 
 import matplotlib as mpl
 import pandas as pd
-from conceptdepth.figures.curves import held_at_first
+from conceptdepth.figures.curves import draw_splits, held_at_first
 from conceptdepth.figures.panels import (
     LEAST_WIDTH,
     make_room_for_titles,
@@ -76,10 +76,7 @@ def plot_lens(lens: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figur
 
 def draw_panel(axis: Axes, scores: pd.DataFrame, lens: pd.DataFrame, measure: str) -> None:
     """Draw one measure of a dataset: of probes the mean over splits and their range, of answers with their interval."""
-    curve = scores.groupby("layer")[measure].agg(["mean", "min", "max"])
-    depth = curve.index / scores["n_layers"].iloc[0]
-    axis.fill_between(depth, curve["min"], curve["max"], alpha=0.15, linewidth=0, **PROBE)
-    axis.plot(depth, curve["mean"], **PROBE)
+    draw_splits(axis, scores, measure, PROBE)
     depth = lens["layer"] / lens["n_layers"]
     if measure == "accuracy":
         # Where a layer says the same of all statements, draws agree, and an interval would be of the dataset alone.

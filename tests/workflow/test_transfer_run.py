@@ -67,10 +67,9 @@ def test_the_figure_shows_all_datasets_and_is_audited_back_to_the_weights(transf
     for text in ("from Coins", "trained on Claims", "tested on Coins", "middle layer", "Area under the ROC curve"):
         assert text in svg
     assert (transferred.folder / "results/figures/transfer.png").read_bytes().startswith(b"\x89PNG")
-    result = transferred.conceptdepth("audit", "results/figures/transfer.png")
-    assert result.returncode == 0, result.stdout + result.stderr
+    said = transferred.traced("results/figures/transfer.png")
     for rule in ("measure_transfer", "train_probes", "fetch_model"):
-        assert rule in result.stdout
+        assert rule in said
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conceptdepth.commands.summary import summary
+from conceptdepth.commands.summary import README, summary
 from conceptdepth.configuration.settings import pins
 from conceptdepth.ground.errors import UsageError, explained, one_of
 from conceptdepth.ground.files import ROOT, complete_file
+from conceptdepth.pages import finished
 from conceptdepth.provenance.record import PREFIX, RECORDS, JobRecord, read_record
 
 REPORT = "results/report.html"
 AUDIT = "results/audit.html"
-README = "results/README.md"  # What the audit found is in it.
-AUDIT_RECORD = str(RECORDS / "audit_results.json")
+AUDIT_RECORD = str(finished.AUDIT)
 README_RECORD = str(RECORDS / "summarise_run.json")
 
 SCRIPT = "conceptdepth/commands/report.py"

@@ -10,11 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.depth.transfer import weighted_areas
-
-Values = NDArray[np.float64]
-
-Indices = NDArray[np.int64]
+from conceptdepth.depth.transfer import Indices, Values, weighted_areas
 
 DIRECTIONS = 50
 """Random directions of either side, of which all pairs are the null of a cosine."""

@@ -1,7 +1,7 @@
 """Curves of accuracy against depth, which three figures draw."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -134,14 +134,10 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str, values: Sequence[
     of which most did not are hollow, and the share that did stands in the panel.
     """
     for number, value in enumerate(values):
-        layers = scores[scores[compare] == value].groupby("layer")
-        curves = layers["accuracy"].agg(["mean", "min", "max"])
-        depth = curves.index / layers["n_layers"].first()
-        look = look_of(number)
-        axis.fill_between(depth, curves["min"], curves["max"], color=look["color"], alpha=0.15, linewidth=0)
-        axis.plot(depth, curves["mean"], **look)
-        unsolved = mostly_unsolved(layers)
-        axis.plot(depth[unsolved], curves["mean"][unsolved], color=look["color"], **UNSOLVED)
+        shown, look = scores[scores[compare] == value], look_of(number)
+        mean = draw_splits(axis, shown, "accuracy", look)
+        unsolved = mean[mostly_unsolved(shown.groupby("layer")).to_numpy()]
+        axis.plot(unsolved.index, unsolved, color=look["color"], **UNSOLVED)
     axis.axhline(scores["majority"].mean(), **CHANCE)
     axis.set_xlim(0, 1)
     converged = scores["converged"].mean()
@@ -150,6 +146,16 @@ def draw_panel(axis: Axes, scores: pd.DataFrame, compare: str, values: Sequence[
             converged_in_words(converged), (0.98, 0.03), xycoords="axes fraction", ha="right",
             fontsize=7, color="#444444", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
         )  # fmt: skip
+
+
+def draw_splits(axis: Axes, scores: pd.DataFrame, score: str, look: Mapping[str, Any]) -> "pd.Series[float]":
+    """Draw the mean of a score over splits at each layer, and their range; return the mean by relative depth."""
+    layers = scores.groupby("layer")
+    curve = layers[score].agg(["mean", "min", "max"])
+    curve.index = curve.index / layers["n_layers"].first()
+    axis.fill_between(curve.index, curve["min"], curve["max"], color=look["color"], alpha=0.15, linewidth=0)
+    axis.plot(curve.index, curve["mean"], **look)
+    return curve["mean"]
 
 
 def add_title(axis: Axes, names: list[str], domain: str, inches: float) -> None:

@@ -49,7 +49,7 @@ def name_rows(axes: Sequence[Axes], names: Mapping[float, str], heads: Mapping[f
     axes[0].set_yticks([*names, *heads], texts, fontsize=7)
     for number, axis in enumerate(axes):
         for tick, (_, colour) in zip(axis.yaxis.get_major_ticks()[len(names) :], heads.values()):
-            # Of no size, but visible: Matplotlib measures the room of all ticks by any one of them, whichever its hash puts first.
+            # Of no size, but visible: Matplotlib measures the room of all ticks by one of them, whichever hashes first.
             tick.tick1line.set_markersize(0)
             tick.gridline.set_visible(False)
             if number == 0:
