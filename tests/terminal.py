@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import pyte
 
+SYNCHRONIZED = 2026 << 5
+"""The mode in which a terminal waits with what it shows, as pyte counts private modes."""
+
 
 class Seen(NamedTuple):
     """What a person sees of a command."""
@@ -20,7 +23,7 @@ class Seen(NamedTuple):
     lines: list[str]
     """What stays, with what was scrolled away."""
     moments: list[list[str]]
-    """What stood on the screen after each write."""
+    """What stood on the screen, half-drawn frames apart."""
 
 
 def on_terminal(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], rows: int, columns: int) -> Seen:
@@ -38,7 +41,8 @@ def on_terminal(command: Sequence[str], *, folder: Path, variables: Mapping[str,
         os.close(theirs)
         while written := _read(ours):
             stream.feed(written)
-            moments.append(_text(screen.display))
+            if SYNCHRONIZED not in screen.mode:
+                moments.append(_text(screen.display))
         os.close(ours)
         code = process.wait()
     scrolled = ["".join(line[column].data for column in range(columns)) for line in screen.history.top]
@@ -47,7 +51,7 @@ def on_terminal(command: Sequence[str], *, folder: Path, variables: Mapping[str,
 
 def _read(descriptor: int) -> bytes:
     try:
-        return os.read(descriptor, 1 << 16)
+        return os.read(descriptor, 64)  # Less than a frame, which must not be seen in pieces.
     except OSError:  # Nobody has the other end any more.
         return b""
 

@@ -1,5 +1,6 @@
 """Progress on a terminal: an area of a few lines, which nothing overwrites and which leaves nothing behind."""
 
+import io
 import os
 import sys
 import threading
@@ -16,6 +17,16 @@ from snakemake_logger_plugin_conceptdepth.progress import Progress, Step, clock
 STREAMS = (1, 2)
 """File descriptors of standard output and error, which jobs inherit."""
 
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+"""What a terminal that can (private mode 2026, synchronized output) shows between these it shows at once; others ignore both."""
+
+
+class Frames(io.TextIOWrapper):
+    """A terminal that shows all of a write or none: a frame is longer than what one call hands over."""
+
+    def write(self, text: str) -> int:
+        return super().write(f"{BEGIN}{text}{END}")
+
 
 class Screen:
     """Shows the progress at the bottom of the terminal, and above it what is printed meanwhile.
@@ -27,7 +38,7 @@ class Screen:
         self._progress = progress
         self._kept = {number: os.dup(number) for number in STREAMS if os.isatty(number)}
         self._terminal = os.dup(1)
-        self._console = Console(file=os.fdopen(self._terminal, "w"), force_terminal=True, highlight=False)
+        self._console = Console(file=Frames(os.fdopen(self._terminal, "wb")), force_terminal=True, highlight=False)
         self._live = Live(
             get_renderable=self._area,
             console=self._console,
