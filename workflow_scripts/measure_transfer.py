@@ -14,6 +14,7 @@ from conceptdepth.depth.resampling import group_weights
 from conceptdepth.depth.transfer import (
     Values,
     can_be_tested,
+    decide,
     held_out,
     learned,
     majority,
@@ -169,14 +170,6 @@ def decided(
         directions = [[weights[:-1] for weights in each] for each in (first, second)]
         like.append(likeness(*directions, sides, labels, seed=seed, level=level))
     return [np.stack(values) for values in moved], [np.stack(values) for values in own], like
-
-
-def decide(vectors: Values, coefficients: Values) -> Values:
-    """Return decisions of a linear probe, above 0 for class 1, shape (n,).
-
-    Its coefficients are of the features as they are: scaling that it was trained with is in them.
-    """
-    return vectors @ coefficients[:-1] + coefficients[-1]
 
 
 def measure_transfer(

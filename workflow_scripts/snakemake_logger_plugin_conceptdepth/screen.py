@@ -18,13 +18,14 @@ STREAMS = (1, 2)
 """File descriptors of standard output and error, which jobs inherit."""
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
-"""What a terminal that can (private mode 2026, synchronized output) shows between these it shows at once; others ignore both."""
+"""What stands between these a terminal shows at once, if it can (private mode 2026, synchronized output)."""
 
 
 class Frames(io.TextIOWrapper):
     """A terminal that shows all of a write or none: a frame is longer than what one call hands over."""
 
     def write(self, text: str) -> int:
+        """Write a text as one frame."""
         return super().write(f"{BEGIN}{text}{END}")
 
 

@@ -105,7 +105,7 @@ def score(
     layers = np.empty((shape(body, name)[0], len(tokens), 2), np.float32)
     found = last_states(
         body, tokens, batch_tokens=batch_tokens, fixed=fixed, layout=layout, name=name, wanted=wanted,
-        ends=Ends(body, lambda states: _by_class(lens.logits(states).split(sizes, 1)), layers, name),
+        ends=Ends(body, lambda states: by_class(lens.logits(states).split(sizes, 1)), layers, name),
     )  # fmt: skip
     head, states = Head(model, body), torch.from_numpy(found).to(input_device(model))
     tolerance = tolerance_of(body)
@@ -149,15 +149,15 @@ def _check_lens(found: NDArray, own: NDArray, tolerance: float, name: str) -> No
         )
 
 
-def _by_class(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+def by_class(logits: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return of each class the logarithm of its sum of exponentials, (n_prompts, 2)."""
     return torch.stack([tokens.logsumexp(1) for tokens in logits], dim=1)
 
 
 def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return `_by_class`, and the fields of `Scores` of the whole model."""
+    """Return `by_class`, and the fields of `Scores` of the whole model."""
     both = [token for tokens in answers for token in tokens]
-    classes = _by_class([logits[:, list(tokens)] for tokens in answers])
+    classes = by_class([logits[:, list(tokens)] for tokens in answers])
     mass = (logits[:, both].logsumexp(1) - logits.logsumexp(1)).exp()
     answered = torch.isin(logits.argmax(1), torch.tensor(both, device=logits.device))
     log_odds = classes[:, 1] - classes[:, 0]

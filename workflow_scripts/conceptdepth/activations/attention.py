@@ -7,7 +7,7 @@ or as batches for the model's own function, which knows what else it does (soft 
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -41,8 +41,8 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class Kept(list[Pair]):
     """Keys and values of earlier passes on the path to the next one, in the order in which attention is computed."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, pairs: Iterable[Pair] = ()) -> None:
+        super().__init__(pairs)
         self.kernels = set[str]()
         """What has computed attention."""
 

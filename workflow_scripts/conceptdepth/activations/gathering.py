@@ -114,9 +114,7 @@ def _rows(tree: Tree) -> list[Row]:
         begin = int(ends[first - 1]) if first else 0
         after = max(first + 1, int(np.searchsorted(ends, begin + ROW_TOKENS, side="right")))
         queries = np.arange(begin, ends[after - 1])
-        # Runs that follow branch off from tokens of this row, or from some that the first one's path has, too.
-        keys = np.concatenate([paths[first][: tree.starts[first]], tree.kept + queries])
-        rows.append(Row(range(first, after), queries, keys))
+        rows.append(Row(range(first, after), queries, np.unique(np.concatenate(paths[first:after]))))
         first = after
     return rows
 

@@ -24,7 +24,11 @@ from conceptdepth.provenance.job import LOG_DATE, LOG_LINE, PublicLog, snakemake
 
 log = logging.getLogger(__name__)
 
-KINDS = {"Cell": "conceptdepth.activations.cell", "AnswerCell": "conceptdepth.activations.answer_cell"}
+KINDS = {
+    "Cell": "conceptdepth.activations.cell",
+    "AnswerCell": "conceptdepth.activations.answer_cell",
+    "CausalCell": "conceptdepth.activations.causal_cell",
+}
 """Class of a request -> its module.
 
 They are imported on demand, so that an edit in one does not make the jobs of the other stale.

@@ -50,6 +50,14 @@ def can_be_tested(curve: Curve, statements: Sequence[Indices]) -> bool:
     return all(len(set(curve.labels[test].tolist())) == 2 for test in statements)
 
 
+def decide(vectors: Values, coefficients: Values) -> Values:
+    """Return decisions of a linear probe, above 0 for class 1, shape (n,).
+
+    Its coefficients are of the features as they are: scaling that it was trained with is in them.
+    """
+    return vectors @ coefficients[:-1] + coefficients[-1]
+
+
 def with_decisions(curve: Curve, statements: Sequence[Indices], decisions: Sequence[Values]) -> Curve:
     """Return a curve with decisions of the given statements in place of its own, by split (n_layers, n_test)."""
     splits = [Split(test, (values > 0).astype(np.int8), None, values) for test, values in zip(statements, decisions)]

@@ -4,15 +4,14 @@ Heads scale or bend their logits, each architecture by a key of its own (``logit
 ``final_logit_softcapping``, ...). So the model's own code is run, and no formula of ours.
 """
 
-import copy
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from conceptdepth.models.devices import input_device
+from conceptdepth.models.parts import Given, giving, like_output_of, path_to, with_part
 from conceptdepth.models.sites import blocks
 
 if TYPE_CHECKING:
@@ -22,19 +21,25 @@ if TYPE_CHECKING:
 class Head:
     """A model of which only what comes after its blocks is run. The model itself stays as it is."""
 
-    def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel") -> None:
-        self._given = _Given(_Output)
-        self._model = _with(causal, _path(causal, body), _giving(body, self._given))
-        self._weights = causal.get_output_embeddings().weight
+    def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel", tokens: Sequence[int] | None = None) -> None:
+        """Prepare the head; ``tokens`` are those whose logits are wanted (None: all of the vocabulary)."""
+        head = causal.get_output_embeddings()
+        self._given = Given(_Output)
+        self._model = with_part(causal, path_to(causal, body), giving(body, self._given))
+        self._weights = head.weight
+        rows = None if tokens is None else _rows(head, tokens)
+        if rows is not None:
+            self._model = with_part(self._model, path_to(causal, head), rows)
+        self._columns = slice(None) if tokens is None or rows is not None else list(tokens)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Return logits, (n_prompts, n_vocabulary) in float32, of states after the final norm, (n_prompts, d_model)."""
+        """Return logits, (n_prompts, n_tokens) in float32, of states after the final norm, (n_prompts, d_model)."""
         dtype = self._weights.dtype if self._weights.is_floating_point() else states.dtype
         self._given.states = states[:, None].to(dtype)
         # Any token: what it would become inside is given already.
         tokens = torch.zeros((len(states), 1), dtype=torch.long, device=states.device)
         with torch.inference_mode():
-            return self._model(input_ids=tokens, use_cache=False).logits[:, -1].float()
+            return self._model(input_ids=tokens, use_cache=False).logits[:, -1, self._columns].float()
 
 
 WHOLE_AT_A_TIME = 64
@@ -53,10 +58,10 @@ class Lens:
     def __init__(self, causal: "PreTrainedModel", body: "PreTrainedModel", tokens: Sequence[int], name: str) -> None:
         """Prepare the rows of some tokens; ``name`` is the model's in the registry."""
         listed, head = blocks(body, name), causal.get_output_embeddings()
-        self._given = _Given(_like_output_of(listed[-1], body))
-        model = _with(causal, _path(causal, listed), nn.ModuleList([_giving(listed[-1], self._given)]))
+        self._given = Given(like_output_of(listed[-1], body))
+        model = with_part(causal, path_to(causal, listed), nn.ModuleList([giving(listed[-1], self._given)]))
         rows = _rows(head, tokens)
-        self._model = model if rows is None else _with(model, _path(causal, head), rows)
+        self._model = model if rows is None else with_part(model, path_to(causal, head), rows)
         self._columns = list(tokens) if rows is None else slice(None)
         self._at_a_time = WHOLE_AT_A_TIME if rows is None else FEW_AT_A_TIME
         self._device = input_device(causal)
@@ -82,63 +87,6 @@ def _rows(head: Any, tokens: Sequence[int]) -> nn.Linear | None:
     if head.bias is not None:
         few.bias = nn.Parameter(head.bias.detach()[list(tokens)], requires_grad=False)
     return few
-
-
-def _like_output_of(block: nn.Module, body: "PreTrainedModel") -> Callable[[torch.Tensor], Any]:
-    """Return what puts states into the form in which a block gives them out: alone, or as the first of several."""
-    seen: list[Any] = []
-    handle = block.register_forward_hook(lambda _module, _arguments, output: seen.append(output))
-    try:
-        with torch.inference_mode():
-            body(input_ids=torch.zeros((1, 1), dtype=torch.long, device=input_device(body)), use_cache=False)
-    finally:
-        handle.remove()
-    output = seen[0]
-    return (lambda states: (states, *output[1:])) if isinstance(output, tuple) else (lambda states: states)
-
-
-class _Given:
-    """Stands in the place of blocks, and gives out states that are there already, in the form that is expected."""
-
-    states: torch.Tensor
-
-    def __init__(self, form: Callable[[torch.Tensor], Any]) -> None:
-        self._form = form
-
-    def __call__(self, *_: Any, **_named: Any) -> Any:
-        return self._form(self.states)
-
-
-def _path(module: nn.Module, part: nn.Module) -> list[str]:
-    path = next(path for path, inner in module.named_modules(remove_duplicate=False) if inner is part)
-    return path.split(".") if path else []
-
-
-def _copy(module: nn.Module) -> nn.Module:
-    """Return a copy of a module, with its weights and parts."""
-    copied = copy.copy(module)
-    copied._modules = dict(module._modules)
-    # accelerate puts a forward of its own into modules that it moves, bound to the original.
-    copied.__dict__.pop("forward", None)
-    return copied
-
-
-def _giving(module: nn.Module, given: _Given) -> nn.Module:
-    """Return a copy of a module that gives out the states that are given."""
-    copied = _copy(module)
-    copied.forward = given  # type: ignore[method-assign,assignment]
-    copied._forward_hooks, copied._forward_pre_hooks = OrderedDict(), OrderedDict()  # They are for real passes.
-    return copied
-
-
-def _with(module: nn.Module, path: list[str], part: nn.Module) -> Any:
-    """Return a copy of a module, weights shared, that has another part at a path."""
-    if not path:
-        return part
-    first, *rest = path
-    copied = _copy(module)
-    copied._modules[first] = _with(module.get_submodule(first), rest, part)
-    return copied
 
 
 class _Output:

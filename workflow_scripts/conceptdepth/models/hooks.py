@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Keep = Callable[[torch.Tensor], None]
 """What is done with the states that a module gets or gives."""
 
+Change = Callable[[torch.Tensor], torch.Tensor]
+"""Makes the states that a module gives others."""
+
 NO_NAMES: Mapping[str, Any] = {}
 """Named arguments of a call that gives none."""
 
@@ -49,5 +52,15 @@ class Hooks:
         def hook(_module: Any, _arguments: Any, output: Any) -> None:
             if threading.get_ident() == self._thread:
                 keep(output[0] if isinstance(output, tuple) else output)
+
+        self._handles.append(module.register_forward_hook(hook))
+
+    def change(self, module: "nn.Module", change: Change) -> None:
+        """Let a module give other states: in the place of its output, or of the first one of several."""
+
+        def hook(_module: Any, _arguments: Any, output: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return output
+            return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
 
         self._handles.append(module.register_forward_hook(hook))

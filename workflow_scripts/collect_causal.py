@@ -1,0 +1,77 @@
+"""Find at which layers changes along a concept change what models answer, and how that lies to where it is readable."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from conceptdepth.depth.causal import find, interval_of_draws, read_effects
+from conceptdepth.depth.uncertainty import adjusted
+from conceptdepth.ground.files import complete_file
+from conceptdepth.ground.names import CURVE
+from conceptdepth.provenance.job import job, log
+from tqdm import tqdm
+
+FACTS = ("share_of_variance", "relative_change", "auc_before", "auc_after", "completeness")
+"""Columns of what a change does to vectors, NaN where it is not asked of a method."""
+
+GAP = "readout_gap"
+"""How much deeper the first effect lies than the first layer above chance of the probe."""
+
+
+def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Return the rows of ``causal_depth.csv``, one for each method, and those of ``causal.csv``."""
+    known, measured = pd.read_csv(facts, dtype=dict.fromkeys(CURVE, str)), read_effects(effects)
+    names = known.loc[0, list(CURVE)].to_dict()
+    n_layers, onset = int(known["n_layers"].iloc[0]), float(known["onset_of_probe"].iloc[0]) / known["n_layers"].iloc[0]
+    sizes = {"n_statements": len(measured.labels), "n_layers": n_layers, "n_layers_changed": len(measured.layers)}
+    rows, layers = [], []
+    for method in measured.ways:
+        found = find(measured, method, n_layers, **{key: intervals[key] for key in ("draws", "seed", "level")})
+        gap = found.values["causal_onset"] - onset
+        row = {**names, "method": method, **sizes, "n_random": len(measured.of_controls(method))}
+        row |= {"p": found.columns["p"].min(), "onset_of_probe": onset}
+        for name, values in {**found.draws, GAP: found.draws["causal_onset"] - onset}.items():
+            row[name] = gap if name == GAP else found.values[name]
+            row[f"{name}_low"], row[f"{name}_high"] = interval_of_draws(values, intervals["level"])
+        best = found.columns["effect"].argmax()
+        row |= {
+            "largest_effect": found.columns["effect"][best],
+            "largest_effect_depth": measured.layers[best] / n_layers,
+        }
+        rows.append(row)
+        of_method = known[known["method"] == method].set_index("layer").reindex(measured.layers)
+        said = {name: of_method[name].to_numpy() if name in of_method else float("nan") for name in FACTS}
+        layers.append(
+            pd.DataFrame({
+                **names, "method": method, "layer": measured.layers, "n_layers": n_layers, **found.columns, **said
+            })
+        )  # fmt: skip
+    return rows, pd.concat(layers, ignore_index=True)
+
+
+def collect_causal(
+    effects: Sequence[str], facts: Sequence[str], intervals: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return ``causal_depth.csv``, a row for each cell and method, and ``causal.csv``, a row for each of its layers."""
+    pairs = list(zip(effects, facts, strict=True))
+    cells = [of_one_cell(*pair, intervals) for pair in tqdm(pairs, unit="cell", delay=5)]
+    depths = pd.DataFrame([row for rows, _ in cells for row in rows])
+    depths.insert(depths.columns.get_loc("p") + 1, "p_adjusted", adjusted(depths["p"], intervals["correction"]))
+    return depths, pd.concat([layers for _, layers in cells], ignore_index=True)
+
+
+if __name__ == "__main__":
+    with job(snakemake):
+        depths, layers = collect_causal(snakemake.input.effects, snakemake.input.facts, snakemake.params.intervals)
+        for destination, table in ((snakemake.output.depths, depths), (snakemake.output.layers, layers)):
+            with complete_file(destination) as part:
+                table.to_csv(part, index=False, na_rep="NaN")
+        for row in depths.to_dict("records"):
+            place = ", ".join(row[name] for name in (*CURVE, "method"))
+            log.info(
+                "%s: first effect at %.2f, p %.2g, readable from %.2f",
+                place,
+                row["causal_onset"],
+                row["p"],
+                row["onset_of_probe"],
+            )

@@ -1,0 +1,215 @@
+"""Does a model use what a probe finds? Effects of changes along a concept on what the model answers, layer by layer.
+
+An effect is a difference of log-odds of the two answers, signed so that it is positive if the model uses the direction
+as the probe reads it: evidence for a statement's own class that is lost when the direction is erased, or when the
+vectors are moved against that class, and won when they are moved towards it. It is measured on held-out statements, and
+compared with the same of random directions; docs/causal.md.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conceptdepth.datasets.groups import group_numbers
+from conceptdepth.depth.definitions import first_where
+from conceptdepth.depth.interventions import AGAINST, ALONG, RANDOM, SHUFFLED
+from conceptdepth.depth.resampling import group_weights
+from conceptdepth.depth.uncertainty import ROUNDING, Design, standard_error, t_interval
+from conceptdepth.ground.hdf5 import (
+    FLOAT,
+    INTEGER,
+    TEXT,
+    array,
+    attribute,
+    check_strings,
+    open_hdf5,
+    undamaged,
+)
+from conceptdepth.ground.names import CELL, CONCEPT
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a model answered in one cell, as it is and changed; shapes are those of its file."""
+
+    names: dict[str, str]
+    log_odds: Values
+    mass: Values
+    changed_log_odds: Values
+    changed_mass: Values
+    divergence: Values
+    labels: NDArray[np.int8]
+    groups: NDArray[np.object_]
+    layers: NDArray[np.int32]
+    methods: NDArray[np.object_]
+    directions: NDArray[np.object_]
+    ids: NDArray[np.object_] = field(repr=False)
+
+    @property
+    def ways(self) -> list[str]:
+        """Methods, each once."""
+        return list(dict.fromkeys(self.methods.tolist()))
+
+    def of(self, method: str, direction: str) -> Values:
+        """Return the effects of a change, shape (n_layers, n_statements)."""
+        place = int(np.flatnonzero((self.methods == method) & (self.directions == direction))[0])
+        lost = (self.log_odds - self.changed_log_odds[:, place]) * (2.0 * self.labels - 1)
+        return -lost if method == ALONG else lost
+
+    def of_controls(self, method: str) -> Values:
+        """Return the effects of random directions, shape (n_controls, n_layers, n_statements).
+
+        To move towards a class along one direction is to move against it along the opposite one, which is as random: so
+        the steps against it are the controls of both.
+        """
+        if method == ALONG:
+            return -self.of_controls(AGAINST)
+        names = [name for name in dict.fromkeys(self.directions.tolist()) if name.startswith(RANDOM)]
+        return np.array([self.of(method, name) for name in names])
+
+    def mass_change(self, method: str) -> Values:
+        """Return what a change along the concept adds to the probability of any answer, the mean, (n_layers,)."""
+        own = self.methods[self.directions == CONCEPT].tolist().index(method)
+        return (self.changed_mass[:, own] - self.mass).mean(axis=1)
+
+    def divergence_of(self, method: str) -> tuple[Values, Values]:
+        """Return the divergence on neutral prompts, of the concept and the mean of the controls, each (n_layers,)."""
+        controls = np.char.startswith(self.directions.astype(str), RANDOM)
+        wanted = AGAINST if method == ALONG else method
+        own = self.divergence[:, (self.methods == method) & (self.directions == CONCEPT)]
+        return own[:, 0], self.divergence[:, (self.methods == wanted) & controls].mean(axis=1)
+
+
+def read_effects(path: str | Path) -> Effects:
+    """Read the file that `measure_effects` wrote. Raises `UserError` if it is damaged."""
+    with undamaged(path), open_hdf5(path, check_strings) as file:
+
+        def numbers(name: str, axes: int) -> Values:
+            return array(file, name, FLOAT, axes)[:].astype(float)
+
+        def texts(name: str) -> NDArray[np.object_]:
+            return array(file, name, TEXT, 1).asstr()[:]
+
+        return Effects(
+            {name: attribute(file, name, TEXT) for name in CELL},
+            *(numbers("log_odds", 1), numbers("mass", 1)),
+            *(numbers("changed_log_odds", 3), numbers("changed_mass", 3), numbers("divergence", 2)),
+            array(file, "label", INTEGER, 1)[:],
+            texts("group"),
+            array(file, "layer", INTEGER, 1)[:],
+            *(texts("method"), texts("direction")),
+            texts("id"),
+        )
+
+
+def mean_effects(effects: Values, weights: Values | None = None) -> Values:
+    """Return means over statements, (..., n_layers) of (..., n_layers, n_statements).
+
+    ``weights`` of statements, shape (n_draws, n_statements), give shape (n_draws, ..., n_layers), NaN where none has a
+    weight.
+    """
+    if weights is None:
+        return effects.mean(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.moveaxis(effects @ weights.T / weights.sum(axis=1), -1, 0)
+
+
+def p_values(own: Values, controls: Values) -> Values:
+    """Return, for each layer, a p value of "at no layer does the concept do more than a random direction".
+
+    ``own`` has the shape (..., n_layers), ``controls`` (..., n_controls, n_layers). The rank among the controls, whose
+    largest of all layers counts (max T of Westfall and Young 1993), in units of the spread of the controls and the
+    concept together, so that under the null hypothesis the concept is one of them: exact, and never below
+    1 / (n_controls + 1).
+    """
+    together = np.concatenate([own[..., np.newaxis, :], controls], axis=-2)
+    middle, spread = together.mean(axis=-2, keepdims=True), together.std(axis=-2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = np.where(spread > 0, (together - middle) / spread, 0.0)  # What changes nothing has no effect.
+    largest, found = units[..., 1:, :].max(axis=-1), units[..., 0, :]
+    at_least = largest[..., :, np.newaxis] >= found[..., np.newaxis, :] - 1e-9
+    return (1 + at_least.sum(axis=-2)) / (1 + controls.shape[-2])
+
+
+def first_and_last(has: NDArray[np.bool_], layers: NDArray[np.int32], n_layers: int) -> tuple[Values, Values]:
+    """Return the relative depths of the first and the last layer that has an effect, (...,) of (..., n_changed).
+
+    NaN where none has; ``layers`` are those that were changed, of ``n_layers``.
+    """
+    first, last = first_where(has), len(layers) - 1 - first_where(has[..., ::-1])
+    depths = np.append(layers / n_layers, np.nan)
+    from_first, to_last = (depths[np.where(np.isnan(at), -1, at).astype(int)] for at in (first, last))
+    return from_first, to_last
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is found of one method in one cell."""
+
+    columns: dict[str, NDArray[Any]]
+    """Of ``causal.csv``, each (n_layers,)."""
+    values: dict[str, float]
+    """Depths, by columns of ``causal_depth.csv``."""
+    draws: dict[str, Values]
+    """The same of each draw of groups, each (n_draws,)."""
+
+
+def find(effects: Effects, method: str, n_layers: int, *, draws: int, seed: int, level: float) -> Found:
+    """Return what a method does by layer, with intervals of the bootstrap over groups, and from and to which layer."""
+    own, controls, shuffled = effects.of(method, CONCEPT), effects.of_controls(method), effects.of(method, SHUFFLED)
+    whole, all_controls = mean_effects(own), mean_effects(controls)
+    numbers = group_numbers(effects.groups)
+    weights = group_weights(effects.groups, draws=draws, seed=seed)[:, numbers]
+    drawn = mean_effects(own, weights)
+    p, p_drawn = p_values(whole, all_controls), p_values(drawn, mean_effects(controls, weights))
+    design = design_of_groups(numbers)
+    low, high = t_interval(whole, standard_error(drawn, design), design.df, level, within=(-np.inf, np.inf))
+    neutral, neutral_control = effects.divergence_of(method)
+    columns = {
+        "effect": whole, "effect_low": low, "effect_high": high,
+        "effect_shuffled": mean_effects(shuffled),
+        "effect_random": all_controls.mean(axis=0),
+        "effect_random_low": np.quantile(all_controls, 1 - level, axis=0),
+        "effect_random_high": np.quantile(all_controls, level, axis=0),
+        "p": p,
+        "mass": np.full(len(whole), effects.mass.mean()), "mass_change": effects.mass_change(method),
+        "divergence": neutral, "divergence_random": neutral_control,
+    }  # fmt: skip
+    # Where any change weakens answers, one that does less is more than random directions, and is no effect.
+    columns["has_effect"] = (p <= 1 - level + ROUNDING) & (low > 0)
+    onset, end = first_and_last(columns["has_effect"], effects.layers, n_layers)
+    onsets, ends = first_and_last((p_drawn <= 1 - level + ROUNDING) & (drawn > 0), effects.layers, n_layers)
+    return Found(
+        columns,
+        {"causal_onset": float(onset), "last_effect": float(end)},
+        {"causal_onset": onsets, "last_effect": ends},
+    )
+
+
+def design_of_groups(numbers: NDArray[np.int64]) -> Design:
+    """Return the design of a mean over statements, each asked once: by the effective number of groups (Kish 1965)."""
+    sizes = np.bincount(numbers)
+    n_groups = sizes.sum() ** 2 / (sizes**2).sum()
+    return (
+        Design(float(np.sqrt(n_groups / (n_groups - 1))), float(n_groups - 1))
+        if n_groups > 1
+        else Design(np.nan, np.nan)
+    )
+
+
+def interval_of_draws(values: Values, level: float) -> tuple[float, float]:
+    """Return the quantiles of draws at both ends of a level; NaN, as a draw may be, counts as larger than all.
+
+    A bound that is NaN says that so many draws have no such layer.
+    """
+    if not len(values):
+        return np.nan, np.nan
+    tail = (1 - level) / 2
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values))
+    bounds = (float(np.quantile(ordered, at, method="inverted_cdf")) for at in (tail, 1 - tail))
+    return tuple(bound if np.isfinite(bound) else np.nan for bound in bounds)
