@@ -6,7 +6,8 @@ reads   results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
         results/tables/layer_scores.csv, results/tables/lens.csv
 writes  results/interventions/{model}/{quantization}/{dataset}.{perturbation}.h5 and .csv,
         results/causal/{model}/{quantization}/{dataset}.{perturbation}.h5,
-        results/tables/causal.csv, results/tables/causal_depth.csv, results/figures/causal.{svg,png}
+        results/tables/causal.csv, results/tables/causal_depth.csv, results/tables/use_claims.csv,
+        results/figures/causal.{svg,png}
 """
 
 
@@ -146,10 +147,47 @@ rule plot_causal:
         "../workflow_scripts/plot_causal.py"
 
 
+rule check_use:
+    """Hold claims about what models use against the run."""
+    input:
+        depths="results/tables/concept_depth.csv",
+        causal="results/tables/causal_depth.csv",
+        lens="results/tables/lens_depth.csv",
+        transfer=if_transferred("results/tables/transfer.csv"),
+        records=[
+            "results/provenance/estimate_depth.json",
+            "results/provenance/collect_causal.json",
+            "results/provenance/collect_lens.json",
+            if_transferred("results/provenance/collect_transfer.json"),
+        ],
+    output:
+        claims=report(
+            "results/tables/use_claims.csv",
+            caption="../report/claims.rst",
+            category="Tables",
+            labels={"table": "Claims about what is used"},
+        ),
+        record="results/provenance/check_use.json",
+    log:
+        "results/logs/check_use.log",
+    localrule: True
+    conda:
+        "../envs/depth.yaml"
+    params:
+        code=code_digest("check_use.py"),
+        software=pins("depth"),
+        claims=settings.claims(config),
+        intervals=settings.in_order(config["intervals"]),
+        kinds=settings.kinds(config),
+    script:
+        "../workflow_scripts/check_use.py"
+
+
 rule causal:
     """Change the vectors of every cell along its concept, and find from which layer to which that changes answers."""
     input:
         "results/tables/causal.csv",
         "results/tables/causal_depth.csv",
+        "results/tables/use_claims.csv",
         "results/figures/causal.svg",
         "results/figures/causal.png",

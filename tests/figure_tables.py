@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
+from conceptdepth.depth.interventions import AGAINST, ALONG, ERASE, LEACE
 from conceptdepth.figures.curves import draw_curves
 from plot_ablation import plot_ablation
 from plot_answers import plot_answers
+from plot_causal import plot_causal
 from plot_depths import plot_depths
 from plot_drift import plot_drift
 from plot_lens import plot_lens
@@ -94,6 +96,18 @@ def lens_of(labels):
     return scores.assign(accuracy=0.55, low=0.5, high=0.6, standard_error=0.02, auc=draw.uniform(0.4, 0.9, len(scores)))
 
 
+def causal_of(labels):
+    """Return the rows of ``causal.csv``, of layers that were changed."""
+    draw, tables = np.random.default_rng(2), []
+    for number, method in enumerate((ERASE, LEACE, AGAINST, ALONG)):
+        rows = scores_of(labels).query("seed == 1 and layer % 2 == 0").assign(method=method)
+        effect = number + draw.uniform(-1, 2, len(rows))
+        within = {"effect_low": effect - 0.5, "effect_high": effect + 0.5}
+        random = {"effect_random_low": -0.5, "effect_random_high": 0.5}
+        tables.append(rows.assign(effect=effect, **within, **random, has_effect=effect > 1))
+    return pd.concat(tables)
+
+
 FIGURES = {
     "accuracy": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="model"),
     "formats": lambda labels, probed: draw_curves(scores_of(labels, probed), labels, compare="quantization"),
@@ -102,6 +116,7 @@ FIGURES = {
     "answers": lambda labels, probed: plot_answers(answers_of(labels), scores_of(labels, probed), labels),
     "transfer": lambda labels, probed: plot_transfer(transfer_of(labels, probed), depths_of(labels, probed), labels),
     "lens": lambda labels, probed: plot_lens(lens_of(labels), scores_of(labels, probed), labels),
+    "causal": lambda labels, probed: plot_causal(causal_of(labels), scores_of(labels), lens_of(labels), labels),
     "positions": lambda labels, probed: plot_positions(depths_of(labels, probed), labels),
     "ablation": lambda labels, probed: plot_ablation(ablation_of(labels, probed), labels),
 }

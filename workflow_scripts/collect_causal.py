@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from conceptdepth.depth.causal import find, interval_of_draws, read_effects
+from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws, read_effects
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CURVE
@@ -22,17 +22,19 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
     """Return the rows of ``causal_depth.csv``, one for each method, and those of ``causal.csv``."""
     known, measured = pd.read_csv(facts, dtype=dict.fromkeys(CURVE, str)), read_effects(effects)
     names = known.loc[0, list(CURVE)].to_dict()
-    n_layers, onset = int(known["n_layers"].iloc[0]), float(known["onset_of_probe"].iloc[0]) / known["n_layers"].iloc[0]
+    n_layers, first = int(known["n_layers"].iloc[0]), float(known["onset_of_probe"].iloc[0])
+    onset = first / n_layers
     sizes = {"n_statements": len(measured.labels), "n_layers": n_layers, "n_layers_changed": len(measured.layers)}
     rows, layers = [], []
     for method in measured.ways:
-        found = find(measured, method, n_layers, **{key: intervals[key] for key in ("draws", "seed", "level")})
+        found = find(measured, method, n_layers, first, **{key: intervals[key] for key in ("draws", "seed", "level")})
         gap = found.values["causal_onset"] - onset
         row = {**names, "method": method, **sizes, "n_random": len(measured.of_controls(method))}
         row |= {"p": found.columns["p"].min(), "onset_of_probe": onset}
         for name, values in {**found.draws, GAP: found.draws["causal_onset"] - onset}.items():
             row[name] = gap if name == GAP else found.values[name]
             row[f"{name}_low"], row[f"{name}_high"] = interval_of_draws(values, intervals["level"])
+        row |= {name: found.values[name] for name in found.values if name.startswith(WHERE_READABLE)}
         best = found.columns["effect"].argmax()
         row |= {
             "largest_effect": found.columns["effect"][best],

@@ -115,6 +115,8 @@ AFTER = {
     **dict.fromkeys(["measure_transfer", "collect_transfer", "plot_transfer"], []),
     # Only for those who ask the models themselves: test_answers_run.py.
     **dict.fromkeys(["score_answers", "collect_answers", "plot_answers", "collect_lens", "plot_lens"], []),
+    # Only for those who change vectors: test_causal_run.py.
+    **dict.fromkeys(["choose_interventions", "measure_effects", "collect_causal", "plot_causal", "check_use"], []),
     # Only for those who compare switches: test_ablation_run.py. The rules of the stages under a switch have their scripts.
     **dict.fromkeys(["tabulate_ablation", "plot_ablation"], []),
 }  # fmt: skip
@@ -168,7 +170,7 @@ MODULES = {
         modules("models", "loaded_weights", "loading", "places", "positions", "sites", "stream", "tokens"),
         FROM_EXTRACTION,
     ),
-    "models/head": [],  # Answers have to be asked for.
+    **dict.fromkeys(modules("models", "head", "parts"), []),  # Answers have to be asked for.
     "models/weights": FROM_EXTRACTION,  # And the audit, which hashes weights: it runs after every change.
     **dict.fromkeys(
         modules(
@@ -197,6 +199,7 @@ MODULES = {
     ),
     **dict.fromkeys(modules("activations", "store", "worker"), FROM_EXTRACTION),
     **dict.fromkeys(modules("activations", "answers", "answer_cell"), []),  # Its jobs have to be asked for.
+    **dict.fromkeys(modules("activations", "above", "causal_cell", "changes", "effects"), []),  # And these.
     **dict.fromkeys(modules("probes", "__init__", "splits", "tasks"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]),
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
@@ -212,7 +215,8 @@ MODULES = {
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     # As their rules.
     **dict.fromkeys(modules("depth", "coverage", "directions", "lens", "simulation", "transfer", "variance"), []),
-    **dict.fromkeys(modules("depth", "claims", "effects"), AFTER["check_claims"]),
+    **dict.fromkeys(modules("depth", "causal", "interventions"), []),
+    **dict.fromkeys(modules("depth", "claims", "effects", "verdicts"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),
     **dict.fromkeys(modules("figures", "panels", "style"), ["plot_*", "audit_results"]),
@@ -704,6 +708,7 @@ def test_the_table_has_every_module_and_every_script():
         "answers",
         "ablation",
         "transfer",
+        "causal",
     } == AFTER.keys()
 
 

@@ -88,8 +88,12 @@ def planted(product: int, whole: bool) -> Effects:
 def test_a_planted_concept_is_used_from_where_it_is_written_until_it_is_read(method, whole):
     effects = planted(0, whole)
     assert ((effects.log_odds > 0) == effects.labels).all()  # The model answers rightly.
-    found = find(effects, method, N_LAYERS, **INTERVALS)
-    assert found.values == {"causal_onset": WRITES / N_LAYERS, "last_effect": (READS - 1) / N_LAYERS}
+    found = find(effects, method, N_LAYERS, WRITES, **INTERVALS)
+    assert found.values["causal_onset"] == WRITES / N_LAYERS
+    assert found.values["last_effect"] == (READS - 1) / N_LAYERS
+    beyond = found.columns["effect"] - found.columns["effect_random"]
+    assert found.values["effect_where_readable"] == pytest.approx(beyond[WRITES:].mean())
+    assert found.values["effect_where_readable_low"] > 0
     used = np.arange(WRITES, READS)
     assert (found.columns["effect"][used] > found.columns["effect_random_high"][used]).all()
     assert (found.columns["effect_low"][used] > 0).all()
@@ -99,9 +103,10 @@ def test_a_planted_concept_is_used_from_where_it_is_written_until_it_is_read(met
 
 @pytest.mark.parametrize("method", [ERASE, LEACE, AGAINST, ALONG])
 def test_a_concept_that_nothing_reads_does_no_more_than_random_directions(method):
-    found = find(planted(1, False), method, N_LAYERS, **INTERVALS)
+    found = find(planted(1, False), method, N_LAYERS, WRITES, **INTERVALS)
     assert (found.columns["p"] > 0.05).all()
     assert np.isnan([found.values["causal_onset"], found.values["last_effect"]]).all()
+    assert not found.values["effect_where_readable_low"] > 0
 
 
 def test_a_tail_gives_what_whole_prompts_give():

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from check_claims import check_claims, effect_on, of_paper, of_run
+from check_claims import of_paper
 from conceptdepth.depth.claims import Claim, as_claims, p_of, sentences, verdict
 from conceptdepth.depth.effects import Effect
+from conceptdepth.depth.verdicts import check_claims, effect_on, of_run
 
 ROOT = Path(__file__).parents[3]
 CLAIMS = list(as_claims(yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"]))
@@ -185,3 +186,15 @@ def test_each_claim_is_a_sentence_with_a_line_for_each_quantity(published):
     assert said[place + 1] == "  UNDECIDED     converging_point: no such cells"
     place = said.index("published: Inferential concepts are known in deeper layers than factual ones.")
     assert said[place + 1].endswith("too few: 2 datasets a side, 9 models, where 4 and 3 are needed")
+
+
+def test_a_claim_about_zero_is_about_what_is_left_of_cells_that_have_nothing():
+    table = cells(spread=0.05)
+    table = table.assign(readout_gap=table["gain_centre"] - 0.4)
+    own, zero = (table[table["perturbation"] == name] for name in ("noise", "clean"))
+    found = effect_on(own, Claim("", "readout_gap", "zero", "higher"), None)
+    assert found.effect == pytest.approx(own["readout_gap"].mean())
+    beside = pd.concat([own, zero.assign(readout_gap=0.0)])
+    assert found == effect_on(beside, replace(NOISE, quantity="readout_gap"), None)
+    assert decided(Claim("", "readout_gap", "zero", "higher"), own) == "supported"
+    assert decided(Claim("", "readout_gap", "zero", "lower"), own) == "contradicted"

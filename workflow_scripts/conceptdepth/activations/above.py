@@ -175,7 +175,7 @@ class Wholes(Above):
         """See `Above`."""
         offsets = np.cumsum([0, *(len(trunk.tokens[each.prompt]) - each.first for each in branches)])
         lengths = np.array([len(trunk.tokens[branch.prompt]) for branch in branches])
-        alike = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+        alike = [np.flatnonzero(lengths == length).tolist() for length in np.unique(lengths)]
         parts = []
         for which in alike:
             own = np.concatenate([np.arange(offsets[index], offsets[index + 1]) for index in which])

@@ -32,6 +32,9 @@ from conceptdepth.ground.names import CELL, CONCEPT
 
 Values = NDArray[np.float64]
 
+WHERE_READABLE = "effect_where_readable"
+"""The mean effect beyond that of random directions, of layers from the first at which the probe is above chance."""
+
 
 @dataclass(frozen=True)
 class Effects:
@@ -154,13 +157,18 @@ class Found:
     columns: dict[str, NDArray[Any]]
     """Of ``causal.csv``, each (n_layers,)."""
     values: dict[str, float]
-    """Depths, by columns of ``causal_depth.csv``."""
+    """By columns of ``causal_depth.csv``: depths, and the mean effect of layers at which the probe is above chance."""
     draws: dict[str, Values]
-    """The same of each draw of groups, each (n_draws,)."""
+    """Depths of each draw of groups, each (n_draws,)."""
 
 
-def find(effects: Effects, method: str, n_layers: int, *, draws: int, seed: int, level: float) -> Found:
-    """Return what a method does by layer, with intervals of the bootstrap over groups, and from and to which layer."""
+def find(
+    effects: Effects, method: str, n_layers: int, onset_of_probe: float, *, draws: int, seed: int, level: float
+) -> Found:
+    """Return what a method does by layer, with intervals of the bootstrap over groups, and from and to which layer.
+
+    ``onset_of_probe`` is the first layer at which the probe is above chance, NaN if there is none.
+    """
     own, controls, shuffled = effects.of(method, CONCEPT), effects.of_controls(method), effects.of(method, SHUFFLED)
     whole, all_controls = mean_effects(own), mean_effects(controls)
     numbers = group_numbers(effects.groups)
@@ -184,11 +192,14 @@ def find(effects: Effects, method: str, n_layers: int, *, draws: int, seed: int,
     columns["has_effect"] = (p <= 1 - level + ROUNDING) & (low > 0)
     onset, end = first_and_last(columns["has_effect"], effects.layers, n_layers)
     onsets, ends = first_and_last((p_drawn <= 1 - level + ROUNDING) & (drawn > 0), effects.layers, n_layers)
-    return Found(
-        columns,
-        {"causal_onset": float(onset), "last_effect": float(end)},
-        {"causal_onset": onsets, "last_effect": ends},
-    )
+    readable = effects.layers >= onset_of_probe
+    beyond = (own - controls.mean(axis=0))[readable].mean(axis=0) if readable.any() else np.full(len(numbers), np.nan)
+    mean = mean_effects(beyond)
+    error = standard_error(mean_effects(beyond, weights), design)
+    bounds = t_interval(mean, error, design.df, level, within=(-np.inf, np.inf))
+    where = {WHERE_READABLE: mean, f"{WHERE_READABLE}_low": bounds[0], f"{WHERE_READABLE}_high": bounds[1]}
+    depths, drawn_depths = {"causal_onset": onset, "last_effect": end}, {"causal_onset": onsets, "last_effect": ends}
+    return Found(columns, {name: float(value) for name, value in {**depths, **where}.items()}, drawn_depths)
 
 
 def design_of_groups(numbers: NDArray[np.int64]) -> Design:
@@ -211,5 +222,5 @@ def interval_of_draws(values: Values, level: float) -> tuple[float, float]:
         return np.nan, np.nan
     tail = (1 - level) / 2
     ordered = np.sort(np.where(np.isnan(values), np.inf, values))
-    bounds = (float(np.quantile(ordered, at, method="inverted_cdf")) for at in (tail, 1 - tail))
-    return tuple(bound if np.isfinite(bound) else np.nan for bound in bounds)
+    low, high = np.quantile(ordered, [tail, 1 - tail], method="inverted_cdf")
+    return float(low) if np.isfinite(low) else np.nan, float(high) if np.isfinite(high) else np.nan

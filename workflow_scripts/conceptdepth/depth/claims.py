@@ -28,9 +28,9 @@ class Claim:
     statement: str
     """In words."""
     quantity: str
-    """A column of ``concept_depth.csv``."""
+    """A column of ``concept_depth.csv``, or of the table of what is used."""
     compare: str
-    """``domain``, ``size``, ``quantization`` or ``perturbation``."""
+    """``domain``, ``size``, ``quantization`` or ``perturbation``; ``zero`` compares with nothing."""
     expected: str
     """One of `EXPECTED`."""
     of: str = "larger"

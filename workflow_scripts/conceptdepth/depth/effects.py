@@ -26,6 +26,9 @@ SIZE = "size"
 DOMAIN = "domain"
 """Compares datasets of two domains."""
 
+ZERO = "zero"
+"""Compares cells with nothing: the quantity itself is what is claimed about."""
+
 READER = ("model", "quantization", "perturbation")
 """Columns of what reads the datasets that are compared."""
 
@@ -60,7 +63,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Effect:
-    """How two kinds of cells differ."""
+    """How two kinds of cells differ, or one kind from 0."""
 
     n_datasets: int
     """Datasets that have cells of both kinds; if domains are compared, those of the one that has fewer."""
@@ -127,6 +130,10 @@ def effect_of(cells: pd.DataFrame, values: pd.DataFrame, *, compare: str, of: st
         return _by_domain(cells, values, of, than)
     if compare == SIZE:
         return _by_size(cells, values)
+    if compare == ZERO:
+        own = values.set_axis(pd.MultiIndex.from_frame(cells[list(CELL)]))
+        of_datasets, of_models = (own.groupby(level=name).mean() for name in ("dataset", "model"))
+        return _of_both(of_datasets, _of_mean(of_models), len(of_models))
     alike = ["model", *(name for name in CELL if name not in ("model", compare))]
     first, second = (
         values[cells[compare] == value].set_axis(pd.MultiIndex.from_frame(cells.loc[cells[compare] == value, alike]))

@@ -67,7 +67,7 @@ class Space:
         the variance until its own is that.
         """
         variances, axes = self._axes
-        wanted = np.clip(self.deviation(direction) ** 2, variances[-1], variances[0])
+        wanted = float(np.clip(self.deviation(direction) ** 2, variances[-1], variances[0]))
         return np.array([_tilted(variances, draw.normal(size=len(variances)), wanted) @ axes for _ in range(n)])
 
     def projections_like(self, write: Values, n: int, draw: np.random.Generator) -> tuple[Values, Values]:
@@ -78,7 +78,7 @@ class Space:
         writes, ``write`` being what LEACE writes for a value of unit variance.
         """
         variances, axes = self._axes
-        wanted = np.clip(write @ write, variances[-1], variances[0])
+        wanted = float(np.clip(write @ write, variances[-1], variances[0]))
         whitened = np.array([_tilted(variances, draw.normal(size=len(variances)), wanted) for _ in range(n)])
         return whitened / np.sqrt(variances) @ axes, whitened * np.sqrt(variances) @ axes
 
