@@ -428,7 +428,7 @@ TRANSFER = [f"measure_transfer/{m}/{q}" for m in GRID["models"] for q in GRID["q
     "collect_transfer",
     "plot_transfer",
 ]
-ANSWERED = [f"score_answers/tiny/fp32/{dataset}.clean" for dataset in GRID["datasets"]]
+ANSWERED = [f"score_answers/{job.removeprefix('train_probes/')}" for job in jobs() if job.startswith("train_probes/")]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -563,8 +563,8 @@ ROWS = {
         reruns(*SCORES_ON, "estimate_partial_depth", "record_configuration", among=jobs(more=["estimate_partial_depth"])),
     ),
     "the model's own confidence taken out": Row(
-        all_of(setting("controls", "partial_out", ["confidence"]), with_run(models=["tiny"], quantizations=["fp32"], perturbations=["clean"])),
-        reruns(*SCORES_ON, *ANSWERED, "estimate_partial_depth", "record_configuration", among=among(models=["tiny"], quantizations=["fp32"], perturbations=["clean"]) | {*ANSWERED, "estimate_partial_depth"}),
+        setting("controls", "partial_out", ["confidence"]),
+        reruns(*SCORES_ON, *ANSWERED, "estimate_partial_depth", "record_configuration", among=jobs(more=[*ANSWERED, "estimate_partial_depth"])),
     ),
     "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *PAGE, *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
