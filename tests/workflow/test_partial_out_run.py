@@ -15,7 +15,9 @@ def partial(finished, tmp_path_factory):
     """The finished project with everything taken out of one model, its answers asked for in the same run."""
     project = finished.copy(tmp_path_factory.mktemp("partial") / "project")
     all_of(
-        with_run(models=["tiny"], quantizations=["fp32"], datasets=["coins"]),
+        with_run(models=["tiny"], quantizations=["fp32"], datasets=["coins"], perturbations=["noise"]),
+        setting("controls", "random_weights", True),
+        setting("drift", "rerun", True),
         setting("controls", "partial_out", CHOSEN),
         setting("datasets", "coins", "classes", [{"name": "yes", "values": ["yes"], "answer": "heads"}, {"name": "no", "values": ["no"], "answer": "up"}]),
     )(project)  # fmt: skip
@@ -60,6 +62,14 @@ def test_raw_numbers_are_those_of_the_table_of_depths_and_others_those_of_scores
     assert (mean["low"] <= mean["difference"]).all()
     assert (mean["difference"] <= mean["high"]).all()
     assert not table.duplicated([*NAMES, "quantity"]).any()
+
+
+def test_a_rerun_is_as_confident_as_the_format_that_is_run_again(partial):
+    """So that what is different in it is the rerun's, and not of other answers."""
+    answers = {path.parent.name for path in (partial.folder / "results/answers/tiny").glob("*/coins.noise.csv")}
+    assert answers == {"fp32", "random"}
+    sure = pd.read_csv(partial.folder / "results/answers/tiny/fp32/coins.noise.csv")["confidence"]
+    assert sure.between(0, 1, inclusive="neither").all()
 
 
 def test_it_is_named_in_the_pages_and_audited_back_to_the_answers(partial):

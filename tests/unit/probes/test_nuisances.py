@@ -121,6 +121,23 @@ def test_regressions_are_of_the_training_part_alone():
     np.testing.assert_array_equal(residuals(other, others, TRAIN)[TEST[0]], expected[TEST[0]])
 
 
+@pytest.mark.parametrize("kind", ["logistic_regression", "ridge"])
+def test_a_changed_test_part_changes_no_coefficient(kind):
+    features, column = planted(confound=1.0, concept=1.0)
+    chosen = settings(kinds=[kind], seeds=[1], C=[0.01, 1.0])
+    (split,) = splits_of(LABELS, GROUPS, chosen)
+    test = split[2]
+    found = []
+    for factor in (1.0, -3.0):
+        other, others = features.copy(), column.copy()
+        other[test], others[test] = factor * other[test], factor * others[test] + factor - 1
+        tasks = list(
+            tasks_of(LABELS, GROUPS, [split], controls=[], choose=True, nuisances=Nuisances(others, norm=True))
+        )
+        found.append([probe.coefficients for probe in train_layer(other, tasks, chosen)])
+    np.testing.assert_array_equal(found[0], found[1])
+
+
 def test_columns_that_tell_nothing_of_their_own_change_nothing():
     """One that does not vary in training, whatever it is in the test part; and the same one in another unit."""
     features, column = planted(confound=2.0)
