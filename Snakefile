@@ -71,6 +71,7 @@ rule all:
         "results/tables/concept_depth.csv",
         "results/tables/layer_intervals.csv",
         "results/tables/depth_differences.csv",
+        if_partial("results/tables/partial_depth.csv"),
         "results/tables/claims.csv",
         if_compared("results/tables/activation_drift.csv"),
         if_varied("results/tables/depth_variance.csv"),

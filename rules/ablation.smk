@@ -83,6 +83,8 @@ use rule train_probes as train_probes__ablated with:
         "results/benchmarks/train_probes__ablated/{switch}/{model}/{quantization}/{dataset}.{perturbation}.tsv"
     params:
         probes=section("probes"),
+        # Switches are compared on the concept as it is.
+        controls=settings.chosen_keys(config["controls"], ["targets", "embedding_layer"]),
 
 
 rule tabulate_ablation:

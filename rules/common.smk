@@ -17,6 +17,7 @@ from conceptdepth.configuration.written import check_files
 from conceptdepth.provenance.digest import code_digest
 from conceptdepth.ground.disk import told
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import CONFIDENCE, WORDING, WORDS
 from conceptdepth.provenance.job import RUN_VARIABLE
 from conceptdepth.provenance.memory import keep_memory_in_results
 from conceptdepth.provenance.places import check_outputs, check_project, check_results
@@ -145,6 +146,24 @@ def if_simulated(*paths):
 def if_transferred(*paths):
     """Return the paths if probes are tested where they were not trained, else none."""
     return list(paths) if config["transfer"]["measured"] else []
+
+
+def if_partial(*paths):
+    """Return the paths if probes are trained on features without nuisances too, else none."""
+    return list(paths) if config["controls"]["partial_out"] else []
+
+
+def of_nuisances(kinds, pattern):
+    """Return an input function that gives the pattern if one of some nuisances is taken out of features, else nothing.
+
+    A model is as confident in a rerun as in the weight format that is run again.
+    """
+
+    def chosen(wildcards):
+        own = dict(wildcards.items()) | {"quantization": settings.weight_format(config, wildcards.quantization)}
+        return [pattern.format(**own)] if set(kinds) & set(config["controls"]["partial_out"]) else []
+
+    return chosen
 
 
 def if_several_datasets(*paths):

@@ -3,7 +3,8 @@
 reads   results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5,
         results/baselines/{dataset}.{perturbation}.h5; results/tables/layer_scores.csv for the table of variance
 writes  results/tables/concept_depth.csv, results/tables/layer_intervals.csv, results/depth/draws.h5,
-        results/tables/depth_differences.csv, results/tables/claims.csv, results/tables/depth_variance.csv
+        results/tables/depth_differences.csv, results/tables/claims.csv, results/tables/depth_variance.csv,
+        results/tables/partial_depth.csv where nuisances are taken out of features
 """
 
 
@@ -43,6 +44,41 @@ rule estimate_depth:
         intervals=settings.in_order(config["intervals"]),
     script:
         "../workflow_scripts/estimate_depth.py"
+
+
+rule estimate_partial_depth:
+    """Find the depths once more from features without nuisances, beside those of features as they are."""
+    input:
+        probes=cells("results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5"),
+        baselines=if_baselines("results/baselines/{dataset}.{perturbation}.h5"),
+        depths="results/tables/concept_depth.csv",
+        draws="results/depth/draws.h5",
+        records=[
+            cells("results/provenance/train_probes/{model}/{quantization}/{dataset}.{perturbation}.json"),
+            if_baselines("results/provenance/train_baselines/{dataset}.{perturbation}.json"),
+            "results/provenance/estimate_depth.json",
+        ],
+    output:
+        partial=report(
+            "results/tables/partial_depth.csv",
+            caption="../report/partial_depth.rst",
+            category="Tables",
+            labels={"table": "Depth without confounds"},
+        ),
+        record="results/provenance/estimate_partial_depth.json",
+    log:
+        "results/logs/estimate_partial_depth.log",
+    localrule: True
+    conda:
+        "../envs/depth.yaml"
+    params:
+        code=code_digest("estimate_partial_depth.py"),
+        software=pins("depth"),
+        depth=settings.in_order(config["depth"]),
+        intervals=settings.in_order(config["intervals"]),
+        controls=settings.chosen_keys(config["controls"], ["partial_out"]),
+    script:
+        "../workflow_scripts/estimate_partial_depth.py"
 
 
 rule compare_depths:

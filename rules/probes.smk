@@ -1,7 +1,8 @@
 """Activations -> one probe per layer -> scores, and the same of classifiers that see words alone.
 
 reads   results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
-        results/prompts/{dataset}.{perturbation}.jsonl
+        results/prompts/{dataset}.{perturbation}.jsonl; results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv
+        where the model's confidence is taken out of features
 writes  results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv (scores) and .h5 (coefficients,
         held-out predictions), results/baselines/{dataset}.{perturbation}.csv and .h5,
         results/tables/layer_scores.csv, results/tables/baseline_scores.csv
@@ -14,6 +15,12 @@ rule train_probes:
         # A time stamp would not do for a file of gigabytes: what counts is its record, which holds its hash.
         activations=ancient("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
         record="results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json",
+        prompts=of_nuisances([WORDS, WORDING], "results/prompts/{dataset}.{perturbation}.jsonl"),
+        prompts_record=of_nuisances([WORDS, WORDING], "results/provenance/render_prompts/{dataset}.{perturbation}.json"),
+        answers=of_nuisances([CONFIDENCE], "results/answers/{model}/{quantization}/{dataset}.{perturbation}.csv"),
+        answers_record=of_nuisances(
+            [CONFIDENCE], "results/provenance/score_answers/{model}/{quantization}/{dataset}.{perturbation}.json"
+        ),
     output:
         scores="results/probes/{model}/{quantization}/{dataset}.{perturbation}.csv",
         probes="results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5",
@@ -32,7 +39,7 @@ rule train_probes:
         code=code_digest("train_probes.py"),
         software=pins("probes"),
         probes=settings.in_order(config["probes"]),
-        controls=settings.chosen_keys(config["controls"], ["targets", "embedding_layer"]),
+        controls=settings.chosen_keys(config["controls"], ["targets", "embedding_layer", "partial_out"]),
     script:
         "../workflow_scripts/train_probes.py"
 

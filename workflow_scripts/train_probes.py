@@ -8,10 +8,13 @@ import h5py
 import numpy as np
 import pandas as pd
 from conceptdepth.activations.store import Labels, open_activations, read_labels, vectors_of, weights_of
+from conceptdepth.datasets.rows import read_prompts
+from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import CONCEPT, PROBED
+from conceptdepth.ground.names import CONCEPT, CONFIDENCE, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
+from conceptdepth.probes.nuisances import Nuisances, nuisances_of
 from conceptdepth.probes.predictions import split_group
 from conceptdepth.probes.splits import splits_of
 from conceptdepth.probes.tasks import CONTROL_TASK, Task, has_control_task, tasks_of
@@ -33,6 +36,8 @@ PROBE = [*PROBED, "layer", "seed"]
 def train_probes(
     activations: str,
     *,
+    prompts: Sequence[str] = (),
+    answers: Sequence[str] = (),
     cell: Mapping[str, str],
     settings: ProbeSettings,
     controls: Mapping[str, Any],
@@ -44,7 +49,8 @@ def train_probes(
     """Write the scores of every layer, site, position, probe, target and split as CSV, the rest as HDF5.
 
     Positions of a site that are the same vectors, as the last token of a prompt and of its text are if the prompt ends
-    with the text, share their probes.
+    with the text, share their probes. ``prompts`` and ``answers`` are the cell's files of these, or nothing where no
+    nuisance of ``controls`` is read from them.
     """
     rows: dict[Place, list[dict[str, Any]]] = {}
     with open_activations(activations) as source, complete_file(probes) as part, new_hdf5(part) as target:
@@ -54,7 +60,8 @@ def train_probes(
         target.create_dataset("id", data=held.ids, dtype=h5py.string_dtype())
         target.create_dataset("label", data=held.labels)
         target.create_dataset("group", data=held.groups, dtype=h5py.string_dtype())
-        tasks = tasks_of_cell(held, settings, controls["targets"])
+        nuisances = nuisances_of_cell(held, controls.get("partial_out", ()), prompts, answers)
+        tasks = tasks_of_cell(held, settings, controls["targets"], nuisances)
         places = vectors_of(source, embedding=controls["embedding_layer"])
         names = {name: list(dict.fromkeys(values)) for name, values in zip(("sites", "positions"), zip(*places))}
         target.attrs.update({**names, "probes": list(settings.kinds)})  # Groups of HDF5 have no order of their own.
@@ -82,7 +89,27 @@ def rows_of(layers: Sequence[LayerProbe], names: Mapping[str, str], seed: int) -
     return [{**names, "layer": layer, **alike, **probe.scores} for layer, probe in enumerate(layers)]
 
 
-def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]) -> list[Task]:
+def nuisances_of_cell(
+    held: Labels, chosen: Sequence[str], prompts: Sequence[str], answers: Sequence[str]
+) -> Nuisances | None:
+    """Return what is taken out of the features of a cell's statements, None if nothing is."""
+    rows = [row for path in prompts for row in read_prompts(path)]
+    given = {path: [row["id"] for row in rows] for path in prompts}
+    confidence = None
+    for path in answers:
+        table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False)
+        if CONFIDENCE not in table:
+            raise UserError(f"{path} is of an older version: it has no column {CONFIDENCE}; delete it and run again.")
+        given[path], confidence = table["id"].tolist(), table[CONFIDENCE].to_numpy(dtype=float)
+    for path, ids in given.items():
+        if ids != held.ids.tolist():
+            raise UserError(f"{path} is not of the statements whose vectors are read; delete it and run again.")
+    return nuisances_of(chosen, n_tokens=held.n_tokens, prompts=rows, confidence=confidence)
+
+
+def tasks_of_cell(
+    held: Labels, settings: ProbeSettings, controls: Sequence[str], nuisances: Nuisances | None = None
+) -> list[Task]:
     """Return what the probes of every layer are trained for."""
     if CONTROL_TASK in controls and not has_control_task(held.groups):
         log.warning("no control task: it needs groups of two or more statements")
@@ -94,6 +121,7 @@ def tasks_of_cell(held: Labels, settings: ProbeSettings, controls: Sequence[str]
             splits,
             controls=controls,
             choose=settings.choose,
+            nuisances=nuisances,
         )
     )
 
@@ -142,6 +170,8 @@ if __name__ == "__main__":
     with job(snakemake) as record:
         train_probes(
             snakemake.input.activations,
+            prompts=snakemake.input.get("prompts", ()),
+            answers=snakemake.input.get("answers", ()),
             cell=dict(snakemake.wildcards.items()),
             settings=ProbeSettings(**snakemake.params.probes),
             controls=snakemake.params.controls,

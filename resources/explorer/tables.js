@@ -11,7 +11,7 @@ const MAIN_COLUMNS = [
 ];
 
 const TABLE_WORDS = {
-  concept_depth: "Depths of every curve", depth_differences: "Differences of pairs", claims: "Claims", baseline_scores: "Baselines of words", data_audit: "Audit of the data",
+  concept_depth: "Depths of every curve", depth_differences: "Differences of pairs", partial_depth: "Depths without confounds", claims: "Claims", baseline_scores: "Baselines of words", data_audit: "Audit of the data",
   depth_variance: "Depth by position and wording", activation_drift: "Drift of activations", direct_answers: "The model's own answers",
 };
 

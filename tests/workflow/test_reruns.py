@@ -111,6 +111,8 @@ AFTER = {
     **dict.fromkeys(["measure_variance", "plot_positions"], []),
     # Only where known truth is simulated.
     "simulate_coverage": [],
+    # Only where nuisances are taken out of features: test_partial_out_run.py, and the row "confounds taken out".
+    "estimate_partial_depth": [],
     # Only where probes are transferred: test_transfer_run.py, and the row "transfer".
     **dict.fromkeys(["measure_transfer", "collect_transfer", "plot_transfer"], []),
     # Only for those who ask the models themselves: test_answers_run.py.
@@ -205,10 +207,11 @@ MODULES = {
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
     ),
     **dict.fromkeys(modules("probes", "fitting", "training"), SCORES_ON),
+    "probes/nuisances": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
     "depth/__init__": [*AFTER["estimate_depth"], *AFTER["measure_drift"], "plot_accuracy", "plot_comparison__*"],
-    **dict.fromkeys(modules("depth", "definitions", "above", "draws", "estimates"), AFTER["estimate_depth"]),
+    **dict.fromkeys(modules("depth", "definitions", "above", "cells", "draws", "estimates"), AFTER["estimate_depth"]),
     **dict.fromkeys(modules("depth", "resampling", "uncertainty"), [*AFTER["estimate_depth"], *AFTER["measure_drift"]]),
     "depth/comparison": [*AFTER["compare_depths"], *AFTER["check_claims"]],
     "depth/drift": AFTER["measure_drift"],
@@ -429,6 +432,7 @@ TRANSFER = [f"measure_transfer/{m}/{q}" for m in GRID["models"] for q in GRID["q
     "collect_transfer",
     "plot_transfer",
 ]
+ANSWERED = [f"score_answers/{job.removeprefix('train_probes/')}" for job in jobs() if job.startswith("train_probes/")]
 MORE = among(datasets=["coins", "claims", "more"])
 FULL = "workflow_scripts"
 
@@ -558,6 +562,14 @@ ROWS = {
     ),
     "a limit of the data audit": Row(setting("data_audit", "limits", "bag_of_words", 0.9), reruns(*AUDITS, *SETTINGS)),
     "a control": Row(setting("controls", "targets", ["shuffled_labels"]), reruns(*SCORES_ON, "record_configuration")),
+    "confounds taken out": Row(
+        setting("controls", "partial_out", ["length", "words"]),
+        reruns(*SCORES_ON, "estimate_partial_depth", "record_configuration", among=jobs(more=["estimate_partial_depth"])),
+    ),
+    "the model's own confidence taken out": Row(
+        setting("controls", "partial_out", ["confidence"]),
+        reruns(*SCORES_ON, *ANSWERED, "estimate_partial_depth", "record_configuration", among=jobs(more=[*ANSWERED, "estimate_partial_depth"])),
+    ),
     "a depth setting": Row(setting("depth", "jump_ratio", 1.2), reruns(*DEPTHS, "plot_depths", *PAGE, *SETTINGS)),
     "a figure's resolution": Row(setting("figures", "dots_per_inch", 70), reruns("plot_*", *SETTINGS)),
     "a figure's colour": Row(replace(f"{LIBRARY}/figures/style.py", "#0072B2", "#0072B3"), reruns("plot_*", "audit_results")),

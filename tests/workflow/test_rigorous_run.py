@@ -46,10 +46,10 @@ def scores(rigorous):
 
 def test_each_probe_is_trained_for_the_concept_and_for_each_control(scores):
     cells = scores.drop_duplicates(list(names.CELL))
-    assert len(scores) == len(cells) * (3 + 1) * len(SEEDS) * 2 * 3  # layers and the embedding, seeds, probes, targets
+    assert len(scores) == len(cells) * (3 + 1) * len(SEEDS) * 2 * 4  # layers and the embedding, seeds, probes, targets
     assert set(scores["quantization"]) == {"fp32", "rerun", "int8", "random"}
     assert not scores.duplicated([*CURVE, "target", "layer", "seed"]).any()
-    assert set(scores["target"]) == {"concept", "shuffled_labels", "control_task"}
+    assert set(scores["target"]) == {"concept", "partial_out", "shuffled_labels", "control_task"}
     assert set(scores.loc[scores["probe"] == "logistic_regression", "C"]) <= {0.00001, 0.0001, 0.001, 0.01, 0.1}
 
 
@@ -58,6 +58,17 @@ def test_selectivity_is_accuracy_above_that_of_the_control_task(scores):
     of_concept = scores[scores["target"] == "concept"].set_index([*CURVE, "layer", "seed"])["selectivity"]
     np.testing.assert_allclose(of_concept, (accuracy["concept"] - accuracy["control_task"]).loc[of_concept.index])
     assert scores.loc[scores["target"] != "concept", "selectivity"].isna().all()
+
+
+def test_depths_without_confounds_stand_beside_those_of_the_concept(rigorous, scores):
+    depths = pd.read_csv(rigorous.folder / "results/tables/concept_depth.csv").set_index(CURVE)
+    table = pd.read_csv(rigorous.folder / "results/tables/partial_depth.csv")
+    assert set(table["partial_out"]) == {"length words norm"}
+    mean = table[table["quantity"] == "mean_accuracy"].set_index(CURVE)
+    assert sorted(mean.index) == sorted(depths.index)
+    np.testing.assert_allclose(mean["raw"], depths["mean_accuracy"].loc[mean.index])
+    means = scores[scores["target"] == "partial_out"].groupby(CURVE)["accuracy"].mean()
+    np.testing.assert_allclose(mean["partial"], means.loc[mean.index])
 
 
 def test_depths_are_of_the_concept_with_an_interval_for_each_curve(rigorous, scores):

@@ -51,6 +51,7 @@ def test_scores_equal_those_of_whole_forward_passes(model, common, monkeypatch):
     found = score(model, prompts(common), ANSWERS, batch_tokens=70, name="tiny")
     np.testing.assert_allclose(found.log_odds, np.log(class_1 / class_0), atol=TOLERANCE, rtol=0)
     np.testing.assert_allclose(found.mass, class_0 + class_1, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(found.confidence, expected.max(1), atol=TOLERANCE, rtol=0)
     first = expected.argmax(1)
     assert found.answered.tolist() == np.isin(first, [*ANSWERS[0], *ANSWERS[1]]).tolist()
     assert score(model, prompts(common), [[first[0]], [96]], batch_tokens=70, name="tiny").answered[0]

@@ -34,6 +34,7 @@ from conceptdepth.models.positions import POSITIONS
 from conceptdepth.models.sites import SITES
 from conceptdepth.probes.baselines import FEATURES
 from conceptdepth.probes.estimators import KINDS
+from conceptdepth.probes.nuisances import NUISANCES
 from conceptdepth.probes.splits import SPLITS
 from conceptdepth.probes.tasks import CONTROLS
 from snakemake.utils import update_config
@@ -83,6 +84,7 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "probes.solver": ("lbfgs", "newton"),
         "probes.C": (1.0, [0.00001, 0.0001, 0.001, 0.01, 0.1]),
         "probes.max_iter": (100, 1000),
+        "controls.partial_out": ([], ["length", "words", "norm"]),
         "controls.targets": ([], ["shuffled_labels", "control_task"]),
         "controls.baselines": ([], ["bag_of_words", "tf_idf", "text_length"]),
         "controls.embedding_layer": (False, True),
@@ -146,6 +148,7 @@ def test_a_model_may_have_dots_in_its_name(config):
         (["execution", "batch_tokens"], 0, r"execution.batch_tokens: 0 is less than"),
         (["execution", "max_memory"], {"gpu": "1GiB"}, r"execution.max_memory: 'gpu' does not match"),
         (["execution", "max_memory"], {"0": "1 GB"}, r"execution.max_memory.0: '1 GB' does not match"),
+        (["controls", "partial_out"], ["lenght"], r"controls.partial_out\[0\]: 'lenght' does not exist \(did you mean 'length'\?\); allowed are length"),
         (["probes", "split"], "random", r"probes.split: 'random' does not exist; allowed are grouped, reference"),
         (["probes", "seeds"], "42", r"probes.seeds: '42' is not of type array"),
         (["probes", "test_share"], 1.5, r"probes.test_share: 1.5 is greater than"),
@@ -302,6 +305,7 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert sorted(schema["probes"]["properties"]["split"]["enum"]) == sorted(SPLITS)
     assert schema["probes"]["properties"]["kinds"]["items"]["enum"] == list(KINDS)
     assert schema["controls"]["properties"]["targets"]["items"]["enum"] == list(CONTROLS)
+    assert schema["controls"]["properties"]["partial_out"]["items"]["enum"] == list(NUISANCES)
     assert schema["controls"]["properties"]["baselines"]["items"]["enum"] == list(FEATURES)
     assert list(schema["data_audit"]["properties"]["limits"]["properties"]) == list(LIMITED)
     claim = schema["claims"]["additionalProperties"]["properties"]

@@ -70,6 +70,20 @@ def test_many_datasets_are_wrapped_and_each_column_has_its_label(scores, count, 
     assert labelled == names[-shape[1] :]
 
 
+def test_curves_without_confounds_are_thin_in_the_colour_of_their_curves_and_named_in_the_legend(scores):
+    partial = scores.assign(target="partial_out", accuracy=scores["accuracy"] / 2)
+    figure = draw_curves(pd.concat([scores, partial]), LABELS, compare="model")
+    for panel in (axis for axis in figure.axes if axis.lines):
+        first, second, *thin = lines_of(panel)
+        for line, whole in zip(thin, (first, second), strict=True):
+            assert line.get_color() == whole.get_color()
+            assert line.get_linewidth() < whole.get_linewidth()
+            np.testing.assert_allclose(line.get_ydata(), whole.get_ydata() / 2)
+            np.testing.assert_allclose(line.get_xdata(), whole.get_xdata())
+    named = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert named == ["Model A", "Model B", "thin: without confounds", "chance (majority class)"]
+
+
 def test_a_published_curve_is_dotted_in_the_colour_of_its_model_and_named_in_the_legend(scores):
     published = pd.DataFrame({"model": "b", "dataset": "y", "layer": range(8), "n_layers": 8, "accuracy": 0.7})
     figure = draw_curves(scores, LABELS, compare="model", published=published)

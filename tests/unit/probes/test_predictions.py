@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from activation_files import write_activations
+from conceptdepth.depth.cells import Controls, estimate_all
 from conceptdepth.depth.resampling import IntervalSettings, accuracy
 from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
 from conceptdepth.probes.predictions import read_curves
-from estimate_depth import Controls, estimate_all
 from train_probes import train_probes
 
 CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}

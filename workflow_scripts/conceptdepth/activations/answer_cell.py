@@ -8,7 +8,7 @@ from typing import ClassVar
 from conceptdepth.activations.request import Wanted, WorkRequest
 from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.files import complete_file
-from conceptdepth.ground.names import LAYER
+from conceptdepth.ground.names import CONFIDENCE, LAYER
 from conceptdepth.models.chat import with_cue
 from conceptdepth.models.loaded import LoadedModel
 
@@ -31,7 +31,8 @@ class AnswerCell(WorkRequest):
     """Path of the file of log-odds at each layer."""
 
     def work(self, model: LoadedModel, wanted: Wanted) -> float:
-        """Write a row for each prompt: log-odds of class 1, probability of any answer, whether one comes first.
+        """Write a row for each prompt: log-odds of class 1, probability of any answer, whether one comes first; and
+        the confidence, the largest probability of any token.
 
         The file of the lens has the log-odds of each layer, the last of which are the model's own.
         """
@@ -62,6 +63,7 @@ class AnswerCell(WorkRequest):
         seconds = time.perf_counter() - ready
         named = pd.DataFrame([{**self.cell, "id": row["id"], "label": row["label"]} for row in rows])
         own = named.assign(log_odds=scores.log_odds, mass=scores.mass, answered=scores.answered)
+        own[CONFIDENCE] = scores.confidence
         layers = pd.DataFrame({f"{LAYER}{number}": log_odds for number, log_odds in enumerate(scores.lens)})
         lens = named.assign(group=[row["group"] for row in rows]).join(layers)
         for path, table in ((self.destination, own), (self.lens, lens)):

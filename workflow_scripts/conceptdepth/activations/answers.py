@@ -40,6 +40,8 @@ class Scores:
     """Probability of any of the answers, between 0 and 1."""
     answered: NDArray[np.bool_]
     """Whether the most probable token is one of the answers."""
+    confidence: NDArray[np.float32]
+    """Probability of the most probable token."""
     lens: NDArray[np.float32]
     """Log-odds by layer, shape (n_layers, n_prompts): of the last layer the model's own."""
 
@@ -111,10 +113,10 @@ def score(
     tolerance = tolerance_of(body)
     _check_head(head, model, states, tokens, tolerance, name)
     parts = [_scores(head.logits(some), answers) for some in states.split(PROMPTS_AT_A_TIME)]
-    own, log_odds, mass, answered = (np.concatenate(column) for column in zip(*parts))
+    own, log_odds, mass, answered, confidence = (np.concatenate(column) for column in zip(*parts))
     _check_lens(layers[-1], own, tolerance, name)
     # What the last layer says is the answer: rows of a matrix alone round otherwise than in it.
-    return Scores(log_odds, mass, answered, np.stack([*(layers[:-1, :, 1] - layers[:-1, :, 0]), log_odds]))
+    return Scores(log_odds, mass, answered, confidence, np.stack([*(layers[:-1, :, 1] - layers[:-1, :, 0]), log_odds]))
 
 
 def _check_head(
@@ -154,11 +156,13 @@ def by_class(logits: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([tokens.logsumexp(1) for tokens in logits], dim=1)
 
 
-def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _scores(logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> tuple[NDArray, ...]:
     """Return `by_class`, and the fields of `Scores` of the whole model."""
     both = [token for tokens in answers for token in tokens]
     classes = by_class([logits[:, list(tokens)] for tokens in answers])
-    mass = (logits[:, both].logsumexp(1) - logits.logsumexp(1)).exp()
+    whole = logits.logsumexp(1)
+    mass = (logits[:, both].logsumexp(1) - whole).exp()
+    confidence = (logits.amax(1) - whole).exp()
     answered = torch.isin(logits.argmax(1), torch.tensor(both, device=logits.device))
     log_odds = classes[:, 1] - classes[:, 0]
-    return tuple(values.cpu().numpy() for values in (classes, log_odds, mass, answered))  # type: ignore[return-value]
+    return tuple(values.cpu().numpy() for values in (classes, log_odds, mass, answered, confidence))

@@ -67,6 +67,7 @@ class Labels:
     ids: NDArray[np.object_]
     labels: NDArray[np.int8]
     groups: NDArray[np.object_]
+    n_tokens: NDArray[np.int32]
 
 
 class Region:
@@ -226,9 +227,10 @@ def _another(file: h5py.File) -> UserError:
 
 
 def read_labels(file: h5py.File) -> Labels:
-    """Return the ids, labels and groups of the statements. Raises `UserError` if they cannot be read."""
+    """Return what a file says of its statements. Raises `UserError` if it cannot be read."""
     with undamaged(file.filename):
-        return Labels(ids=file["id"].asstr()[:], labels=file["label"][:], groups=file["group"].asstr()[:])
+        ids, groups = (file[name].asstr()[:] for name in ("id", "group"))
+        return Labels(ids=ids, labels=file["label"][:], groups=groups, n_tokens=file["n_tokens"][:])
 
 
 def weights_of(file: h5py.File) -> str:

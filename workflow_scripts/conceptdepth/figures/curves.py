@@ -27,6 +27,7 @@ from conceptdepth.figures.panels import (
 )
 from conceptdepth.figures.style import (
     CHANCE,
+    PARTIAL,
     PUBLISHED,
     STYLE,
     UNSOLVED,
@@ -38,7 +39,7 @@ from conceptdepth.figures.style import (
     rows_of,
     word,
 )
-from conceptdepth.ground.names import EMBEDDING, PROBED, SCORED
+from conceptdepth.ground.names import EMBEDDING, PARTIAL_OUT, PROBED, SCORED
 from conceptdepth.ground.tables import at_first
 
 
@@ -56,6 +57,11 @@ class Panel:
     domain: str
     """Written beside the title, if it is not empty."""
 
+    def of(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows that the panel shows."""
+        of_block = rows_of(scores[scores["model"].isin(self.models)], self.probed)
+        return of_block[of_block["dataset"] == self.dataset]
+
 
 def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published: pd.DataFrame | None = None) -> Figure:
     """Draw accuracy against relative depth: a panel for each dataset, lines by ``compare``.
@@ -65,9 +71,10 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
     dataset; anything else has such panels for each model. Each site, position and probe has such a block of panels,
     in several rows if they are more than four.
     ``published`` holds curves to be drawn beside those of the same model and dataset
-    (`conceptdepth.depth.published.published_curves`).
+    (`conceptdepth.depth.published.published_curves`). Curves without confounds, if there are any, are thin and dashed.
     """
-    scores = held_at_first(scores, compare)
+    partial = scores[scores["target"] == PARTIAL_OUT]
+    partial, scores = (held_at_first(one, compare) if len(one) else one for one in (partial, scores))
     values, blocks = list(scores[compare].unique()), blocks_of(scores, labels, compare)
     columns = columns_of(len(blocks[0]))
     height = math.ceil(len(blocks[0]) / columns)
@@ -86,8 +93,8 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
                 if panel is None:
                     axis.set_axis_off()
                     continue
-                of_block = rows_of(scores[scores["model"].isin(panel.models)], panel.probed)
-                draw_panel(axis, of_block[of_block["dataset"] == panel.dataset], compare, values)
+                draw_panel(axis, panel.of(scores), compare, values)
+                draw_partial(axis, panel.of(partial), compare, values)
                 if published is not None and panel.probed == (SITE, POSITION, PROBE):
                     draw_published(axis, published[published["dataset"] == panel.dataset], panel.models)
                 add_title(axis, panel.names, panel.domain, panel_inches(figure, columns))
@@ -96,7 +103,9 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
             axis.set_ylabel("Test accuracy")
         make_room_for_titles(figure, len(grid))
         share_scale([axis for axis in grid.flat if axis.axison])
-        name_curves(figure, scores, labels, compare, has_published=published is not None and len(published) > 0)
+        more = {"dotted: published for the same model": PUBLISHED} if published is not None and len(published) else {}
+        more |= {"thin: without confounds": PARTIAL} if len(partial) else {}
+        name_curves(figure, scores, labels, compare, more)
     return figure
 
 
@@ -173,6 +182,14 @@ def mostly_unsolved(layers: Any) -> pd.Series:
     return layers["converged"].mean() < 0.5
 
 
+def draw_partial(axis: Axes, scores: pd.DataFrame, compare: str, values: Sequence[str]) -> None:
+    """Draw the means over splits of the curves of one dataset without confounds, each in the colour of its curve."""
+    for number, value in enumerate(values if len(scores) else ()):
+        layers = scores[scores[compare] == value].groupby("layer")
+        depths = layers["layer"].first() / layers["n_layers"].first()
+        axis.plot(depths, layers["accuracy"].mean(), color=look_of(number)["color"], **PARTIAL)
+
+
 def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
     """Draw the published curves of one dataset, each in the colour of its model."""
     for model, curve in curves.groupby("model"):
@@ -180,13 +197,14 @@ def draw_published(axis: Axes, curves: pd.DataFrame, models: list[str]) -> None:
         axis.plot(curve["layer"] / curve["n_layers"], curve["accuracy"], **look)
 
 
-def name_curves(figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, *, has_published: bool) -> None:
-    """Name the lines below the panels, and what is held fixed."""
+def name_curves(
+    figure: Figure, scores: pd.DataFrame, labels: Labels, compare: str, more: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Name the lines below the panels, and what is held fixed; ``more`` are lines beside the curves, by their names."""
     models = {name: entry["label"] for name, entry in labels["models"].items()}
     names = [models.get(value, word(value)) for value in scores[compare].unique()]
     handles = [Line2D([], [], label=name, **look_of(n)) for n, name in enumerate(names)]
-    if has_published:
-        handles.append(Line2D([], [], label="dotted: published for the same model", **PUBLISHED, color="#444444"))
+    handles += [Line2D([], [], label=name, **look, color="#444444") for name, look in more.items()]
     if mostly_unsolved(scores.groupby([*SCORED, "layer"])).any():
         handles.append(Line2D([], [], color="#444444", label="most probes of the layer not converged", **UNSOLVED))
     handles.append(Line2D([], [], label="chance (majority class)", **CHANCE))

@@ -53,6 +53,9 @@ CHANCE: Any = {"color": "#666666", "linestyle": (0, (4, 3)), "linewidth": 1}
 PUBLISHED: Any = {"linestyle": (0, (1, 1.2)), "linewidth": 1.5}
 """Look of published curves; their colour is that of the computed ones."""
 
+PARTIAL: Any = {"linestyle": (0, (2.5, 1)), "linewidth": 1}
+"""Look of curves without confounds; their colour is that of the curves of the concept as it is."""
+
 POINT: Any = {"marker": "o", "markersize": 4.5, "linestyle": ""}
 """Look of a value with an interval."""
 

@@ -24,6 +24,7 @@ WORDS = {
     "prompt_mean": "mean over the prompt",
     "span_last": "last token of the span",
     "span_mean": "mean over the span",
+    "partial_out": "without confounds",
     "majority": "larger class",
     "tf_idf": "TF-IDF",
 }

@@ -18,6 +18,9 @@ LAST = "last"
 CONCEPT = "concept"
 """The target that is the dataset's own labels; others are controls."""
 
+PARTIAL_OUT = "partial_out"
+"""The target that is the dataset's own labels again, told from features without nuisances."""
+
 EMBEDDING = "embedding"
 """Stands in the place of a site for the input of the first block, which is read beside the sites."""
 
@@ -35,3 +38,9 @@ RERUN = "rerun"
 
 CONTROL_FORMATS = (RANDOM, RERUN)
 """Names that stand in the place of a weight format without being one: no claim is made about them."""
+
+CONFIDENCE = "confidence"
+"""The nuisance, and column of answers, that is the model's largest probability of a next token."""
+
+WORDS, WORDING = "words", "wording"
+"""Nuisances that are read from prompts: number of words of the text, and what stands around it."""

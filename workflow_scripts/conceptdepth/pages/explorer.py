@@ -41,6 +41,7 @@ AUDIT = ".venv/bin/conceptdepth audit {file}"
 SHOWN = (
     "concept_depth",
     "depth_differences",
+    "partial_depth",
     "claims",
     "baseline_scores",
     "data_audit",

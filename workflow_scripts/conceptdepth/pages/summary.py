@@ -42,6 +42,7 @@ TABLES = {
     "layer_intervals": "accuracy of each layer with its interval",
     "baseline_scores": "what words alone tell",
     "depth_differences": "what formats and renderings change",
+    "partial_depth": "depths and accuracies without what could tell a concept in its place",
     "claims": "claims about depth, and what speaks for them",
     "activation_drift": "how far activations move",
     "depth_variance": "how much of depth is position, wording, site, split and statements",

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import h5py
 import numpy as np
@@ -77,8 +77,10 @@ class Curve:
         return group_numbers(self.groups)
 
 
-def read_curves(path: str, *, decisions: bool = False) -> Iterator[Curve]:
+def read_curves(path: str, *, decisions: bool = False, target: str = CONCEPT) -> Iterator[Curve]:
     """Yield the curves of a cell from its file of probes, in the order of configured sites, positions and probes.
+
+    They are of the concept, or of another ``target`` that has the concept's labels.
 
     That of the embedding has one layer, and so have those of a file of baselines. Raises `UserError` for a
     damaged file. Splits have their decisions, eight times as many bytes as their classes, only if ``decisions`` asks.
@@ -91,7 +93,7 @@ def read_curves(path: str, *, decisions: bool = False) -> Iterator[Curve]:
             raise ValueError("id, label and group are not of one length")
         names = [attribute(file, f"{name}s", TEXT, 1) for name in PROBED]
         for probed in itertools.product(*names):
-            splits = tuple(_split(group, len(labels), decisions) for group in _splits(file, *probed))
+            splits = tuple(_split(group, len(labels), decisions) for group in _splits(file, *probed, target))
             first = _first_alike(member(file, probed[0]), names[1], probed[1])
             yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits, first, ids)
 
@@ -102,7 +104,7 @@ def read_coefficients(path: str, site: str, position: str, probe: str) -> list[N
     Raises `UserError` for a damaged file.
     """
     with undamaged(path), _opened(path) as file:
-        splits = _splits(file, site, position, probe)
+        splits = _splits(file, site, position, probe, CONCEPT)
         if any("coefficients" not in split for split in splits):
             return None
         return [array(split, "coefficients", FLOAT, 2)[:] for split in splits]
@@ -123,9 +125,9 @@ def _first_alike(site: h5py.Group, positions: Sequence[str], position: str) -> s
     return next(str(other) for other in positions if member(site, other) == member(site, position))
 
 
-def _splits(file: h5py.File, site: str, position: str, probe: str) -> list[h5py.Group]:
-    """Return the groups of a probe that was trained for the concept, in the order of `Curve.splits`."""
-    seeds = member(member(member(member(file, site), position), probe), CONCEPT)
+def _splits(file: h5py.File, *names: str) -> list[h5py.Group]:
+    """Return the groups of a site, position, probe and target, in the order of `Curve.splits`."""
+    seeds = reduce(member, names, file)
     return [member(seeds, seed) for seed in seeds]
 
 

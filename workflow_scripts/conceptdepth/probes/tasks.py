@@ -3,7 +3,8 @@
 ``shuffled_labels`` are the labels in another order: nothing can be learnt, and a score beyond that of always naming the
 larger class is an error of the procedure. ``control_task`` (Hewitt and Liang 2019, arXiv 1909.03368) gives each group
 one random label, so that it can only be memorised, group by group; accuracy on the concept minus accuracy on it is the
-*selectivity* of a probe.
+*selectivity* of a probe. `PARTIAL_OUT` is the concept again, from features without nuisances that could tell it in its
+place (`conceptdepth.probes.nuisances`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.names import CONCEPT
+from conceptdepth.ground.names import CONCEPT, PARTIAL_OUT
+from conceptdepth.probes.nuisances import Nuisances
 from conceptdepth.probes.splits import Indices, Split, folds_of
 
 SHUFFLED_LABELS = "shuffled_labels"
@@ -27,7 +29,7 @@ class Task:
     """One target on one split: what a probe of each layer is trained and tested for."""
 
     target: str
-    """`CONCEPT` or one of `CONTROLS`."""
+    """`CONCEPT`, `PARTIAL_OUT` or one of `CONTROLS`."""
     seed: int
     """Seed of the split."""
     train: Indices
@@ -41,6 +43,8 @@ class Task:
     folds: Sequence[tuple[Indices, Indices]] = field(default=())
     """Folds of the training part for the choice of C, see `conceptdepth.probes.splits.folds_of`; none if
     nothing is to choose."""
+    nuisances: Nuisances | None = None
+    """What is taken out of the features of every statement; None, they stay as they are."""
 
 
 def tasks_of(
@@ -50,14 +54,19 @@ def tasks_of(
     *,
     controls: Sequence[str],
     choose: bool,
+    nuisances: Nuisances | None = None,
 ) -> Iterator[Task]:
-    """Yield, for each split, the concept and then its controls. Only the concept has folds, if there is a choice.
+    """Yield, for each split, the concept, itself without ``nuisances`` if there are any, and then its controls.
+
+    Only the concept has folds, if there is a choice.
 
     A dataset without groups of two or more statements has no control task, see `control_task`.
     """
     for seed, train, test in splits:
         folds = folds_of(labels[train], groups[train], seed=seed) if choose else []
         yield Task(CONCEPT, seed, train, test, labels, groups, folds)
+        if nuisances:
+            yield Task(PARTIAL_OUT, seed, train, test, labels, groups, nuisances=nuisances)
         if SHUFFLED_LABELS in controls:
             yield Task(SHUFFLED_LABELS, seed, train, test, shuffled(labels, (train, test), seed), groups)
         if CONTROL_TASK in controls and has_control_task(groups):

@@ -22,6 +22,7 @@ from conceptdepth.probes.estimators import (
     iterations,
 )
 from conceptdepth.probes.fitting import fit
+from conceptdepth.probes.nuisances import partial_correlation, residuals
 from conceptdepth.probes.scores import decide, score
 from conceptdepth.probes.tasks import CONTROL_TASK, Task
 
@@ -37,8 +38,8 @@ class LayerProbe:
     scores: dict[str, Any]
     """A row of ``layer_scores.csv`` without the columns that name the curve."""
     coefficients: NDArray[np.float64] | None
-    """Weights of the features as they are in the file and, last, the intercept, shape (d_model + 1,); None if the
-    probe is not linear."""
+    """Weights of the features as they are in the file, or of what is left of them without nuisances, and, last, the
+    intercept, shape (d_model + 1,); None if the probe is not linear."""
     decision: NDArray[np.float64]
     """Of each held-out statement, above 0 for class 1, shape (n_test,); log-odds if the probe has probabilities."""
 
@@ -46,7 +47,8 @@ class LayerProbe:
 def train_layer(features: Features, tasks: Sequence[Task], settings: ProbeSettings) -> Iterator[LayerProbe]:
     """Train and test every probe of one layer for every task; ``features`` has the shape (n_statements, d_model).
 
-    Controls take the C that was chosen for the concept on the same split: selectivity compares two tasks for one probe.
+    Others take the C that was chosen for the concept on the same split: selectivity compares two tasks for one probe,
+    and what nuisances do to accuracy is what they do to the features of one probe.
     """
     for kind in settings.kinds:
         read = features if as_reference(kind, settings) else features.astype(np.float64)
@@ -62,6 +64,9 @@ def train_probe(
     features: Features, task: Task, kind: str, settings: ProbeSettings, choices: Sequence[float]
 ) -> LayerProbe:
     """Train and test one probe."""
+    nuisances = task.nuisances.at(features) if task.nuisances else None
+    if nuisances is not None:
+        features = residuals(features, nuisances, task.train).astype(features.dtype)
     pipeline = estimator(kind, task, settings, choices)
     converged = fit(pipeline, features[task.train], task.labels[task.train])
     decision = decide(pipeline, features[task.test])
@@ -80,6 +85,8 @@ def train_probe(
         "converged": converged,
         "iterations": iterations(pipeline),
     }
+    if nuisances is not None:
+        scores["partial_correlation"] = partial_correlation(task.labels, decision, nuisances, task.train, task.test)
     return LayerProbe(kind, task, scores, coefficients(pipeline), decision)
 
 
