@@ -10,12 +10,17 @@ writes  results/interventions/{model}/{quantization}/{dataset}.{perturbation}.h5
         results/figures/causal.{svg,png}
 """
 
+wanted = (("sites", "residual"), ("positions", config["causal"]["position"]))
+missing = [f"{name} in activations.{key}" for key, name in wanted if name not in config["activations"][key]]
+if missing and "causal" in sys.argv:
+    raise WorkflowError(f"snakemake causal needs {' and '.join(missing)}, as in config/causal.yaml.")
+
 
 rule choose_interventions:
     """Choose layers, held-out statements and directions: the concept's, and random ones like it."""
     input:
         # By their records and not their time stamps, as in train_probes.
-        activations=ancient(if_residual("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5")),
+        activations=ancient("results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5"),
         probes="results/probes/{model}/{quantization}/{dataset}.{perturbation}.h5",
         records=[
             "results/provenance/extract_activations/{model}/{quantization}/{dataset}.{perturbation}.json",

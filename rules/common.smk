@@ -171,19 +171,6 @@ def if_several_datasets(*paths):
     return list(paths) if len(config["run"]["datasets"]) > 1 else []
 
 
-def if_residual(pattern):
-    """Return an input function that gives the pattern if the vectors are read that are changed, and stops if not."""
-
-    def given(wildcards):
-        wanted = (("sites", "residual"), ("positions", config["causal"]["position"]))
-        missing = [f"{name} in activations.{key}" for key, name in wanted if name not in config["activations"][key]]
-        if missing:
-            raise WorkflowError(f"snakemake causal needs {' and '.join(missing)}, as in config/causal.yaml.")
-        return pattern.format(**wildcards)
-
-    return given
-
-
 def if_dropped(pattern):
     """Return an input function that gives the pattern if statements with too long prompts are left out, else nothing."""
     return lambda wildcards: (

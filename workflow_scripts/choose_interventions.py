@@ -137,7 +137,7 @@ def facts_of(layer: Layer, changes: Sequence[Change], settings: ProbeSettings) -
     """Yield what changes along the concept do to held-out vectors of their layer: to new probes, or to the own one.
 
     ``completeness`` of an erasure is how much of what a new probe's area under the ROC curve is above a half is lost;
-    of a step, how many of the statements that the probe tells rightly it then tells to be of the other class.
+    of a step, of how many of the statements that it could move the probe then tells the other class.
     """
     task, size = layer.task, np.linalg.norm(layer.space.vectors, axis=1).mean()
     before = layer.area_of_new_probe(layer.vectors, settings)
@@ -154,15 +154,18 @@ def facts_of(layer: Layer, changes: Sequence[Change], settings: ProbeSettings) -
             lost = (before - after) / (before - 0.5) if before > 0.5 else np.nan
             yield facts | {"auc_before": before, "auc_after": after, "completeness": lost}
         else:
-            yield facts | {"completeness": told_otherwise(layer, changed)}
+            yield facts | {"completeness": told_otherwise(layer, changed, towards=change.method == ALONG)}
 
 
-def told_otherwise(layer: Layer, changed: Values) -> float:
-    """Return the share of held-out statements, of those that the probe tells rightly, whose class it tells no more."""
-    test = layer.task.test
-    right = [decide(values[test], layer.coefficients) > 0 for values in (layer.vectors, changed)]
-    told = [each == (layer.task.labels[test] == 1) for each in right]
-    return float(np.mean(~told[1][told[0]])) if told[0].any() else np.nan
+def told_otherwise(layer: Layer, changed: Values, *, towards: bool) -> float:
+    """Return of how many held-out statements the probe tells another class than before: one that is right, or wrong.
+
+    Of steps towards the class it is a share of those that were told wrongly, of others of those that were told rightly.
+    """
+    test, right = layer.task.test, layer.task.labels[layer.task.test] == 1
+    before, after = ((decide(values[test], layer.coefficients) > 0) == right for values in (layer.vectors, changed))
+    asked = before != towards
+    return float(np.mean((before != after)[asked])) if asked.any() else np.nan
 
 
 def choose_interventions(

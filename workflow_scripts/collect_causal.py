@@ -58,7 +58,8 @@ def collect_causal(
     pairs = list(zip(effects, facts, strict=True))
     cells = [of_one_cell(*pair, intervals) for pair in tqdm(pairs, unit="cell", delay=5)]
     depths = pd.DataFrame([row for rows, _ in cells for row in rows])
-    depths.insert(depths.columns.get_loc("p") + 1, "p_adjusted", adjusted(depths["p"], intervals["correction"]))
+    of_methods = depths.groupby("method")["p"].transform(lambda values: adjusted(values, intervals["correction"]))
+    depths.insert(depths.columns.get_loc("p") + 1, "p_adjusted", of_methods)
     return depths, pd.concat([layers for _, layers in cells], ignore_index=True)
 
 

@@ -28,6 +28,7 @@ def changed(finished, tmp_path_factory):
         words("coins", "heads", "up"),  # The tiny tokenizer knows no yes and no.
         setting("activations", "sites", ["residual"]),
         setting("causal", "statements", 6),
+        setting("causal", "methods", ["erase", "leace", "add"]),
         setting("execution", "extraction_threads", 2),
     )
     again = {f"{rule}/{cell}" for rule in ("extract_activations", "train_probes", "score_answers") for cell in CELLS}
@@ -110,5 +111,7 @@ def test_without_the_stream_it_says_what_it_needs(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     result = project.snakemake("causal", "--dry-run")
     assert result.returncode == 1
-    assert "snakemake causal needs residual in activations.sites, as in config/causal.yaml." in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "snakemake causal needs residual in activations.sites, as in config/causal.yaml." in (
+        said := result.stdout + result.stderr
+    )
+    assert "Traceback" not in said

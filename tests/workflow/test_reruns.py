@@ -228,7 +228,7 @@ MODULES = {
     "figures/published": [],  # As its rules.
     **dict.fromkeys(modules("pages", "__init__", "explorer", "fitting", "html", "statements"), PAGE),
     **dict.fromkeys(
-        modules("pages", "cautions", "findings", "finished", "latex", "names", "summary"), ["summarise_run"]
+        modules("pages", "cautions", "findings", "finished", "latex", "listed", "names", "summary"), ["summarise_run"]
     ),
     # Not code of any job: what they decide reaches jobs as params.
     **dict.fromkeys(

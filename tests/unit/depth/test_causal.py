@@ -313,3 +313,7 @@ def test_what_an_erasure_leaves_a_new_probe():
     (step,) = stepping(layer.space, {CONCEPT: np.eye(6)[2]}, 3.0, AGAINST)
     (fact,) = facts_of(layer, [step], PROBE)
     assert fact["completeness"] > 0.9
+    (towards,) = stepping(layer.space, {CONCEPT: np.eye(6)[2]}, 3.0, ALONG)
+    shifted = replace(layer, coefficients=np.append(np.eye(6)[2], -6.0))  # Which tells half of class 1 wrongly.
+    (fact,) = facts_of(shifted, [towards], PROBE)
+    assert fact["completeness"] > 0.9

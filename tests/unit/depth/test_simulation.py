@@ -46,10 +46,11 @@ def test_no_interval_and_no_test_is_wrong_more_often_than_it_says(found):
     assert set(table.loc[tested, "quantity"]) >= {"difference of mean_accuracy", "p_above_baseline"}
 
 
-def test_without_what_training_adds_intervals_would_miss_the_truth():
+@pytest.mark.parametrize("number", [16, pytest.param(REPETITIONS, marks=pytest.mark.long)])
+def test_without_what_training_adds_intervals_would_miss_the_truth(number):
     """The bootstrap of given probes, of ten splits, each of which trains on what others test."""
     case = every_case()["none, 10 splits"]
-    repetitions = simulate(case, repetitions=REPETITIONS, depth=DEPTH, intervals=INTERVALS, threads=2)
+    repetitions = simulate(case, repetitions=number, depth=DEPTH, intervals=INTERVALS, threads=2)
     given = [replace(one, clean=replace(one.clean, design=Design(1.0, one.clean.design.df))) for one in repetitions]
     whole, of_given_probes = (
         coverage(found, case, depth=DEPTH, level=LEVEL).set_index("quantity").loc["mean_accuracy", "coverage"]

@@ -65,7 +65,8 @@ def test_on_a_whole_grid_a_spread_is_the_mean_variance_within_strata():
         assert found.loc[factor, "sd"] ** 2 == pytest.approx(within)
 
 
-@pytest.mark.parametrize("lost", [0.0, 0.3])
+# On a whole grid the test before has what is to come out.
+@pytest.mark.parametrize("lost", [pytest.param(0.0, marks=pytest.mark.long), 0.3])
 def test_spreads_are_components_of_variance_on_grids_with_holes(lost):
     """Mean over simulated experiments, of effects and interactions whose variances are known."""
     draw = np.random.default_rng(1)
