@@ -6,8 +6,8 @@ import pytest
 from conceptdepth.pages import findings
 from conceptdepth.pages.cautions import cautions
 from conceptdepth.pages.finished import Duration, Verdict
-from conceptdepth.pages.names import Names, escaped, unescaped
 from conceptdepth.pages.listed import FIGURES, TABLES
+from conceptdepth.pages.names import Names, escaped, unescaped
 from conceptdepth.pages.summary import BESIDE, EARLIER, Run, first_section, summary_page
 from project import MARKUP, ROOT
 from run_tables import claims_of, config_of, depths_of, differences_of, names_of

@@ -192,14 +192,26 @@ def find(
     columns["has_effect"] = (p <= 1 - level + ROUNDING) & (low > 0)
     onset, end = first_and_last(columns["has_effect"], effects.layers, n_layers)
     onsets, ends = first_and_last((p_drawn <= 1 - level + ROUNDING) & (drawn > 0), effects.layers, n_layers)
-    readable = effects.layers >= onset_of_probe
-    beyond = (own - controls.mean(axis=0))[readable].mean(axis=0) if readable.any() else np.full(len(numbers), np.nan)
-    mean = mean_effects(beyond)
-    error = standard_error(mean_effects(beyond, weights), design)
-    bounds = t_interval(mean, error, design.df, level, within=(-np.inf, np.inf))
-    where = {WHERE_READABLE: mean, f"{WHERE_READABLE}_low": bounds[0], f"{WHERE_READABLE}_high": bounds[1]}
+    where = _where_readable(own, controls, effects.layers >= onset_of_probe, weights, design, level)
     depths, drawn_depths = {"causal_onset": onset, "last_effect": end}, {"causal_onset": onsets, "last_effect": ends}
     return Found(columns, {name: float(value) for name, value in {**depths, **where}.items()}, drawn_depths)
+
+
+def _where_readable(
+    own: Values, controls: Values, readable: NDArray[np.bool_], weights: Values, design: Design, level: float
+) -> dict[str, Values]:
+    """Return the mean effect of some layers beyond that of random directions, with its interval; NaN of no layer.
+
+    It is as unsure as the statements that were asked and the random directions that were drawn leave it.
+    """
+    if not readable.any():
+        return dict.fromkeys((WHERE_READABLE, f"{WHERE_READABLE}_low", f"{WHERE_READABLE}_high"), np.float64(np.nan))
+    of_controls = controls[:, readable].mean(axis=1)
+    beyond = own[readable].mean(axis=0) - of_controls.mean(axis=0)
+    drawn = mean_effects(of_controls).var(ddof=1) / len(controls)
+    error = np.sqrt(standard_error(mean_effects(beyond, weights), design) ** 2 + drawn)
+    low, high = t_interval(beyond.mean(), error, design.df, level, within=(-np.inf, np.inf))
+    return {WHERE_READABLE: beyond.mean(), f"{WHERE_READABLE}_low": low, f"{WHERE_READABLE}_high": high}
 
 
 def design_of_groups(numbers: NDArray[np.int64]) -> Design:
