@@ -41,7 +41,19 @@ rule choose_interventions:
     params:
         code=code_digest("choose_interventions.py"),
         software=pins("causal"),
-        causal=settings.intervention_settings(config),
+        causal=settings.chosen_keys(
+            config["causal"],
+            [
+                "methods",
+                "position",
+                "probe",
+                "every",
+                "statements",
+                "random_directions",
+                "deviations",
+                "seed",
+            ],
+        ),
         probes=settings.in_order(config["probes"]),
         intervals=settings.in_order(config["intervals"]),
     script:

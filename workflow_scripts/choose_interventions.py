@@ -177,7 +177,7 @@ def choose_interventions(
     intervals: IntervalSettings,
 ) -> tuple[Changes, pd.DataFrame]:
     """Return the changes of a cell, and a row for each of those along the concept, by layer; means over splits."""
-    curve, coefficients = probed_curve(probes, settings["position"], settings["probe"])
+    curve, coefficients = probed_curve(probes, settings["position"], settings.get("probe"))
     kind, n_layers = curve.names["probe"], len(coefficients[0])
     chance = p_above_chance(curve, resamples(curve, intervals).permuted)
     onset = first_where(chance <= 1 - intervals.level)

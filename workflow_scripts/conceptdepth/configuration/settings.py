@@ -107,11 +107,6 @@ def answer_settings(config: Mapping[str, Any], dataset: str, quantization: str) 
     return in_order(config["answers"] | {"words": words, "fixed_batch_tokens": fixed})
 
 
-def intervention_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide which vectors are changed, and how; all but the texts that are asked beside."""
-    return in_order({key: value for key, value in config["causal"].items() if key != "neutral"})
-
-
 @cache
 def pins(stage: str) -> dict[str, str]:
     """Return the versions that ``envs/<stage>.yaml`` pins: of Python, and of what comes from PyPI."""

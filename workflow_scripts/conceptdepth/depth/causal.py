@@ -199,13 +199,13 @@ def find(
 
 def _where_readable(
     own: Values, controls: Values, readable: NDArray[np.bool_], weights: Values, design: Design, level: float
-) -> dict[str, Values]:
+) -> dict[str, Any]:
     """Return the mean effect of some layers beyond that of random directions, with its interval; NaN of no layer.
 
     It is as unsure as the statements that were asked and the random directions that were drawn leave it.
     """
     if not readable.any():
-        return dict.fromkeys((WHERE_READABLE, f"{WHERE_READABLE}_low", f"{WHERE_READABLE}_high"), np.float64(np.nan))
+        return dict.fromkeys((WHERE_READABLE, f"{WHERE_READABLE}_low", f"{WHERE_READABLE}_high"), np.nan)
     of_controls = controls[:, readable].mean(axis=1)
     beyond = own[readable].mean(axis=0) - of_controls.mean(axis=0)
     drawn = mean_effects(of_controls).var(ddof=1) / len(controls)
