@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 from conceptdepth.configuration.assumptions import Assumptions
+from conceptdepth.configuration.causal_costs import causal_costs
 from conceptdepth.configuration.costs import (
     Texts,
     Tokens,
@@ -182,3 +183,17 @@ def test_the_time_asked_for_is_a_base_and_a_multiple_of_what_is_expected():
     assert extraction_time(config, "big", "bf16", "sized", "clean") < extraction_time(
         config, "big", "fp32", "sized", "clean"
     )
+
+
+def test_changes_along_concepts_cost_the_blocks_above_them():
+    config = {
+        "causal": {"methods": ["leace", "add"], "random_directions": 20, "statements": 8, "every": 4},
+        "answers": {"cue": "Answer:"},
+        "models": CONFIG["models"],
+    }
+    cells = [{"model": "big"}, {"model": "big"}, {"model": "shapeless"}]
+    big, shapeless = causal_costs(config, cells, Assumptions(characters_per_token=4))
+    assert (big.cells, big.statements, big.changes, big.layers) == (2, 8, 22 + 22 + 2, 4 + 3)
+    # Layers 0, 4, 8 and 9 have 9, 5, 1 and 0 of 10 blocks above them; the cue, with its line feed, is two tokens.
+    assert big.tokens == pytest.approx(2 * 8 * 46 * (1 + 2) * 7 * (9 + 5 + 1 + 0) / 4 / 10)
+    assert (shapeless.cells, shapeless.layers, shapeless.tokens) == (1, None, None)

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from conceptdepth.commands.costs_table import show
+from conceptdepth.commands.costs_table import show, show_changed
 from conceptdepth.configuration import settings
 from conceptdepth.configuration.assumptions import Assumptions
+from conceptdepth.configuration.causal_costs import causal_costs
 from conceptdepth.configuration.costs import (
     Cost,
     Texts,
@@ -36,10 +37,13 @@ def run(options: Sequence[str], assumptions: Assumptions, *, whole_grid: bool, a
     with planned(options) as plan:
         estimator = Estimator(plan, assumptions)
         costs = list(estimator.costs(estimator.all_cells() if whole_grid else estimator.stale_cells()))
+        changed = causal_costs(estimator.config, estimator.changed_cells(), assumptions)
     if as_json:
-        print(json.dumps({"assumptions": asdict(assumptions), "costs": [asdict(row) for row in costs]}, indent=1))
+        found = {"costs": [asdict(row) for row in costs], "causal": [asdict(row) for row in changed]}
+        print(json.dumps({"assumptions": asdict(assumptions), **found}, indent=1))
     else:
         show(costs, assumptions, whole_grid=whole_grid)
+        show_changed(changed)
     return 0
 
 
@@ -50,7 +54,9 @@ class Estimator:
         """Take a plan of Snakemake, which tells what is stale."""
         self.config = plan.config
         self.assumptions = assumptions
-        self._stale: Stale = {rule: [] for rule in ("extract_activations", "render_prompts", "fetch_model")}
+        self._stale: Stale = {
+            rule: [] for rule in ("extract_activations", "render_prompts", "fetch_model", "measure_effects")
+        }
         for job in plan.jobs:
             if job.rule.name in self._stale:
                 self._stale[job.rule.name].append(dict(job.wildcards.items()))
@@ -60,6 +66,10 @@ class Estimator:
     def stale_cells(self) -> list[dict[str, str]]:
         """Return the cells that would be extracted."""
         return self._stale["extract_activations"]
+
+    def changed_cells(self) -> list[dict[str, str]]:
+        """Return the cells whose vectors would be changed: none unless that is asked for."""
+        return self._stale["measure_effects"]
 
     def all_cells(self) -> list[dict[str, str]]:
         """Return all cells of the grid."""

@@ -6,6 +6,7 @@ from rich.table import Column
 
 from conceptdepth.commands.screen import plain_table, screen
 from conceptdepth.configuration.assumptions import Assumptions
+from conceptdepth.configuration.causal_costs import CausalCost
 from conceptdepth.configuration.costs import READ_BYTES, Cost, total
 from conceptdepth.ground.text import counted
 
@@ -27,6 +28,17 @@ def show(costs: Sequence[Cost], assumptions: Assumptions, *, whole_grid: bool) -
     console.print(table)
     console.print()
     for line in notes(costs, assumptions, whole_grid=whole_grid):
+        console.print(line, markup=False)
+
+
+def show_changed(costs: Sequence[CausalCost]) -> None:
+    """Print what changing vectors along concepts costs, a line for each model."""
+    console = screen()
+    for row in costs:
+        asked = f"{row.statements} statements or more, {row.changes} changes of each"
+        at = "" if row.layers is None else f" at up to {row.layers} layers"
+        as_much = "" if row.tokens is None else f", as much as {count(row.tokens, exact=False)} tokens to compute"
+        line = f"Changed along concepts: {counted(row.cells, 'cell')} of {row.model}: {asked}{at}{as_much}."
         console.print(line, markup=False)
 
 
