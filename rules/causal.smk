@@ -5,7 +5,7 @@ reads   results/activations/{model}/{quantization}/{dataset}.{perturbation}.h5,
         results/models/{model}/model.json, results/prompts/{dataset}.{perturbation}.jsonl,
         results/tables/layer_scores.csv, results/tables/lens.csv
 writes  results/interventions/{model}/{quantization}/{dataset}.{perturbation}.h5 and .csv,
-        results/causal/{model}/{quantization}/{dataset}.{perturbation}.h5,
+        results/causal/{model}/{quantization}/{dataset}.{perturbation}.h5, results/causal/README.md,
         results/tables/causal.csv, results/tables/causal_depth.csv, results/tables/use_claims.csv,
         results/figures/causal.{svg,png}
 """
@@ -121,6 +121,7 @@ rule collect_causal:
             category="Tables",
             labels={"table": "Depth at which concepts are used"},
         ),
+        words="results/causal/README.md",
         record="results/provenance/collect_causal.json",
     log:
         "results/logs/collect_causal.log",
@@ -131,6 +132,7 @@ rule collect_causal:
         code=code_digest("collect_causal.py"),
         software=pins("causal"),
         intervals=settings.in_order(config["intervals"]),
+        labels=settings.figure_labels(config),
     script:
         "../workflow_scripts/collect_causal.py"
 

@@ -2,14 +2,11 @@
 
 import pandas as pd
 from conceptdepth.depth.claims import as_claims, sentences
-from conceptdepth.depth.interventions import AGAINST, ERASE, LEACE
+from conceptdepth.depth.interventions import BY_STRENGTH
 from conceptdepth.depth.verdicts import check_claims, of_run
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL
 from conceptdepth.provenance.job import job, log
-
-BY_STRENGTH = (LEACE, ERASE, AGAINST)
-"""Which way to change vectors claims are about: the first of these that a run has."""
 
 
 def with_use(

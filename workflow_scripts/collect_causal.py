@@ -1,11 +1,13 @@
 """Find at which layers changes along a concept change what models answer, and how that lies to where it is readable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws, read_effects
+from conceptdepth.depth.interventions import AGAINST, BY_STRENGTH, ERASE, LEACE
 from conceptdepth.depth.uncertainty import adjusted
+from conceptdepth.figures.style import Labels, word
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CURVE
 from conceptdepth.provenance.job import job, log
@@ -13,6 +15,13 @@ from tqdm import tqdm
 
 FACTS = ("share_of_variance", "relative_change", "auc_before", "auc_after", "completeness")
 """Columns of what a change does to vectors, NaN where it is not asked of a method."""
+
+WORDS = {
+    LEACE: "erasing it (LEACE)",
+    ERASE: "erasing its direction",
+    AGAINST: "moving vectors against their class",
+}
+"""What is done to a concept, in sentences."""
 
 GAP = "readout_gap"
 """How much deeper the first effect lies than the first layer above chance of the probe."""
@@ -51,6 +60,22 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
     return rows, pd.concat(layers, ignore_index=True)
 
 
+def sentences(depths: pd.DataFrame, labels: Labels) -> Iterator[str]:
+    """Yield what was found of each cell, by the most thorough way to change vectors, as items of a list in Markdown."""
+    method = next(name for name in BY_STRENGTH if name in set(depths["method"]))
+    for row in depths[depths["method"] == method].to_dict("records"):
+        model, dataset = labels["models"][row["model"]]["label"], labels["datasets"][row["dataset"]]["label"]
+        n_layers, place = row["n_layers"], f"{model}, {word(row['quantization'])}, {word(row['perturbation'])}"
+        first, last, read = (row[name] * n_layers for name in ("causal_onset", "last_effect", "onset_of_probe"))
+        found = f"{WORDS[method]} changes what the model answers no more than random directions do (p = {row['p']:.2g})"
+        if row["causal_onset"] >= 0:
+            where = f"from layer {first:.0f} to {last:.0f}" if last > first else f"at layer {first:.0f}"
+            most = f"log-odds by up to {row['largest_effect']:.2g}, p = {row['p']:.2g}"
+            found = f"{WORDS[method]} changes what the model answers {where} of {n_layers} ({most})"
+        known = f"a probe reads it from layer {read:.0f} on" if read >= 0 else "no probe is above chance"
+        yield f"- **{dataset}** ({place}): {found}; {known}."
+
+
 def collect_causal(
     effects: Sequence[str], facts: Sequence[str], intervals: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -69,12 +94,8 @@ if __name__ == "__main__":
         for destination, table in ((snakemake.output.depths, depths), (snakemake.output.layers, layers)):
             with complete_file(destination) as part:
                 table.to_csv(part, index=False, na_rep="NaN")
-        for row in depths.to_dict("records"):
-            place = ", ".join(row[name] for name in (*CURVE, "method"))
-            log.info(
-                "%s: first effect at %.2f, p %.2g, readable from %.2f",
-                place,
-                row["causal_onset"],
-                row["p"],
-                row["onset_of_probe"],
-            )
+        said = list(sentences(depths, snakemake.params.labels))
+        with complete_file(snakemake.output.words) as part:
+            part.write_text("\n".join(["# What is used", "", *said, ""]), encoding="utf-8")
+        for sentence in said:
+            log.info("%s", sentence)

@@ -90,6 +90,20 @@ def test_claims_about_what_is_used_are_undecided_with_so_few_cells(changed):
     assert set(claims["verdict"]) == {"undecided"}
 
 
+def test_what_was_found_is_said_of_each_cell_and_in_the_report(changed):
+    said = (changed.folder / "results/causal/README.md").read_text().splitlines()[2:]
+    depths = pd.read_csv(changed.folder / "results/tables/causal_depth.csv").query("method == 'leace'")
+    assert len(said) == len(CELLS)
+    for line, row in zip(said, depths.to_dict("records")):
+        assert ("no more than random directions" in line) == np.isnan(row["causal_onset"])
+        assert f"p = {row['p']:.2g}" in line
+    result = changed.snakemake("causal", "--report", "report.html", "--report-stylesheet", "report/style.css")
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = (changed.folder / "report.html").read_text()
+    assert "What is used" in page
+    assert said[0].partition("): ")[2][:40] in page
+
+
 def test_records_name_what_vectors_were_changed_along(changed):
     record = json.loads((changed.folder / f"results/provenance/measure_effects/{CELLS[0]}.json").read_text())
     assert f"results/interventions/{CELLS[0]}.h5" in [entry["path"] for entry in record["inputs"]]

@@ -19,6 +19,9 @@ ERASE, LEACE, AGAINST, ALONG = "erase", "leace", "against", "along"
 """How vectors are changed: two ways to take a direction away, and steps along it, against the class of a statement and
 towards it."""
 
+BY_STRENGTH = (LEACE, ERASE, AGAINST)
+"""Which way claims and sentences are about: the first of these that was gone."""
+
 ADD = "add"
 """What a configuration calls both steps."""
 
