@@ -25,12 +25,12 @@ AREA = "Area under\nthe ROC curve"
 """What the first row of panels shows."""
 
 EFFECTS = {
-    ERASE: "Evidence lost,\ndirection erased",
-    LEACE: "Evidence lost,\nerased by LEACE",
-    AGAINST: "Evidence lost,\nstep against class",
-    ALONG: "Evidence won,\nstep towards class",
+    ERASE: "Direction erased:\nlog-odds lost",
+    LEACE: "Erased by LEACE:\nlog-odds lost",
+    AGAINST: "Step against class:\nlog-odds lost",
+    ALONG: "Step towards class:\nlog-odds won",
 }
-"""Method -> what its row shows, in log-odds."""
+"""Method -> what its row shows: of the right answer."""
 
 PROBE, LENS, EFFECT = ({"color": COLOURS[number]} for number in (0, 1, 2))
 CONTROLS = {"color": COLOURS[6], "alpha": 0.3, "linewidth": 0}

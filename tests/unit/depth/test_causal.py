@@ -46,8 +46,8 @@ INTERVALS = {"draws": 200, "seed": 0, "level": 0.95}
 
 
 @cache
-def planted(product: int, whole: bool) -> Effects:
-    """Return what is measured of one of the two products, by the code of the rules, without a tokenizer."""
+def asking_of(product: int, whole: bool):
+    """Return a model, what is changed in it, what it is asked of one of the two products, and their classes and groups."""
     model, labels = circuit()
     body, own = decoder_of(model, "tiny"), labels[product]
     prompts = [[BEGIN, 4 + text] for text in range(TEXTS)]
@@ -75,11 +75,17 @@ def planted(product: int, whole: bool) -> Effects:
         batch_tokens=300, layout=EqualLengths() if whole else Trees(), name="tiny",
     )  # fmt: skip
     asked = [Asked([*prompts[index], CUE], np.array([1]), int(own[index]), 0) for index in task.test]
+    return asking, changes, asked, own[task.test], task.groups[task.test]
+
+
+@cache
+def planted(product: int, whole: bool) -> Effects:
+    """Return what is measured of one of the two products, by the code of the rules, without a tokenizer."""
+    asking, changes, asked, labels, groups = asking_of(product, whole)
     answers = asking.ask(asked, [[BEGIN, CUE]])
     return Effects(
         {}, answers.log_odds, answers.mass, answers.changed_log_odds, answers.changed_mass, answers.divergence,
-        own[task.test], task.groups[task.test], changes.layers, np.array(changes.methods, object),
-        np.array(changes.directions, object), task.groups[task.test],
+        labels, groups, changes.layers, np.array(changes.methods, object), np.array(changes.directions, object), groups,
     )  # fmt: skip
 
 
@@ -317,3 +323,14 @@ def test_what_an_erasure_leaves_a_new_probe():
     shifted = replace(layer, coefficients=np.append(np.eye(6)[2], -6.0))  # Which tells half of class 1 wrongly.
     (fact,) = facts_of(shifted, [towards], PROBE)
     assert fact["completeness"] > 0.9
+
+
+def test_too_little_memory_is_said_in_a_sentence(monkeypatch):
+    asking, _, asked, *_ = asking_of(0, False)
+
+    def run_out(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("conceptdepth.activations.above.Tails.ends", run_out)
+    with pytest.raises(UserError, match="^tiny: memory ran out with passes of 300 tokens.*`execution.batch_tokens`"):
+        asking.ask(asked, [[BEGIN, CUE]])

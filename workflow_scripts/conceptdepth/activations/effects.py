@@ -16,7 +16,7 @@ from conceptdepth.activations.changes import Changes
 from conceptdepth.activations.layouts import Layout, parts
 from conceptdepth.activations.plain import relative
 from conceptdepth.activations.self_test import tolerance_of
-from conceptdepth.ground.errors import NotWanted
+from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.head import Head
 
 if TYPE_CHECKING:
@@ -83,7 +83,16 @@ class Asking:
         self._batch_tokens, self._name, self._wanted = batch_tokens, name, wanted
 
     def ask(self, asked: Sequence[Asked], neutral: Sequence[list[int]]) -> Answers:
-        """Return what the model says. Raises `NotWanted` once nobody waits."""
+        """Return what the model says. Raises `NotWanted` once nobody waits, and `UserError` for too little memory."""
+        try:
+            return self._ask(asked, neutral)
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"{self._name}: memory ran out with passes of {self._batch_tokens} tokens, whose keys and values are "
+                "kept; set `execution.batch_tokens` to fewer."
+            ) from None
+
+    def _ask(self, asked: Sequence[Asked], neutral: Sequence[list[int]]) -> Answers:
         n, layers, changes = len(asked), len(self._changes.layers), len(self._changes.methods)
         found = Answers(
             log_odds=np.empty(n, np.float32),
