@@ -28,7 +28,6 @@ def changed(finished, tmp_path_factory):
         words("coins", "heads", "up"),  # The tiny tokenizer knows no yes and no.
         setting("activations", "sites", ["residual"]),
         setting("causal", "statements", 6),
-        setting("causal", "methods", ["erase", "leace", "add"]),
         setting("execution", "extraction_threads", 2),
     )
     again = {f"{rule}/{cell}" for rule in ("extract_activations", "train_probes", "score_answers") for cell in CELLS}
