@@ -191,10 +191,10 @@ rule check_use:
         "results/logs/check_use.log",
     localrule: True
     conda:
-        "../envs/depth.yaml"
+        "../envs/causal.yaml"
     params:
         code=code_digest("check_use.py"),
-        software=pins("depth"),
+        software=pins("causal"),
         claims=settings.claims(config),
         intervals=settings.in_order(config["intervals"]),
         kinds=settings.kinds(config),

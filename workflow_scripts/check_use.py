@@ -1,7 +1,7 @@
 """Check the claims of the configuration about what models use, say and share between datasets."""
 
 import pandas as pd
-from conceptdepth.depth.claims import as_claims, sentences
+from conceptdepth.depth.claims import OF_USE, as_claims, sentences
 from conceptdepth.depth.interventions import BY_STRENGTH
 from conceptdepth.depth.verdicts import check_claims, of_run
 from conceptdepth.ground.files import complete_file
@@ -36,7 +36,7 @@ if __name__ == "__main__":
         tables = [pd.read_csv(snakemake.input[name]) for name in ("causal", "lens")]
         transfer = next((pd.read_csv(path) for path in snakemake.input.transfer), None)
         table = with_use(depths, *tables, transfer)
-        new = [(name, claim) for name, claim in claims if claim.quantity not in depths]
+        new = [(name, claim) for name, claim in claims if claim.quantity in OF_USE]
         checked = check_claims("run", table, new, level=intervals["level"], correction=intervals["correction"])
         with complete_file(snakemake.output.claims) as part:
             checked.to_csv(part, index=False, na_rep="NaN")

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -389,6 +390,8 @@ def test_addresses_differ_by_code():
 
 
 def test_all_kinds_of_requests_are_served():
+    for module in server.KINDS.values():
+        import_module(module)
     assert {kind.__name__: kind.__module__ for kind in WorkRequest.__subclasses__()} == server.KINDS
 
 

@@ -25,8 +25,9 @@ from conceptdepth.datasets.audit import LIMITED
 from conceptdepth.datasets.generators import GENERATORS
 from conceptdepth.datasets.parsers import PARSERS
 from conceptdepth.datasets.prompts import INSTRUCTIONS
-from conceptdepth.depth.claims import ACCURACIES, EXPECTED
+from conceptdepth.depth.claims import ACCURACIES, EXPECTED, OF_USE
 from conceptdepth.depth.definitions import describe_curve
+from conceptdepth.depth.interventions import METHODS
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CONTROL_FORMATS, RANDOM, RERUN
 from conceptdepth.models.formats import QUANTIZATIONS
@@ -97,6 +98,8 @@ def test_the_rigorous_preset_leaves_the_papers_in_these_settings_and_no_others(c
         "drift.rerun": (False, True),
         "simulation.repetitions": (0, 60),
         "transfer.measured": (False, True),
+        "causal.statements": (16, 64),
+        "causal.random_directions": (20, 99),
         "datasets.strategyqa.parser.rationale": (True, False),
     }
 
@@ -308,12 +311,15 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert schema["controls"]["properties"]["partial_out"]["items"]["enum"] == list(NUISANCES)
     assert schema["controls"]["properties"]["baselines"]["items"]["enum"] == list(FEATURES)
     assert list(schema["data_audit"]["properties"]["limits"]["properties"]) == list(LIMITED)
+    assert schema["causal"]["properties"]["methods"]["items"]["enum"] == list(METHODS)
+    assert schema["causal"]["properties"]["position"]["enum"] == list(POSITIONS)
+    assert {*schema["causal"]["properties"]["probe"]["enum"]} < {*KINDS, None}
     claim = schema["claims"]["additionalProperties"]["properties"]
     assert claim["expected"]["enum"] == list(EXPECTED)
     described = describe_curve([0.5, 0.9], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95, standard_error=[0, 0])
     # The published rule counts from 1 and two layers on: models of different depth are not compared by it.
     comparable = [name for name in described if name != "converging_point_published"]
-    assert sorted(claim["quantities"]["items"]["enum"]) == sorted([*comparable, *MEASURES])
+    assert sorted(claim["quantities"]["items"]["enum"]) == sorted([*comparable, *MEASURES, *OF_USE])
     assert {*ACCURACIES} <= {*claim["quantities"]["items"]["enum"]}
     assert schema["prompts"]["properties"]["instruction"]["enum"] == list(INSTRUCTIONS)
     assert datasets["$defs"]["generator"]["properties"]["generator"]["enum"] == list(GENERATORS)

@@ -16,7 +16,13 @@ from conceptdepth.configuration.settings import pins
 from conceptdepth.provenance.digest import code_files
 
 ROOT = Path(__file__).parents[3]
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "vl_convert": "vl-convert-python", "yaml": "pyyaml", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "concept_erasure": "concept-erasure",
+    "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+}
 STAGES = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 
 PINS = dict(
@@ -114,7 +120,7 @@ def test_what_is_required_and_by_which_extra_is_found():
     assert {"numpy", "pandas"} <= environments.brought("figures", ROOT)
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("activations", "answers")])
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("activations", "answers", "causal")])
 def test_torch_is_only_where_a_model_runs(stage):
     assert "torch" not in pins(stage)
 

@@ -20,6 +20,9 @@ EQUAL = "equal"
 EXPECTED = ("higher", "lower", EQUAL)
 """What a claim can say of the first of two."""
 
+OF_USE = ("causal_onset", "readout_gap", "effect_where_readable", "lens_depth", "lens_gap", "transfer")
+"""Quantities of what models use, say and share between datasets, which `check_use` finds."""
+
 
 @dataclass(frozen=True)
 class Claim:
