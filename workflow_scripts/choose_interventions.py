@@ -186,6 +186,11 @@ def choose_interventions(
     asked, split_of = asked_statements(
         curve.labels, curve.group_numbers, tested, settings["statements"], settings["seed"]
     )
+    if len(set(curve.labels[asked].tolist())) < 2:
+        raise UserError(
+            f"causal: no split of {probes} holds out whole groups of both classes, on which alone effects are "
+            "measured; set `probes.split: grouped`."
+        )
     tasks = [
         Task(CONCEPT, seed, trained_on(curve, split), split.test, curve.labels, curve.groups)
         for seed, split in zip(probe.seeds, curve.splits, strict=True)

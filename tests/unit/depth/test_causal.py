@@ -235,6 +235,13 @@ def test_statements_are_whole_groups_of_both_classes_each_held_out_by_its_split(
     np.testing.assert_array_equal(everything, np.unique(np.concatenate(tested)))
 
 
+def test_statements_whose_partners_were_trained_on_are_not_asked():
+    groups, labels = np.repeat(np.arange(6), 2), np.tile([0, 1], 6).astype(np.int8)
+    asked, splits = asked_statements(labels, groups, [np.array([0, 1, 2, 6, 7])], 100, seed=0)
+    assert asked.tolist() == [0, 1, 6, 7]  # Of 2, a partner is left to train on.
+    assert splits.tolist() == [0] * 4
+
+
 def naive_p(own, controls):
     together = np.vstack([own, controls])
     units = (together - together.mean(axis=0)) / together.std(axis=0)

@@ -157,13 +157,16 @@ def asked_statements(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return about n statements, ascending, and for each the number of the split that holds it out.
 
-    ``tested`` are the statements that each split holds out. Whole groups are drawn, each the first of those left that
-    brings more of the class of which there are fewer, until there are n statements or no groups are left.
+    ``tested`` are the statements that each split holds out, of which those count whose group is held out whole. Whole
+    groups are drawn, each the first of those left that brings more of the class of which there are fewer, until there
+    are n statements or no groups are left.
     """
     draw = np.random.default_rng(seed)
     of_split = np.full(len(labels), -1)
     for number in draw.permutation(len(tested)):
-        of_split[tested[number][of_split[tested[number]] < 0]] = number
+        trained = np.delete(groups, tested[number])
+        new = (of_split < 0) & np.isin(np.arange(len(labels)), tested[number]) & ~np.isin(groups, trained)
+        of_split[new] = number
     left = [np.flatnonzero((groups == group) & (of_split >= 0)) for group in draw.permutation(np.unique(groups))]
     left, chosen = [group for group in left if len(group)], list[int]()
     while left and len(chosen) < n:
