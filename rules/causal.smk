@@ -10,10 +10,8 @@ writes  results/interventions/{model}/{quantization}/{dataset}.{perturbation}.h5
         results/figures/causal.{svg,png}
 """
 
-wanted = (("sites", "residual"), ("positions", config["causal"]["position"]))
-missing = [f"{name} in activations.{key}" for key, name in wanted if name not in config["activations"][key]]
-if missing and "causal" in sys.argv:
-    raise WorkflowError(f"snakemake causal needs {' and '.join(missing)}, as in config/causal.yaml.")
+if "causal" in sys.argv and (lacking := why_not_causal(config)):
+    raise WorkflowError(lacking)
 
 
 rule choose_interventions:

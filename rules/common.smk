@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(here / "workflow_scripts"))
 
 from conceptdepth.configuration import renderings, settings, switches
+from conceptdepth.configuration.causal import why_not_causal
 from conceptdepth.configuration.check import check_chats, check_config
 from conceptdepth.configuration.schema import filled, on_top_of_files
 from conceptdepth.configuration.written import check_files

@@ -18,15 +18,16 @@ from conceptdepth.depth.interventions import (
     ALONG,
     ERASE,
     LEACE,
-    RANDOM,
     SHUFFLED,
     Change,
     Space,
     asked_statements,
     chosen_layers,
+    completeness,
     erasing,
     projecting,
     stepping,
+    with_controls,
 )
 from conceptdepth.depth.resampling import IntervalSettings, p_above_chance, resamples
 from conceptdepth.depth.transfer import decide, trained_on
@@ -84,36 +85,34 @@ def probed_curve(probes: str, position: str, kind: str | None) -> tuple[Curve, S
         if coefficients is not None and kind in (None, curve.names["probe"]):
             return curve, coefficients
     found = one_of([curve.names["probe"] for curve in curves]) if curves else "none"
-    raise UserError(f"causal: {probes} has no linear probe {kind or ''} of residual at {position} (probes: {found}).")
+    raise UserError(f"causal: {probes} has no {kind or 'linear'} probe of residual at {position} (probes: {found}).")
 
 
-def changes_of(layer: Layer, settings: Mapping[str, Any], probe: ProbeSettings, kind: str) -> list[Change]:
-    """Return all changes of one layer and split, in an order that is the same for each."""
+def changes_of(
+    layer: Layer, drawn: Values, settings: Mapping[str, Any], probe: ProbeSettings, kind: str
+) -> list[Change]:
+    """Return all changes of one layer and split, in an order that is the same for each.
+
+    ``drawn`` are random numbers that controls are made of, (n, d_model), the same for all layers and splits.
+    """
     space, task = layer.space, layer.task
-    draw = np.random.default_rng([settings["seed"], task.seed])
     labels = shuffled(task.labels, (task.train, task.test), task.seed)
     lost = train_probe(layer.vectors, replace(task, target=SHUFFLED, labels=labels), kind, probe, probe.choices[:1])
     assert lost.coefficients is not None
     own, other = _unit(layer.coefficients[:-1]), _unit(lost.coefficients[:-1])
-    like = space.directions_like(own, settings["random_directions"], draw)
-    directions = {CONCEPT: own, SHUFFLED: other, **_numbered(like)}
     found = list[Change]()
     if ERASE in settings["methods"]:
-        found += erasing(space, directions)
+        found += with_controls(space, erasing(space, CONCEPT, own), drawn)
+        found.append(erasing(space, SHUFFLED, other))
     if LEACE in settings["methods"]:
-        pairs = {CONCEPT: leace(space, task.labels[task.train]), SHUFFLED: leace(space, labels[task.train])}
-        random = space.projections_like(pairs[CONCEPT][1], settings["random_directions"], draw)
-        found += projecting(space, pairs | _numbered(list(zip(*random))))
+        found += with_controls(space, projecting(space, CONCEPT, *leace(space, task.labels[task.train])), drawn)
+        found.append(projecting(space, SHUFFLED, *leace(space, labels[task.train])))
     if ADD in settings["methods"]:
-        found += stepping(space, directions, settings["deviations"], AGAINST)
-        found += stepping(
-            space, {name: directions[name] for name in (CONCEPT, SHUFFLED)}, settings["deviations"], ALONG
-        )
+        far = settings["deviations"]
+        found += with_controls(space, stepping(space, CONCEPT, own, far, AGAINST), drawn)
+        found.append(stepping(space, SHUFFLED, other, far, AGAINST))
+        found += [stepping(space, name, each, far, ALONG) for name, each in ((CONCEPT, own), (SHUFFLED, other))]
     return found
-
-
-def _numbered(values: Sequence[Any]) -> dict[str, Any]:
-    return {f"{RANDOM}{number}": value for number, value in enumerate(values, start=1)}
 
 
 def _unit(direction: Values) -> Values:
@@ -136,25 +135,22 @@ def leace(space: Space, labels: NDArray[np.int8]) -> tuple[Values, Values]:
 def facts_of(layer: Layer, changes: Sequence[Change], settings: ProbeSettings) -> Iterator[dict[str, Any]]:
     """Yield what changes along the concept do to held-out vectors of their layer: to new probes, or to the own one.
 
-    ``completeness`` of an erasure is how much of what a new probe's area under the ROC curve is above a half is lost;
-    of a step, of how many of the statements that it could move the probe then tells the other class.
+    Of erasures ``auc_before`` and ``auc_after`` are areas under the ROC curve of a new probe, of steps
+    ``told_otherwise`` is of how many of the statements that it could move the probe then tells the other class.
     """
     task, size = layer.task, np.linalg.norm(layer.space.vectors, axis=1).mean()
     before = layer.area_of_new_probe(layer.vectors, settings)
     for change in changes:
         changed = change.of(layer.vectors, task.labels)
-        moved = np.linalg.norm(changed[task.train] - layer.space.vectors, axis=1).mean() / size
         facts = {
             "method": change.method,
             "share_of_variance": layer.space.share(_unit(change.write)),
-            "relative_change": moved,
+            "relative_change": np.linalg.norm(changed[task.train] - layer.space.vectors, axis=1).mean() / size,
         }
         if change.method in (ERASE, LEACE):
-            after = layer.area_of_new_probe(changed, settings)
-            lost = (before - after) / (before - 0.5) if before > 0.5 else np.nan
-            yield facts | {"auc_before": before, "auc_after": after, "completeness": lost}
+            yield facts | {"auc_before": before, "auc_after": layer.area_of_new_probe(changed, settings)}
         else:
-            yield facts | {"completeness": told_otherwise(layer, changed, towards=change.method == ALONG)}
+            yield facts | {"told_otherwise": told_otherwise(layer, changed, towards=change.method == ALONG)}
 
 
 def told_otherwise(layer: Layer, changed: Values, *, towards: bool) -> float:
@@ -192,10 +188,12 @@ def choose_interventions(
             "measured; set `probes.split: grouped`."
         )
     tasks = [
-        Task(CONCEPT, seed, trained_on(curve, split), split.test, curve.labels, curve.groups)
-        for seed, split in zip(probe.seeds, curve.splits, strict=True)
+        Task(CONCEPT, number, trained_on(curve, split), split.test, curve.labels, curve.groups)
+        for number, split in enumerate(curve.splits)
     ]
     made, rows = list[list[list[Change]]](), list[dict[str, Any]]()
+    size = (settings["random_directions"], coefficients[0].shape[1] - 1)
+    drawn = np.random.default_rng(settings["seed"]).normal(size=size)
     with open_activations(activations) as source:
         if not np.array_equal(read_labels(source).labels, curve.labels):
             raise ValueError(f"{activations} and {probes} are of other statements")
@@ -203,13 +201,14 @@ def choose_interventions(
         for number in tqdm(layers, unit="layer", mininterval=5):
             vectors = place[number].astype(np.float64)
             of_splits = [Layer(vectors, own[number], task) for own, task in zip(coefficients, tasks)]
-            made.append([changes_of(layer, settings, probe, kind) for layer in of_splits])
+            made.append([changes_of(layer, drawn, settings, probe, kind) for layer in of_splits])
             facts = [
                 fact
                 for layer, changes in zip(of_splits, made[-1])
                 for fact in facts_of(layer, [each for each in changes if each.direction == CONCEPT], probe)
             ]
             means = pd.DataFrame(facts).groupby("method", sort=False).mean().reset_index()
+            means["completeness"] = completeness(means, known=bool(chance[number] <= 1 - intervals.level))
             rows += [{"layer": number, **row} for row in means.to_dict("records")]
     named = {**curve.names, "onset_of_probe": onset, "n_layers": n_layers}
     changes = Changes(
@@ -237,7 +236,7 @@ if __name__ == "__main__":
             snakemake.input.activations,
             snakemake.input.probes,
             settings=snakemake.params.causal,
-            probe=ProbeSettings(**snakemake.params.probes),
+            probe=replace(ProbeSettings(**snakemake.params.probes), description_length=False),
             intervals=IntervalSettings(**snakemake.params.intervals),
         )
         log.info("%d statements are asked, of %d layers", len(changes.statements), len(changes.layers))

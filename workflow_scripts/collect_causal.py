@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws, read_effects
-from conceptdepth.depth.interventions import AGAINST, BY_STRENGTH, ERASE, LEACE
+from conceptdepth.depth.interventions import AGAINST, ERASE, IN_WORDS, LEACE
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.figures.style import Labels, word
 from conceptdepth.ground.files import complete_file
@@ -42,13 +43,15 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
         row |= {"p": found.columns["p"].min(), "onset_of_probe": onset}
         for name, values in {**found.draws, GAP: found.draws["causal_onset"] - onset}.items():
             row[name] = gap if name == GAP else found.values[name]
-            row[f"{name}_low"], row[f"{name}_high"] = interval_of_draws(values, intervals["level"])
+            bounds = interval_of_draws(values, intervals["level"]) if np.isfinite(row[name]) else (np.nan, np.nan)
+            row[f"{name}_low"], row[f"{name}_high"] = bounds
         row |= {name: found.values[name] for name in found.values if name.startswith(WHERE_READABLE)}
-        best = found.columns["effect"].argmax()
-        row |= {
-            "largest_effect": found.columns["effect"][best],
-            "largest_effect_depth": measured.layers[best] / n_layers,
-        }
+        # Of the layers that have an effect, if any has.
+        counted = np.where(
+            found.columns["has_effect"].any() & ~found.columns["has_effect"], -np.inf, found.columns["effect"]
+        )
+        best = int(counted.argmax())
+        row |= {"largest_effect": counted[best], "largest_effect_depth": measured.layers[best] / n_layers}
         rows.append(row)
         of_method = known[known["method"] == method].set_index("layer").reindex(measured.layers)
         said = {name: of_method[name].to_numpy() if name in of_method else float("nan") for name in FACTS}
@@ -60,9 +63,9 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
     return rows, pd.concat(layers, ignore_index=True)
 
 
-def sentences(depths: pd.DataFrame, labels: Labels) -> Iterator[str]:
+def sentences(depths: pd.DataFrame, labels: Labels, level: float) -> Iterator[str]:
     """Yield what was found of each cell, by the most thorough way to change vectors, as items of a list in Markdown."""
-    method = next(name for name in BY_STRENGTH if name in set(depths["method"]))
+    method = next(name for name in IN_WORDS if name in set(depths["method"]))
     for row in depths[depths["method"] == method].to_dict("records"):
         model, dataset = labels["models"][row["model"]]["label"], labels["datasets"][row["dataset"]]["label"]
         n_layers, place = row["n_layers"], f"{model}, {word(row['quantization'])}, {word(row['perturbation'])}"
@@ -72,6 +75,10 @@ def sentences(depths: pd.DataFrame, labels: Labels) -> Iterator[str]:
             where = f"from layer {first:.0f} to {last:.0f}" if last > first else f"at layer {first:.0f}"
             most = f"log-odds by up to {row['largest_effect']:.2g}, p = {row['p']:.2g}"
             found = f"{WORDS[method]} changes what the model answers {where} of {n_layers} ({most})"
+        elif row["p"] <= 1 - level:
+            found = (
+                f"{WORDS[method]} changes what the model answers by too little to tell from none (p = {row['p']:.2g})"
+            )
         known = f"a probe reads it from layer {read:.0f} on" if read >= 0 else "no probe is above chance"
         yield f"- **{dataset}** ({place}): {found}; {known}."
 
@@ -94,7 +101,7 @@ if __name__ == "__main__":
         for destination, table in ((snakemake.output.depths, depths), (snakemake.output.layers, layers)):
             with complete_file(destination) as part:
                 table.to_csv(part, index=False, na_rep="NaN")
-        said = list(sentences(depths, snakemake.params.labels))
+        said = list(sentences(depths, snakemake.params.labels, snakemake.params.intervals["level"]))
         with complete_file(snakemake.output.words) as part:
             part.write_text("\n".join(["# What is used", "", *said, ""]), encoding="utf-8")
         for sentence in said:

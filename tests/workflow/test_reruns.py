@@ -235,7 +235,7 @@ MODULES = {
         modules(
             "configuration",
             *(
-                "__init__ assumptions causal_costs changes check costs local_data origins plain plan renderings schema sentences "
+                "__init__ assumptions causal causal_costs changes check costs local_data origins plain plan renderings schema sentences "
                 "settings switches written"
             ).split(),
         ),

@@ -62,6 +62,6 @@ def test_those_that_are_read_are_changed_and_the_cue_follows(position, places):
 
 def test_a_cue_that_is_read_as_one_with_what_is_changed_is_refused():
     cell = CausalCell(**FIELDS, cue="A:")
-    with pytest.raises(UserError, match="the cue 'A:' changes the tokens of the prompt 'So it is.' that are probed"):
+    with pytest.raises(UserError, match="with the cue 'A:' behind it the prompt 'So it is.' has other tokens in tiny"):
         cell._asked(StubModel(), ROWS, changes("last", 2))
     assert len(cell._asked(StubModel(), ROWS, changes("text_last", 2))) == 2

@@ -5,6 +5,7 @@ from functools import cache
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from choose_interventions import Layer, changes_of, facts_of, leace
@@ -23,9 +24,11 @@ from conceptdepth.depth.interventions import (
     Space,
     asked_statements,
     chosen_layers,
+    completeness,
     erasing,
     projecting,
     stepping,
+    with_controls,
 )
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CONCEPT
@@ -40,7 +43,10 @@ PROBE = ProbeSettings(
     description_length=False,
 )  # fmt: skip
 
-SETTINGS = {"methods": [ERASE, LEACE, "add"], "random_directions": 20, "deviations": 2.0, "seed": 0}
+SETTINGS = {"methods": [ERASE, LEACE, "add"], "deviations": 2.0, "seed": 0}
+
+DRAWN = np.random.default_rng(0).normal(size=(20, D_MODEL))
+"""What controls are made of."""
 
 INTERVALS = {"draws": 200, "seed": 0, "level": 0.95}
 
@@ -59,7 +65,7 @@ def asking_of(product: int, whole: bool):
     made = []
     for layer in vectors.astype(float):
         trained = train_probe(layer, task, "mass_mean", PROBE, [1.0])
-        made.append([changes_of(Layer(layer, trained.coefficients, task), SETTINGS, PROBE, "mass_mean")])
+        made.append([changes_of(Layer(layer, trained.coefficients, task), DRAWN, SETTINGS, PROBE, "mass_mean")])
     changes = Changes(
         **{key: np.array([[[getattr(each, key) for each in split] for split in of] for of in made], np.float32)
            for key in ("read", "write", "at")},
@@ -130,27 +136,72 @@ def space(n=60, d=12, seed=0):
 def test_random_directions_have_the_variance_of_the_one_they_are_like(axis):
     within = space()
     direction = np.eye(12)[axis]
-    found = within.directions_like(direction, 20, np.random.default_rng(1))
+    found = within.directions_like(direction, np.random.default_rng(1).normal(size=(20, 12)))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
     np.testing.assert_allclose((within.vectors @ found.T).std(axis=0), within.vectors[:, axis].std(), rtol=1e-6)
-    if axis:  # Of nearly the most variance there is nearly one direction.
+    if axis == 4:  # Of nearly the most or the least variance there is nearly one direction.
         assert np.abs(found @ found.T)[np.triu_indices(20, 1)].max() < 0.999
 
 
-def test_random_projections_take_one_whitened_direction_and_change_as_much():
-    within = space()
-    write = 0.5 * np.random.default_rng(2).normal(size=12) * np.geomspace(3, 0.1, 12)
-    reads, writes = within.projections_like(write, 20, np.random.default_rng(1))
-    seen = (within.vectors - within.mean) @ reads.T
-    np.testing.assert_allclose(seen.std(axis=0), 1)
-    np.testing.assert_allclose(np.linalg.norm(writes, axis=1), np.linalg.norm(write))
-    np.testing.assert_allclose((reads * writes).sum(axis=1), 1)  # A projection: twice is once.
+@pytest.mark.parametrize("method", [ERASE, LEACE, AGAINST])
+def test_controls_move_each_vector_as_far_and_with_its_class_as_often(method):
+    within, labels = space(), np.repeat([0, 1], 30).astype(np.int8)
+    direction = np.eye(12)[4]
+    own = {
+        ERASE: erasing(within, CONCEPT, direction),
+        LEACE: projecting(within, CONCEPT, *leace(within, labels)),
+        AGAINST: stepping(within, CONCEPT, direction, 2.0, AGAINST),
+    }[method]
+    changes = list(with_controls(within, own, np.random.default_rng(1).normal(size=(20, 12))))
+    assert [each.direction for each in changes] == [CONCEPT, *(f"random_{number}" for number in range(1, 21))]
+    moved = np.array([each.of(within.vectors, labels) - within.vectors for each in changes])
+    lengths = np.linalg.norm(moved, axis=2)
+    np.testing.assert_allclose(lengths[1:], np.broadcast_to(lengths[0], lengths[1:].shape))
+    along = np.array([each @ change.write / (change.write @ change.write) for each, change in zip(moved, changes)])
+    np.testing.assert_allclose(along[1:], np.broadcast_to(along[0], along[1:].shape), atol=1e-12)
+    shares = [within.share(change.write / np.linalg.norm(change.write)) for change in changes]
+    np.testing.assert_allclose(shares, shares[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", [ERASE, LEACE, AGAINST])
+def test_a_random_readout_is_found_to_use_a_concept_as_rarely_as_p_says(method):
+    """Three splits, whose directions are alike; readouts that know nothing of the concept, at five layers."""
+    draw, n, d = np.random.default_rng(0), 120, 12
+    labels, groups, found = np.tile([0, 1], n // 2).astype(np.int8), np.arange(n) // 2, []
+    for _ in range(300):
+        vectors = draw.normal(size=(n, d)) * np.geomspace(2, 0.3, d)
+        vectors[:, 5] += 2 * labels
+        orders = [draw.permutation(n // 2) for _ in range(3)]
+        tested = [np.flatnonzero(np.isin(groups, order[: n // 8])) for order in orders]
+        asked, splits = asked_statements(labels, groups, tested, 24, seed=0)
+        drawn, effects = draw.normal(size=(20, d)), np.empty((21, 1, len(asked)))
+        readout = draw.normal(size=d)
+        for number, test in enumerate(tested):
+            train = np.setdiff1d(np.arange(n), test)
+            within, own = Space(vectors[train]), labels[train]
+            direction = vectors[train][own == 1].mean(axis=0) - vectors[train][own == 0].mean(axis=0)
+            direction /= np.linalg.norm(direction)
+            change = {
+                ERASE: lambda: erasing(within, CONCEPT, direction),  # noqa: B023
+                LEACE: lambda: projecting(within, CONCEPT, *leace(within, own)),  # noqa: B023
+                AGAINST: lambda: stepping(within, CONCEPT, direction, 2.0, AGAINST),  # noqa: B023
+            }[method]()
+            which = splits == number
+            those = asked[which]
+            for place, each in enumerate(with_controls(within, change, drawn)):
+                moved = (each.of(vectors[those], labels[those]) - vectors[those]) @ readout
+                effects[place, 0, which] = -moved * (2.0 * labels[those] - 1)
+        means = mean_effects(effects)
+        found.append(p_values(means[0], means[1:])[0])
+    share = np.mean(np.array(found) <= 0.05)
+    assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    assert np.mean(np.array(found) <= 0.5) > 0.35  # And it can be found.
 
 
 def test_more_variance_than_any_direction_has_gives_the_one_of_most():
     within = Space(np.random.default_rng(0).normal(size=(200, 3)) * [5, 1, 1])
     along = np.linalg.svd(within.vectors - within.mean)[2][0]
-    found = within.directions_like(along, 3, np.random.default_rng(1))
+    found = within.directions_like(along, np.random.default_rng(1).normal(size=(3, 3)))
     np.testing.assert_allclose(np.abs(found @ along), 1, atol=1e-3)
 
 
@@ -178,7 +229,7 @@ def test_leace_is_that_of_its_theorem_and_leaves_the_classes_one_mean():
     sign = np.sign(read @ expected[0])
     np.testing.assert_allclose(sign * read, expected[0], rtol=1e-6)
     np.testing.assert_allclose(sign * write, expected[1], rtol=1e-6)
-    (change,) = projecting(Space(vectors), {CONCEPT: (read, write)})
+    change = projecting(Space(vectors), CONCEPT, read, write)
     changed = change.of(vectors, labels)
     np.testing.assert_allclose(changed.mean(axis=0), vectors.mean(axis=0))
     np.testing.assert_allclose(changed[labels == 1].mean(axis=0), changed[labels == 0].mean(axis=0), atol=1e-9)
@@ -187,7 +238,7 @@ def test_leace_is_that_of_its_theorem_and_leaves_the_classes_one_mean():
 def test_an_erased_direction_is_at_its_mean_and_all_else_as_it_was():
     within, labels = space(), np.repeat([0, 1], 30).astype(np.int8)
     direction = np.ones(12) / np.sqrt(12)
-    (change,) = erasing(within, {CONCEPT: direction})
+    change = erasing(within, CONCEPT, direction)
     changed = change.of(within.vectors, labels)
     np.testing.assert_allclose(changed @ direction, within.mean @ direction)
     np.testing.assert_allclose(
@@ -201,7 +252,7 @@ def test_an_erased_direction_is_at_its_mean_and_all_else_as_it_was():
 def test_a_step_is_so_many_deviations_towards_a_class_or_against_it(method, sign):
     within, labels = space(), np.repeat([0, 1], 30).astype(np.int8)
     direction = np.eye(12)[3]
-    (change,) = stepping(within, {CONCEPT: direction}, 2.0, method)
+    change = stepping(within, CONCEPT, direction, 2.0, method)
     moved = (change.of(within.vectors, labels) - within.vectors) @ direction
     np.testing.assert_allclose(moved, sign * 2 * within.vectors[:, 3].std() * (2 * labels - 1.0))
 
@@ -233,6 +284,16 @@ def test_statements_are_whole_groups_of_both_classes_each_held_out_by_its_split(
     assert labels[asked].mean() < labels[np.unique(np.concatenate(tested))].mean()
     everything, _ = asked_statements(labels, groups, tested, 1000, seed=3)
     np.testing.assert_array_equal(everything, np.unique(np.concatenate(tested)))
+
+
+def test_of_large_groups_some_statements_are_asked_and_of_one_class_goes_on_until_there_is_another():
+    groups, labels = np.repeat(np.arange(10), 40), np.repeat([0, 1], 200).astype(np.int8)
+    asked, _ = asked_statements(labels, groups, [np.arange(400)], 16, seed=0)
+    assert len(asked) == 16
+    assert np.bincount(groups[asked])[np.unique(groups[asked])].tolist() == [4] * 4
+    assert set(labels[asked]) == {0, 1}
+    few, _ = asked_statements(labels, np.repeat(np.arange(2), 200), [np.arange(400)], 16, seed=0)
+    assert len(set(labels[few])) == 2
 
 
 def test_statements_whose_partners_were_trained_on_are_not_asked():
@@ -317,19 +378,19 @@ def test_what_an_erasure_leaves_a_new_probe():
     vectors[:, 2] += 6 * labels
     task = Task(CONCEPT, 0, np.arange(100), np.arange(100, 200), labels, np.arange(200).astype(object))
     layer = Layer(vectors, np.append(np.eye(6)[2], -3.0), task)
-    directions = {CONCEPT: np.eye(6)[2], "random_1": np.eye(6)[4]}
-    own, other = facts_of(layer, list(erasing(layer.space, directions)), PROBE)
+    changes = [erasing(layer.space, CONCEPT, np.eye(6)[place]) for place in (2, 4)]
+    own, other = facts_of(layer, changes, PROBE)
     assert own["auc_before"] > 0.99
-    assert own["completeness"] > 0.7
-    assert abs(other["completeness"]) < 0.01
+    found = completeness(pd.DataFrame([own, other]), known=True)
+    assert found[0] > 0.7
+    assert abs(found[1]) < 0.01
+    assert completeness(pd.DataFrame([own]), known=False).isna().all()
     assert own["share_of_variance"] == pytest.approx(vectors[:100, 2].var() / vectors[:100].var(axis=0).sum())
-    (step,) = stepping(layer.space, {CONCEPT: np.eye(6)[2]}, 3.0, AGAINST)
-    (fact,) = facts_of(layer, [step], PROBE)
-    assert fact["completeness"] > 0.9
-    (towards,) = stepping(layer.space, {CONCEPT: np.eye(6)[2]}, 3.0, ALONG)
+    (fact,) = facts_of(layer, [stepping(layer.space, CONCEPT, np.eye(6)[2], 3.0, AGAINST)], PROBE)
+    assert completeness(pd.DataFrame([fact]), known=False)[0] > 0.9
     shifted = replace(layer, coefficients=np.append(np.eye(6)[2], -6.0))  # Which tells half of class 1 wrongly.
-    (fact,) = facts_of(shifted, [towards], PROBE)
-    assert fact["completeness"] > 0.9
+    (fact,) = facts_of(shifted, [stepping(layer.space, CONCEPT, np.eye(6)[2], 3.0, ALONG)], PROBE)
+    assert fact["told_otherwise"] > 0.9
 
 
 def test_too_little_memory_is_said_in_a_sentence(monkeypatch):

@@ -19,7 +19,7 @@ from torch import nn
 from conceptdepth.activations.attention import Kept
 from conceptdepth.activations.collector import one_a_token
 from conceptdepth.activations.forward import forward
-from conceptdepth.activations.layouts import EqualLengths, Layout
+from conceptdepth.activations.layouts import EqualLengths, Layout, Trees
 from conceptdepth.activations.trees import Pass, Tree, flat_passes
 from conceptdepth.models.hooks import Hooks, Keep
 from conceptdepth.models.parts import Given, giving, like_output_of, path_to, with_part
@@ -76,9 +76,13 @@ class Above(ABC):
         self.body, self.layers, self.name = body, list(layers), name
         self.blocks = blocks(body, name)
 
+    def most(self, capacity: int) -> int:
+        """Return the most tokens of a pass, of as many as memory allows."""
+        return capacity
+
     def trunks(self, tokens: Sequence[list[int]], capacity: int) -> Iterator[Trunk]:
         """Run prompts unchanged, in passes of at most so many tokens, or of one prompt."""
-        for batch in self._passes(tokens, capacity):
+        for batch in self._passes(tokens, self.most(capacity)):
             yield self._trunk([tokens[index] for index in batch.prompts], batch)
 
     def _trunk(self, tokens: Sequence[list[int]], batch: Pass) -> Trunk:
@@ -119,15 +123,20 @@ class Above(ABC):
 class Tails(Above):
     """Blocks above the layer alone, on top of keys and values that are kept."""
 
-    def __init__(self, body: "PreTrainedModel", layers: Sequence[int], name: str) -> None:
-        """See `Above`."""
+    def __init__(self, body: "PreTrainedModel", layers: Sequence[int], name: str, most: int | None = None) -> None:
+        """See `Above`; ``most`` are the tokens of a pass beyond which places in it count (`Trees`)."""
         super().__init__(body, layers, name)
+        self._most = most
         self._given, self._models = dict[int, Given](), dict[int, nn.Module]()
         for layer in layers:
             given = self._given[layer] = Given(like_output_of(self.blocks[layer], body))
             below = [giving(block, given) for block in self.blocks[: layer + 1]]
             listed = nn.ModuleList([*below, *self.blocks[layer + 1 :]])
             self._models[layer] = with_part(body, path_to(body, self.blocks), listed)
+
+    def most(self, capacity: int) -> int:
+        """See `Above`."""
+        return min(capacity, self._most or capacity)
 
     def _passes(self, tokens: Sequence[list[int]], capacity: int) -> Iterator[Pass]:
         for batch in flat_passes(tokens, capacity=capacity, keeping=False):
@@ -205,4 +214,4 @@ class Wholes(Above):
 def ways_above(layout: Layout, body: "PreTrainedModel", layers: Sequence[int], name: str) -> list[Above]:
     """Return the ways to run a model above layers, the fastest first, that the layout of its passes allows."""
     whole = Wholes(body, layers, name)
-    return [Tails(body, layers, name), whole] if layout.keeping else [whole]
+    return [Tails(body, layers, name, layout.most), whole] if isinstance(layout, Trees) else [whole]

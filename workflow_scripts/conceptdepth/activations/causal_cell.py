@@ -57,6 +57,8 @@ class CausalCell(WorkRequest):
         from conceptdepth.activations.effects import Asking
 
         changes, rows = read_changes(self.changes), read_prompts(self.prompts)
+        if changes.statements.max(initial=0) >= len(rows):
+            raise UserError(f"{self.changes} is of other statements than {self.prompts}; delete it and run again.")
         rows = [rows[index] for index in changes.statements]
         asked = self._asked(model, rows, changes)
         with model.tokenizing() as tokenizer:
@@ -93,9 +95,10 @@ class CausalCell(WorkRequest):
         longer = model.tokens(cued, chat, rendering=self.rendering)
         for row, short, long, own in zip(rows, read, longer, places):
             if long[: own[-1] + 1] != short.ids[: own[-1] + 1]:
+                wanted = "leave out the rendering" if self.chat else "set another `answers.cue`"
                 raise UserError(
-                    f"causal: the cue {self.cue!r} changes the tokens of the prompt {row['prompt']!r} that are probed, "
-                    f"because {self.name} reads them as one with it; set another `answers.cue`."
+                    f"causal: with the cue {self.cue!r} behind it the prompt {row['prompt']!r} has other tokens in "
+                    f"{self.name} where it is probed; {wanted}, or a `causal.position` before its end."
                 )
         labels = [row["label"] for row in rows]
         return [

@@ -56,8 +56,10 @@ class Changes:
         fit = self.read.shape == self.write.shape and self.read.shape[:3] == shape and self.at.shape == (*shape, 2)
         if not fit or len(self.directions) != len(self.methods) or len(self.splits) != len(self.statements):
             raise ValueError("its arrays do not belong together")
-        if len(self.splits) and self.splits.max() >= shape[1]:
+        if not np.isin(self.splits, np.arange(shape[1])).all():
             raise ValueError("it has statements of a split that it does not have")
+        if (self.statements < 0).any() or (self.layers < 0).any():
+            raise ValueError("it has statements or layers below 0")
 
     @property
     def of_concept(self) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from conceptdepth.activations.changes import Changes
 from conceptdepth.activations.layouts import Layout, parts
 from conceptdepth.activations.plain import relative
 from conceptdepth.activations.self_test import tolerance_of
+from conceptdepth.activations.trees import MOST_KEYS
 from conceptdepth.ground.errors import NotWanted, UserError
 from conceptdepth.models.head import Head
 
@@ -89,7 +90,7 @@ class Asking:
         except torch.OutOfMemoryError:
             raise UserError(
                 f"{self._name}: memory ran out with passes of {self._batch_tokens} tokens, whose keys and values are "
-                "kept; set `execution.batch_tokens` to fewer."
+                "kept; set `execution.batch_tokens` (of int8 `activations.fixed_batch_tokens`) to fewer."
             ) from None
 
     def _ask(self, asked: Sequence[Asked], neutral: Sequence[list[int]]) -> Answers:
@@ -119,18 +120,19 @@ class Asking:
         layers = self._changes.layers.tolist()
         for layout, those in parts(self._layout, self._body, [each.tokens for each in asked]):
             way, *others = ways_above(layout, self._body, layers, self._name)
-            if others and not self._is_exact(way, others[0], [asked[index].tokens for index in those]):
+            if others and not self._is_exact(way, others[0], [asked[index] for index in those]):
                 log.info("keys and values cannot be kept; running whole prompts")
                 way = others[0]
             for trunk in way.trunks([asked[index].tokens for index in those], self._batch_tokens):
                 which = those[trunk.prompts]
                 yield way, trunk, [asked[index] for index in which], which
 
-    def _is_exact(self, way: Above, reference: Above, tokens: Sequence[list[int]]) -> bool:
+    def _is_exact(self, way: Above, reference: Above, asked: Sequence[Asked]) -> bool:
         """Tell whether the shortest and the longest prompt give what whole ones do, changed at the lowest layer."""
-        by_length, layer = sorted(tokens, key=len), int(self._changes.layers[0])
-        for trunk in way.trunks([by_length[0], by_length[-1]], self._batch_tokens):
-            branches = [Branch(place, len(prompt) - 1) for place, prompt in enumerate(trunk.tokens)]
+        by_length, layer = sorted(asked, key=lambda each: len(each.tokens)), int(self._changes.layers[0])
+        few = [by_length[0], by_length[-1]]
+        for trunk in way.trunks([each.tokens for each in few], self._batch_tokens):
+            branches = [Branch(place, int(few[index].places[0])) for place, index in enumerate(trunk.prompts)]
             states = 2 * trunk.outputs[layer][torch.from_numpy(trunk.rows(branches))]
             ends = (each.ends(trunk, layer, branches, states).float().cpu().numpy() for each in (way, reference))
             if not (relative(*ends) <= tolerance_of(self._body)).all():
@@ -139,15 +141,15 @@ class Asking:
 
     def _parts(self, way: Above, trunk: Trunk, prompts: Sequence[Asked]) -> Iterator[list["_Ending"]]:
         """Yield all changes of all prompts, as many at a time as fit in a pass, or one."""
-        part, tokens = list[_Ending](), 0
+        part, tokens, keys, most = list[_Ending](), 0, 0, way.most(self._batch_tokens)
         for place, asked in enumerate(prompts):
-            size = way.size(trunk, Branch(place, int(asked.places[0])))
+            size, seen = way.size(trunk, Branch(place, int(asked.places[0]))), len(asked.tokens)
             for change in range(len(self._changes.methods)):
-                if part and tokens + size > self._batch_tokens:
+                if part and (tokens + size > most or keys + seen > MOST_KEYS):
                     yield part
-                    part, tokens = [], 0
+                    part, tokens, keys = [], 0, 0
                 part.append(_Ending(place, int(asked.places[0]), change, asked))
-                tokens += size
+                tokens, keys = tokens + size, keys + seen
         yield part
 
     def _changed(

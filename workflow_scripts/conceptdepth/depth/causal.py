@@ -32,6 +32,9 @@ from conceptdepth.ground.names import CELL, CONCEPT
 
 Values = NDArray[np.float64]
 
+ROUNDED = 1e-4
+"""Share of the largest spread of effects of any layer up to which that of another is rounding."""
+
 WHERE_READABLE = "effect_where_readable"
 """The mean effect beyond that of random directions, of layers from the first at which the probe is above chance."""
 
@@ -52,6 +55,15 @@ class Effects:
     methods: NDArray[np.object_]
     directions: NDArray[np.object_]
     ids: NDArray[np.object_] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if shapes do not belong together."""
+        n, shape = len(self.log_odds), (len(self.layers), len(self.methods))
+        own = int((self.directions == CONCEPT).sum())
+        fit = self.changed_log_odds.shape == (*shape, n) and self.changed_mass.shape == (shape[0], own, n)
+        rows = {len(each) for each in (self.mass, self.labels, self.groups, self.ids)} | {n}
+        if not fit or self.divergence.shape != shape or len(self.directions) != shape[1] or len(rows) > 1:
+            raise ValueError("its arrays do not belong together")
 
     @property
     def ways(self) -> list[str]:
@@ -127,13 +139,15 @@ def p_values(own: Values, controls: Values) -> Values:
 
     ``own`` has the shape (..., n_layers), ``controls`` (..., n_controls, n_layers). The rank among the controls, whose
     largest of all layers counts (max T of Westfall and Young 1993), in units of the spread of the controls and the
-    concept together, so that under the null hypothesis the concept is one of them: exact, and never below
-    1 / (n_controls + 1).
+    concept together, so that under the null hypothesis the concept is one of them: exact if it is as good as drawn like
+    them, and never below 1 / (n_controls + 1).
     """
     together = np.concatenate([own[..., np.newaxis, :], controls], axis=-2)
     middle, spread = together.mean(axis=-2, keepdims=True), together.std(axis=-2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        units = np.where(spread > 0, (together - middle) / spread, 0.0)  # What changes nothing has no effect.
+        # What changes nothing but for rounding has no effect.
+        varies = spread > ROUNDED * spread.max(axis=-1, keepdims=True)
+        units = np.where(varies, (together - middle) / spread, 0.0)
     largest, found = units[..., 1:, :].max(axis=-1), units[..., 0, :]
     at_least = largest[..., :, np.newaxis] >= found[..., np.newaxis, :] - 1e-9
     return (1 + at_least.sum(axis=-2)) / (1 + controls.shape[-2])

@@ -1,15 +1,16 @@
 """Directions that are erased from vectors or added to them, and random ones like them.
 
-What a change does to a model depends on how much of the vectors it touches, whatever the direction means. So each
-direction is compared with random ones that are like it: of the same share of the variance if it is erased or added,
-and of as large a change if it is erased by LEACE (Belrose et al. 2023, arXiv 2306.03819). docs/causal.md.
+What a change does to a model depends on how far it moves vectors, on how it goes with their classes, and on how much of
+the variance lies along it, whatever the direction means. So each is compared with changes that are alike in all three,
+along random directions (`with_controls`). docs/causal.md.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
@@ -19,7 +20,7 @@ ERASE, LEACE, AGAINST, ALONG = "erase", "leace", "against", "along"
 """How vectors are changed: two ways to take a direction away, and steps along it, against the class of a statement and
 towards it."""
 
-BY_STRENGTH = (LEACE, ERASE, AGAINST)
+IN_WORDS = (LEACE, ERASE, AGAINST)
 """Which way claims and sentences are about: the first of these that was gone."""
 
 ADD = "add"
@@ -30,6 +31,9 @@ METHODS = (ERASE, LEACE, ADD)
 
 SHUFFLED, RANDOM = "shuffled", "random_"
 """Directions that are controls: of a probe of shuffled labels, and random ones, whose numbers follow."""
+
+FEWEST_GROUPS = 4
+"""Of which statements are asked, if there are as many: of fewer nothing is known of how sure an effect is."""
 
 STEEPEST = 60.0
 """Powers of the variance that directions are tilted by are between this and its negative."""
@@ -63,27 +67,16 @@ class Space:
         """Return the share of all variance that lies along a direction of length 1."""
         return self.deviation(direction) ** 2 / float(self.vectors.var(axis=0).sum())
 
-    def directions_like(self, direction: Values, n: int, draw: np.random.Generator) -> Values:
-        """Return n random directions of length 1 along which the vectors vary as along one of length 1, (n, d_model).
+    def directions_like(self, direction: Values, drawn: Values) -> Values:
+        """Return random directions of length 1 along which the vectors vary as along one of length 1, (n, d_model).
 
-        Each is a random one in the space of the vectors, tilted towards axes of high or of low variance by a power of
-        the variance until its own is that.
+        Each of those that were ``drawn``, (n, d_model), is tilted in the space of the vectors towards axes of high or
+        of low variance, by a power of the variance, until its own is that. The same draws give directions that are
+        alike in all splits, as those of the concept are.
         """
         variances, axes = self._axes
         wanted = float(np.clip(self.deviation(direction) ** 2, variances[-1], variances[0]))
-        return np.array([_tilted(variances, draw.normal(size=len(variances)), wanted) @ axes for _ in range(n)])
-
-    def projections_like(self, write: Values, n: int, draw: np.random.Generator) -> tuple[Values, Values]:
-        """Return n random changes like one of LEACE: what they read and what they write, each (n, d_model).
-
-        In coordinates in which the vectors have the identity as covariance LEACE takes away one direction, whatever the
-        concept; so does each of these, and changes vectors as much: in the mean by the square of the length of what it
-        writes, ``write`` being what LEACE writes for a value of unit variance.
-        """
-        variances, axes = self._axes
-        wanted = float(np.clip(write @ write, variances[-1], variances[0]))
-        whitened = np.array([_tilted(variances, draw.normal(size=len(variances)), wanted) for _ in range(n)])
-        return whitened / np.sqrt(variances) @ axes, whitened * np.sqrt(variances) @ axes
+        return np.array([_tilted(variances, axes @ each, wanted) @ axes for each in drawn])
 
 
 def _tilted(variances: Values, drawn: Values, wanted: float) -> Values:
@@ -124,26 +117,35 @@ class Change:
         return vectors - (vectors @ self.read - np.array(self.at)[labels])[:, np.newaxis] * self.write
 
 
-def erasing(space: Space, directions: dict[str, Values]) -> Iterator[Change]:
-    """Yield projections off directions of length 1 that leave the mean where it is."""
-    for name, direction in directions.items():
-        middle = float(space.mean @ direction)
-        yield Change(ERASE, name, direction, direction, (middle, middle))
+def erasing(space: Space, name: str, direction: Values) -> Change:
+    """Return the projection off a direction of length 1 that leaves the mean where it is."""
+    middle = float(space.mean @ direction)
+    return Change(ERASE, name, direction, direction, (middle, middle))
 
 
-def projecting(space: Space, pairs: dict[str, tuple[Values, Values]]) -> Iterator[Change]:
-    """Yield changes that read along one direction and write along another, as LEACE does, and keep the mean."""
-    for name, (read, write) in pairs.items():
-        middle = float(space.mean @ read)
-        yield Change(LEACE, name, read, write, (middle, middle))
+def projecting(space: Space, name: str, read: Values, write: Values) -> Change:
+    """Return the change that reads along one direction and writes along another, as LEACE does, and keeps the mean."""
+    middle = float(space.mean @ read)
+    return Change(LEACE, name, read, write, (middle, middle))
 
 
-def stepping(space: Space, directions: dict[str, Values], deviations: float, method: str) -> Iterator[Change]:
-    """Yield steps along directions of length 1, so many standard deviations against the class of each, or along it."""
-    sign = -1 if method == AGAINST else 1
-    for name, direction in directions.items():
-        far = sign * deviations * space.deviation(direction)
-        yield Change(method, name, np.zeros_like(direction), direction, (-far, far))
+def stepping(space: Space, name: str, direction: Values, deviations: float, method: str) -> Change:
+    """Return steps along a direction of length 1: some standard deviations against the class of each, or along it."""
+    far = (-1 if method == AGAINST else 1) * deviations * space.deviation(direction)
+    return Change(method, name, np.zeros_like(direction), direction, (-far, far))
+
+
+def with_controls(space: Space, change: Change, drawn: Values) -> Iterator[Change]:
+    """Yield a change, and the same along random directions: each vector is moved as far, and with its class as often.
+
+    A control reads what the change reads and writes as long a vector, along a direction of the same share of the
+    variance. If what the model does with the concept's direction is what it does with any like it, all are alike.
+    """
+    yield change
+    length = float(np.linalg.norm(change.write))
+    unit = change.write / length if length else change.write
+    for number, direction in enumerate(space.directions_like(unit, drawn), start=1):
+        yield replace(change, direction=f"{RANDOM}{number}", write=length * direction)
 
 
 def chosen_layers(n_layers: int, every: int, onset: int | None) -> list[int]:
@@ -157,9 +159,9 @@ def asked_statements(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return about n statements, ascending, and for each the number of the split that holds it out.
 
-    ``tested`` are the statements that each split holds out, of which those count whose group is held out whole. Whole
-    groups are drawn, each the first of those left that brings more of the class of which there are fewer, until there
-    are n statements or no groups are left.
+    ``tested`` are the statements that each split holds out, of which those count whose group is held out whole. Groups
+    are drawn, each the first of those left that brings more of the class of which there are fewer, until there are n
+    statements of several groups and of both classes, or no groups are left. Of large groups some statements are drawn.
     """
     draw = np.random.default_rng(seed)
     of_split = np.full(len(labels), -1)
@@ -168,11 +170,22 @@ def asked_statements(
         new = (of_split < 0) & np.isin(np.arange(len(labels)), tested[number]) & ~np.isin(groups, trained)
         of_split[new] = number
     left = [np.flatnonzero((groups == group) & (of_split >= 0)) for group in draw.permutation(np.unique(groups))]
-    left, chosen = [group for group in left if len(group)], list[int]()
-    while left and len(chosen) < n:
+    left = [
+        draw.choice(group, min(len(group), max(2, n // FEWEST_GROUPS)), replace=False) for group in left if len(group)
+    ]
+    chosen, used = list[int](), 0
+    while left and (len(chosen) < n or used < FEWEST_GROUPS or len(set(labels[chosen].tolist())) < 2):
+        used += 1
         balance = sum(2 * labels[chosen].astype(int) - 1)
         gains = [-np.sign(balance) * sum(2 * labels[group].astype(int) - 1) for group in left]
         best = next((place for place, gain in enumerate(gains) if gain > 0), 0) if balance else 0
         chosen += left.pop(best).tolist()
     asked = np.sort(np.array(chosen, dtype=np.int32))
     return asked, of_split[asked].astype(np.int32)
+
+
+def completeness(facts: pd.DataFrame, *, known: bool) -> pd.Series:
+    """Return how much of what areas are above a half is lost if a layer is ``known``; of steps ``told_otherwise``."""
+    columns = facts.reindex(columns=["auc_before", "auc_after", "told_otherwise"])
+    lost = (columns["auc_before"] - columns["auc_after"]) / (columns["auc_before"] - 0.5)
+    return (lost if known else lost * np.nan).fillna(columns["told_otherwise"])
