@@ -10,10 +10,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conceptdepth.activations.causal_cell import CausalCell
+from conceptdepth.activations.changes import Changes, read_changes, write_changes
+from conceptdepth.activations.effects import Answers
 from conceptdepth.activations.store import new_activations, open_activations, read_labels, vectors_of, weights_of
 from conceptdepth.configuration import settings
 from conceptdepth.datasets.rows import read_prompts, read_statements
 from conceptdepth.datasets.statements import load_statements
+from conceptdepth.depth.causal import read_effects
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.depth.lens import read_lens
 from conceptdepth.ground.errors import UserError
@@ -177,10 +181,39 @@ def write_lens(path):
     pd.DataFrame(rows).to_csv(path, index=False)
 
 
+CHANGES = Changes(
+    read=RANDOM.normal(size=(2, 1, 3, WIDTH)).astype("f4"),
+    write=RANDOM.normal(size=(2, 1, 3, WIDTH)).astype("f4"),
+    at=RANDOM.normal(size=(2, 1, 3, 2)).astype("f4"),
+    layers=np.array([0, 2], "i4"),
+    methods=["erase"] * 3,
+    directions=["concept", "random_1", "shuffled"],
+    statements=np.arange(N, dtype="i4"),
+    splits=np.zeros(N, "i4"),
+    position="last",
+)
+
+
+def write_effects(path):
+    """As `measure_effects` does."""
+    answers = Answers(
+        *(RANDOM.normal(size=N), RANDOM.random(N)),
+        *(RANDOM.normal(size=(2, 3, N)), RANDOM.random((2, 1, N)), RANDOM.random((2, 3))),
+    )
+    fields = dict.fromkeys(("model", "name", "quantization", "device", "prompts", "changes", "cue", "record"), "")
+    cell = CausalCell(
+        **fields, batch_tokens=1, fixed_batch_tokens=False, threads=1, words=[], neutral=[], destination=str(path),
+        cell={"model": "tiny", "quantization": "fp32", "dataset": "cities", "perturbation": "clean"},
+    )  # fmt: skip
+    cell._write(CHANGES, answers, ROWS)
+
+
 READERS = {
     "activations": (write_activations, read_activations),
     "probes": (write_probes, lambda path: read_probes(str(path))),
     "draws": (write_draws, read_draws),
+    "changes": (lambda path: write_changes(path, CHANGES, "1"), read_changes),
+    "effects": (write_effects, read_effects),
     "lens": (write_lens, lambda path: read_lens(str(path))),
     "prompts": (write_rows, read_prompts),
     "statements": (write_rows, read_statements),

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conceptdepth.ground.errors import one_of
-
 LINEAR = ("logistic_regression", "mass_mean", "ridge")
 """Kinds of probes that have a direction."""
 
@@ -16,7 +14,7 @@ def why_not_causal(config: Mapping[str, Any]) -> str | None:
     missing = [f"{name} in activations.{key}" for key, name in wanted if name not in config["activations"][key]]
     kinds = [settings["probe"]] if settings["probe"] else list(LINEAR)
     if not {*kinds} & {*config["probes"]["kinds"]}:
-        missing.append(f"{one_of(kinds)} in probes.kinds")
+        missing.append(f"{' or '.join(kinds)} in probes.kinds")
     if missing:
         return f"snakemake causal needs {' and '.join(missing)}, as in config/causal.yaml."
     if intervals["draws"] < 2 or not intervals["permutations"]:
