@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws, read_effects
+from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws
+from conceptdepth.depth.changed_answers import read_effects
 from conceptdepth.depth.interventions import AGAINST, ERASE, IN_WORDS, LEACE
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.figures.style import Labels, word

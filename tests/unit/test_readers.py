@@ -17,7 +17,7 @@ from conceptdepth.activations.store import new_activations, open_activations, re
 from conceptdepth.configuration import settings
 from conceptdepth.datasets.rows import read_prompts, read_statements
 from conceptdepth.datasets.statements import load_statements
-from conceptdepth.depth.causal import read_effects
+from conceptdepth.depth.changed_answers import read_effects
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.depth.lens import read_lens
 from conceptdepth.ground.errors import UserError

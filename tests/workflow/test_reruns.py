@@ -218,7 +218,7 @@ MODULES = {
     "depth/pairs": [*AFTER["measure_drift"], *AFTER["compare_depths"]],
     # As their rules.
     **dict.fromkeys(modules("depth", "coverage", "directions", "lens", "simulation", "transfer", "variance"), []),
-    **dict.fromkeys(modules("depth", "causal", "interventions"), []),
+    **dict.fromkeys(modules("depth", "causal", "changed_answers", "interventions"), []),
     **dict.fromkeys(modules("depth", "claims", "effects", "verdicts"), AFTER["check_claims"]),
     "depth/published": ["plot_accuracy", "plot_comparison__*", "check_claims", *PAGE],
     **dict.fromkeys(modules("figures", "__init__", "words"), ["plot_*", *PAGE]),

@@ -14,7 +14,8 @@ from conceptdepth.activations.changes import Changes, read_changes, write_change
 from conceptdepth.activations.effects import Asked, Asking
 from conceptdepth.activations.extraction import extract
 from conceptdepth.activations.layouts import EqualLengths, Trees
-from conceptdepth.depth.causal import Effects, find, first_and_last, interval_of_draws, mean_effects, p_values
+from conceptdepth.depth.causal import find, first_and_last, interval_of_draws, mean_effects, p_values
+from conceptdepth.depth.changed_answers import Effects
 from conceptdepth.depth.interventions import (
     AGAINST,
     ALONG,
