@@ -44,7 +44,7 @@ def test_each_layer_that_was_changed_has_a_row_for_each_way(changed):
         with h5py.File(changed.folder / f"results/causal/{cell}.h5") as file:
             layers, n = file["layer"][:], len(file["label"])
             assert file["changed_log_odds"].shape == (len(layers), 3 * 22 + 2, n)
-            assert n >= 6
+            assert n >= 4  # All that are held out, of so few groups.
         model, quantization, texts = cell.split("/")
         names = dict(zip(NAMES, (model, quantization, *texts.split("."))))
         own = table[(table[list(names)] == pd.Series(names)).all(axis=1)]
@@ -87,7 +87,7 @@ def test_depths_are_those_of_the_layers(changed):
 
 def test_claims_about_what_is_used_are_undecided_with_so_few_cells(changed):
     claims = pd.read_csv(changed.folder / "results/tables/use_claims.csv")
-    assert claims["quantity"].tolist() == ["effect_where_readable", "readout_gap", "lens_gap"]
+    assert claims["quantity"].tolist() == ["readout_gap", "lens_gap", "effect_where_readable"]
     assert set(claims["verdict"]) == {"undecided"}
 
 
@@ -118,8 +118,8 @@ def test_records_name_what_vectors_were_changed_along(changed):
         (setting("causal", "neutral", ["Once"]), {*EFFECTS, *AFTER}),
     ],
 )
-def test_what_runs_again(changed, change, expected):
-    assert plan(changed, Row(change, set(), ("causal",))) == expected
+def test_what_runs_again(changed, tmp_path, change, expected):
+    assert plan(changed.copy(tmp_path / "project"), Row(change, set(), ("causal",))) == expected
 
 
 def test_without_the_stream_it_says_what_it_needs(finished, tmp_path):
