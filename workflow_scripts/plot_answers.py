@@ -4,7 +4,7 @@ import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import held_at_first
 from conceptdepth.figures.panels import panel_inches, place_legend, title_lines
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, same_in_all, save_for_job
 from conceptdepth.provenance.job import job
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -57,8 +57,7 @@ def plot_answers(answers: pd.DataFrame, scores: pd.DataFrame, labels: Labels) ->
         grid[0, 0].set_xlim(min(0.4, grid[0, 0].get_xlim()[0]), 1.02)  # Of all panels, which share it.
         handles = [Line2D([], [], linestyle="", label=name, **look) for look, name in MARKERS.values()]
         handles.append(Line2D([], [], label="chance", **CHANCE))
-        fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        place_legend(figure, handles, columns=4, title=", ".join(fixed))
+        place_legend(figure, handles, columns=4, title=same_in_all(labels, held))
     return figure
 
 

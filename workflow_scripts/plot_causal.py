@@ -5,18 +5,17 @@ import pandas as pd
 from conceptdepth.depth.interventions import AGAINST, ALONG, ERASE, LEACE
 from conceptdepth.figures.curves import draw_splits, held_at_first
 from conceptdepth.figures.panels import (
-    LEAST_WIDTH,
     make_room_for_titles,
     name_depths,
+    panel_grid,
     panel_inches,
     place_legend,
     share_scale,
     title_lines,
 )
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, rows_of, save_for_job, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, rows_of, same_in_all, save_for_job
 from conceptdepth.ground.names import PROBED
 from conceptdepth.provenance.job import job
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -52,18 +51,12 @@ def plot_causal(causal: pd.DataFrame, scores: pd.DataFrame, lens: pd.DataFrame, 
     models, datasets, methods = list(labels["models"]), labels["datasets"], list(causal["method"].unique())
     rows = [(model, method) for model in models for method in (None, *methods)]
     with mpl.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(rows),
-            len(datasets),
-            figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * len(datasets)), 0.35 + 1.5 * len(rows)),
-            squeeze=False,
-        )
+        figure, grid = panel_grid(len(rows), len(datasets), 1.5)
         for axes, (model, method) in zip(grid, rows):
             for axis, (dataset, entry) in zip(axes, datasets.items()):
                 own, said, changed = (
                     table[(table["model"] == model) & (table["dataset"] == dataset)] for table in (scores, lens, causal)
                 )
-                axis.label_outer(remove_inner_ticks=False)
                 if method is None:
                     draw_areas(axis, own, said)
                     names = [entry["label"], labels["models"][model]["label"] if len(models) > 1 else ""]
@@ -82,8 +75,7 @@ def plot_causal(causal: pd.DataFrame, scores: pd.DataFrame, lens: pd.DataFrame, 
             Line2D([], [], label="random directions", **CONTROLS | {"linewidth": 6}),
             Line2D([], [], label="chance, no effect", **CHANCE),
         ]
-        fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        place_legend(figure, handles, columns=3, title=", ".join([*fixed, *(word(name) for name in probed)]))
+        place_legend(figure, handles, columns=3, title=same_in_all(labels, held | dict(zip(PROBED, probed))))
     return figure
 
 

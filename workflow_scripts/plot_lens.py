@@ -4,17 +4,16 @@ import matplotlib as mpl
 import pandas as pd
 from conceptdepth.figures.curves import draw_splits, held_at_first
 from conceptdepth.figures.panels import (
-    LEAST_WIDTH,
     make_room_for_titles,
     name_depths,
+    panel_grid,
     panel_inches,
     place_legend,
     share_scale,
     title_lines,
 )
-from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, save_for_job, word
+from conceptdepth.figures.style import CHANCE, COLOURS, STYLE, Labels, probed_in, rows_of, same_in_all, save_for_job
 from conceptdepth.provenance.job import job
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -45,19 +44,13 @@ def plot_lens(lens: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figur
         for measure in MEASURES
     ]
     with mpl.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(rows),
-            len(datasets),
-            figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * len(datasets)), 0.35 + 1.9 * len(rows)),
-            squeeze=False,
-        )
+        figure, grid = panel_grid(len(rows), len(datasets), 1.9)
         for axes, (model, probed, told, measure) in zip(grid, rows):
             of_model = rows_of(scores[scores["model"] == model], probed)
             for axis, (dataset, entry) in zip(axes, datasets.items()):
                 own = lens[(lens["model"] == model) & (lens["dataset"] == dataset)]
                 draw_panel(axis, of_model[of_model["dataset"] == dataset], own, measure)
                 names = [entry["label"], labels["models"][model]["label"] if len(models) > 1 else "", told]
-                axis.label_outer(remove_inner_ticks=False)
                 axis.set_title(title_lines(*names, inches=panel_inches(figure, len(datasets))))
             axes[0].set_ylabel(MEASURES[measure])
             share_scale(axes)
@@ -69,8 +62,7 @@ def plot_lens(lens: pd.DataFrame, scores: pd.DataFrame, labels: Labels) -> Figur
             Line2D([], [], label="the model's own answer", **OWN),
             Line2D([], [], label="chance", **CHANCE),
         ]
-        fixed = [labels["models"][models[0]]["label"]] * (len(models) == 1) + [word(value) for value in held.values()]
-        place_legend(figure, handles, columns=4, title=", ".join(fixed))
+        place_legend(figure, handles, columns=4, title=same_in_all(labels, held))
     return figure
 
 

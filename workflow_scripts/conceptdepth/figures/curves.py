@@ -8,7 +8,6 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,10 +15,10 @@ from matplotlib.lines import Line2D
 from conceptdepth.depth.published import POSITION, PROBE, SITE
 from conceptdepth.figures.panels import (
     BOLD_PER_INCH,
-    LEAST_WIDTH,
     columns_of,
     make_room_for_titles,
     name_depths,
+    panel_grid,
     panel_inches,
     place_legend,
     share_scale,
@@ -79,14 +78,7 @@ def draw_curves(scores: pd.DataFrame, labels: Labels, *, compare: str, published
     columns = columns_of(len(blocks[0]))
     height = math.ceil(len(blocks[0]) / columns)
     with mpl.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            height * len(blocks),
-            columns,
-            figsize=(max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + 2.2 * height * len(blocks)),
-            squeeze=False,
-        )
-        for axis in grid.flat:
-            axis.label_outer(remove_inner_ticks=False)
+        figure, grid = panel_grid(height * len(blocks), columns, 2.2)
         for number, block in enumerate(blocks):
             axes = list(grid[number * height : (number + 1) * height].flat)
             for axis, panel in zip_longest(axes, block):

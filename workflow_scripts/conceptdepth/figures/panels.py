@@ -3,11 +3,13 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 DEPTH = "Relative depth (layer / number of layers)"
 """What the axis of depth shows."""
@@ -32,6 +34,15 @@ CHARACTERS_PER_INCH = 15
 
 SCREEN = 11
 """Inches of a figure that are seen at once, at most."""
+
+
+def panel_grid(rows: int, columns: int, inches: float) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure and its axes, (rows, columns), each row of so many inches; those inside have no labels."""
+    size = (max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + inches * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in grid.flat:
+        axis.label_outer(remove_inner_ticks=False)
+    return figure, grid
 
 
 def columns_of(panels: int) -> int:

@@ -116,6 +116,12 @@ def rows_of(table: "pd.DataFrame", probed: tuple[str, ...]) -> "pd.DataFrame":
     return table[(table[list(PROBED)] == list(probed)).all(axis=1)]
 
 
+def same_in_all(labels: Labels, held: Mapping[str, str]) -> str:
+    """Return what all panels of a figure have alike, for its legend: the model if it is one, and values in words."""
+    models = [entry["label"] for entry in labels["models"].values()]
+    return ", ".join([*(models if len(models) == 1 else []), *map(word, held.values())])
+
+
 def converged_in_words(share: float) -> str:
     """Say what share of some probes converged, in whole percent; 100 are all."""
     return f"{math.floor(100 * share)} % of probes converged"
