@@ -2,7 +2,7 @@
 
 import pandas as pd
 from conceptdepth.depth.claims import OF_USE, as_claims, sentences
-from conceptdepth.depth.interventions import IN_WORDS
+from conceptdepth.depth.interventions import most_thorough
 from conceptdepth.depth.verdicts import check_claims, of_run
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import CELL
@@ -17,8 +17,7 @@ def with_use(
     ``lens_depth`` is the first layer whose answers are in the right order, ``lens_gap`` how much deeper that lies than
     the probe's first layer above chance, ``transfer`` the mean area above a half of probes of other datasets.
     """
-    method = next(name for name in IN_WORDS if name in set(causal["method"]))
-    used = causal[causal["method"] == method].set_index(list(CELL))
+    used = causal[causal["method"] == most_thorough(causal["method"])].set_index(list(CELL))
     table = depths.join(used[["causal_onset", "readout_gap", "effect_where_readable", "onset_of_probe"]], on=list(CELL))
     said = lens.set_index(list(CELL))["first_auc_above_chance"].rename("lens_depth")
     table = table.join(said, on=list(CELL))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from conceptdepth.depth.causal import WHERE_READABLE, find, interval_of_draws
 from conceptdepth.depth.changed_answers import read_effects
-from conceptdepth.depth.interventions import AGAINST, ERASE, IN_WORDS, LEACE
+from conceptdepth.depth.interventions import AGAINST, ERASE, LEACE, most_thorough
 from conceptdepth.depth.uncertainty import adjusted
 from conceptdepth.figures.style import Labels, word
 from conceptdepth.ground.files import complete_file
@@ -39,18 +39,16 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
     rows, layers = [], []
     for method in measured.ways:
         found = find(measured, method, n_layers, first, **{key: intervals[key] for key in ("draws", "seed", "level")})
-        gap = found.values["causal_onset"] - onset
         row = {**names, "method": method, **sizes, "n_random": len(measured.of_controls(method))}
         row |= {"p": found.columns["p"].min(), "onset_of_probe": onset}
-        for name, values in {**found.draws, GAP: found.draws["causal_onset"] - onset}.items():
-            row[name] = gap if name == GAP else found.values[name]
-            bounds = interval_of_draws(values, intervals["level"]) if np.isfinite(row[name]) else (np.nan, np.nan)
+        values, draws = ({**of, GAP: of["causal_onset"] - onset} for of in (found.values, found.draws))
+        for name, drawn in draws.items():
+            row[name] = values[name]
+            bounds = interval_of_draws(drawn, intervals["level"]) if np.isfinite(values[name]) else (np.nan, np.nan)
             row[f"{name}_low"], row[f"{name}_high"] = bounds
         row |= {name: found.values[name] for name in found.values if name.startswith(WHERE_READABLE)}
-        # Of the layers that have an effect, if any has.
-        counted = np.where(
-            found.columns["has_effect"].any() & ~found.columns["has_effect"], -np.inf, found.columns["effect"]
-        )
+        has, effect = found.columns["has_effect"], found.columns["effect"]
+        counted = np.where(has | ~has.any(), effect, -np.inf)  # Of the layers that have an effect, if any has.
         best = int(counted.argmax())
         row |= {"largest_effect": counted[best], "largest_effect_depth": measured.layers[best] / n_layers}
         rows.append(row)
@@ -66,22 +64,19 @@ def of_one_cell(effects: str, facts: str, intervals: Mapping[str, Any]) -> tuple
 
 def sentences(depths: pd.DataFrame, labels: Labels, level: float) -> Iterator[str]:
     """Yield what was found of each cell, by the most thorough way to change vectors, as items of a list in Markdown."""
-    method = next(name for name in IN_WORDS if name in set(depths["method"]))
+    method = most_thorough(depths["method"])
     for row in depths[depths["method"] == method].to_dict("records"):
         model, dataset = labels["models"][row["model"]]["label"], labels["datasets"][row["dataset"]]["label"]
         n_layers, place = row["n_layers"], f"{model}, {word(row['quantization'])}, {word(row['perturbation'])}"
         first, last, read = (row[name] * n_layers for name in ("causal_onset", "last_effect", "onset_of_probe"))
-        found = f"{WORDS[method]} changes what the model answers no more than random directions do (p = {row['p']:.2g})"
+        p, more = f"p = {row['p']:.2g}", "no more than random directions do"
         if row["causal_onset"] >= 0:
             where = f"from layer {first:.0f} to {last:.0f}" if last > first else f"at layer {first:.0f}"
-            most = f"log-odds by up to {row['largest_effect']:.2g}, p = {row['p']:.2g}"
-            found = f"{WORDS[method]} changes what the model answers {where} of {n_layers} ({most})"
+            p, more = f"log-odds by up to {row['largest_effect']:.2g}, {p}", f"{where} of {n_layers}"
         elif row["p"] <= 1 - level:
-            found = (
-                f"{WORDS[method]} changes what the model answers by too little to tell from none (p = {row['p']:.2g})"
-            )
+            more = "by too little to tell from none"
         known = f"a probe reads it from layer {read:.0f} on" if read >= 0 else "no probe is above chance"
-        yield f"- **{dataset}** ({place}): {found}; {known}."
+        yield f"- **{dataset}** ({place}): {WORDS[method]} changes what the model answers {more} ({p}); {known}."
 
 
 def collect_causal(

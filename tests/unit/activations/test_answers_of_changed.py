@@ -114,10 +114,13 @@ def test_nobody_waits_for_what_is_not_wanted(changes):
 def test_a_way_that_is_not_exact_gives_way_to_whole_prompts(changes, monkeypatch, caplog):
     model = model_of("llama")
     body = decoder_of(model, "llama")
-    asking = Asking(model, body, changes, ANSWERS, batch_tokens=100, layout=layouts_of(body)[0], name="tiny")
-    expected = asking.ask(ASKED, NEUTRAL)
+
+    def asking():
+        return Asking(model, body, changes, ANSWERS, batch_tokens=100, layout=layouts_of(body)[0], name="tiny")
+
+    expected = asking().ask(ASKED, NEUTRAL)
     monkeypatch.setattr("conceptdepth.activations.above.Tails.ends", lambda _, trunk, *__: torch.ones_like(trunk.last))
     with caplog.at_level("INFO"):
-        found = asking.ask(ASKED, NEUTRAL)
+        found = asking().ask(ASKED, NEUTRAL)
     assert "keys and values cannot be kept; running whole prompts" in caplog.text
     np.testing.assert_allclose(found.changed_log_odds, expected.changed_log_odds, atol=TOLERANCE)

@@ -18,7 +18,7 @@ from conceptdepth.activations.plain import relative
 from conceptdepth.activations.self_test import tolerance_of
 from conceptdepth.activations.trees import MOST_KEYS
 from conceptdepth.ground.errors import NotWanted, UserError
-from conceptdepth.models.head import Head
+from conceptdepth.models.head import WHOLE_AT_A_TIME, Head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Numbers = NDArray[np.float32]
-
-WHOLE_AT_A_TIME = 64
-"""States whose logits of the whole vocabulary are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ class Asking:
         self._sizes, both = [len(tokens) for tokens in answers], [token for tokens in answers for token in tokens]
         self._rows, self._head, self._both = Head(causal, body, both), Head(causal, body), both
         self._batch_tokens, self._name, self._wanted = batch_tokens, name, wanted
+        self._ways: dict[str, Above] = {}
 
     def ask(self, asked: Sequence[Asked], neutral: Sequence[list[int]]) -> Answers:
         """Return what the model says. Raises `NotWanted` once nobody waits, and `UserError` for too little memory."""
@@ -104,7 +102,7 @@ class Asking:
         )
         with tqdm(total=n * layers, unit="answer", mininterval=5, delay=5) as bar:
             for way, trunk, prompts, which in self._trunks(asked):
-                found.log_odds[which], found.mass[which] = self._said(trunk.last)
+                found.log_odds[which], found.mass[which] = self._log_odds(trunk.last), self._mass(trunk.last)
                 for layer in range(layers):
                     for part in self._parts(way, trunk, prompts):
                         ends = way.ends(trunk, *self._changed(trunk, layer, part))
@@ -117,15 +115,21 @@ class Asking:
 
     def _trunks(self, asked: Sequence[Asked]) -> Iterator[tuple[Above, Trunk, list[Asked], NDArray[np.int64]]]:
         """Yield prompts that went through the model, their numbers, and how to go on: the fastest way that is exact."""
-        layers = self._changes.layers.tolist()
         for layout, those in parts(self._layout, self._body, [each.tokens for each in asked]):
-            way, *others = ways_above(layout, self._body, layers, self._name)
-            if others and not self._is_exact(way, others[0], [asked[index] for index in those]):
-                log.info("keys and values cannot be kept; running whole prompts")
-                way = others[0]
+            way = self._way(layout, [asked[index] for index in those])
             for trunk in way.trunks([asked[index].tokens for index in those], self._batch_tokens):
                 which = those[trunk.prompts]
                 yield way, trunk, [asked[index] for index in which], which
+
+    def _way(self, layout: Layout, asked: Sequence[Asked]) -> Above:
+        """Return the way to run a layout; those of the first prompts that have it are tested."""
+        if layout.name not in self._ways:
+            way, *others = ways_above(layout, self._body, self._changes.layers.tolist(), self._name)
+            if others and not self._is_exact(way, others[0], asked):
+                log.info("keys and values cannot be kept; running whole prompts")
+                way = others[0]
+            self._ways[layout.name] = way
+        return self._ways[layout.name]
 
     def _is_exact(self, way: Above, reference: Above, asked: Sequence[Asked]) -> bool:
         """Tell whether the shortest and the longest prompt give what whole ones do, changed at the lowest layer."""
@@ -179,10 +183,9 @@ class Asking:
         classes = by_class(self._rows.logits(states).split(self._sizes, 1))
         return (classes[:, 1] - classes[:, 0]).cpu().numpy()
 
-    def _said(self, states: torch.Tensor) -> tuple[Numbers, Numbers]:
-        """Return log-odds and mass."""
+    def _mass(self, states: torch.Tensor) -> Numbers:
         logs = [self._head.logits(some).log_softmax(1)[:, self._both] for some in states.split(WHOLE_AT_A_TIME)]
-        return self._log_odds(states), torch.cat(logs).exp().sum(dim=1).cpu().numpy()
+        return torch.cat(logs).exp().sum(dim=1).cpu().numpy()
 
     def _keep_mass(
         self, into: Numbers, ends: torch.Tensor, numbers: NDArray[np.int64], prompts: NDArray[np.int64]
@@ -190,7 +193,7 @@ class Asking:
         """Put the mass of changes along the concept into (n_changes_of_concept, n_prompts)."""
         own = np.flatnonzero(np.isin(numbers, self._changes.of_concept))
         if len(own):
-            into[np.searchsorted(self._changes.of_concept, numbers[own]), prompts[own]] = self._said(ends[own])[1]
+            into[np.searchsorted(self._changes.of_concept, numbers[own]), prompts[own]] = self._mass(ends[own])
 
     def _of_neutral(self, neutral: Sequence[list[int]]) -> Numbers:
         """Return the divergence of each change, (n_layers, n_changes)."""

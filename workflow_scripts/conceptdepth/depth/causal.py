@@ -17,7 +17,7 @@ from conceptdepth.depth.changed_answers import Effects
 from conceptdepth.depth.definitions import first_where
 from conceptdepth.depth.interventions import SHUFFLED
 from conceptdepth.depth.resampling import group_weights
-from conceptdepth.depth.uncertainty import ROUNDING, Design, standard_error, t_interval
+from conceptdepth.depth.uncertainty import ROUNDING, Design, design_of_groups, standard_error, t_interval
 from conceptdepth.ground.names import CONCEPT
 
 Values = NDArray[np.float64]
@@ -96,7 +96,7 @@ def find(
     weights = group_weights(effects.groups, draws=draws, seed=seed)[:, numbers]
     drawn = mean_effects(own, weights)
     p, p_drawn = p_values(whole, all_controls), p_values(drawn, mean_effects(controls, weights))
-    design = design_of_groups(numbers)
+    design = design_of_groups(np.bincount(numbers))
     low, high = t_interval(whole, standard_error(drawn, design), design.df, level, within=(-np.inf, np.inf))
     neutral, neutral_control = effects.divergence_of(method)
     columns = {
@@ -133,17 +133,6 @@ def _where_readable(
     error = np.sqrt(standard_error(mean_effects(beyond, weights), design) ** 2 + drawn)
     low, high = t_interval(beyond.mean(), error, design.df, level, within=(-np.inf, np.inf))
     return {WHERE_READABLE: beyond.mean(), f"{WHERE_READABLE}_low": low, f"{WHERE_READABLE}_high": high}
-
-
-def design_of_groups(numbers: NDArray[np.int64]) -> Design:
-    """Return the design of a mean over statements, each asked once: by the effective number of groups (Kish 1965)."""
-    sizes = np.bincount(numbers)
-    n_groups = sizes.sum() ** 2 / (sizes**2).sum()
-    return (
-        Design(float(np.sqrt(n_groups / (n_groups - 1))), float(n_groups - 1))
-        if n_groups > 1
-        else Design(np.nan, np.nan)
-    )
 
 
 def interval_of_draws(values: Values, level: float) -> tuple[float, float]:

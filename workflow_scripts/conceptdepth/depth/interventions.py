@@ -5,7 +5,7 @@ the variance lies along it, whatever the direction means. So each is compared wi
 along random directions (`with_controls`). docs/causal.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,8 +20,8 @@ ERASE, LEACE, AGAINST, ALONG = "erase", "leace", "against", "along"
 """How vectors are changed: two ways to take a direction away, and steps along it, against the class of a statement and
 towards it."""
 
-IN_WORDS = (LEACE, ERASE, AGAINST)
-"""Which way claims and sentences are about: the first of these that was gone."""
+BY_STRENGTH = (LEACE, ERASE, AGAINST)
+"""Ways to change vectors, the most thorough first."""
 
 ADD = "add"
 """What a configuration calls both steps."""
@@ -182,6 +182,11 @@ def asked_statements(
         chosen += left.pop(best).tolist()
     asked = np.sort(np.array(chosen, dtype=np.int32))
     return asked, of_split[asked].astype(np.int32)
+
+
+def most_thorough(methods: Iterable[str]) -> str:
+    """Return the method that claims and sentences are about: the first of `BY_STRENGTH` among those of a run."""
+    return next(name for name in BY_STRENGTH if name in set(methods))
 
 
 def completeness(facts: pd.DataFrame, *, known: bool) -> pd.Series:

@@ -47,13 +47,21 @@ def design_of(curve: Curve) -> Design:
     """
     n_splits, n = len(curve.splits), len(curve.labels)
     tested = np.sum([np.bincount(curve.group_numbers[split.test], minlength=n) for split in curve.splits], axis=0)
-    n_groups = tested.sum() ** 2 / (tested**2).sum()
-    if n_groups <= 1:
-        return Design(np.nan, np.nan)
     share = tested.sum() / n_splits / n
     training = 1 / (1 - share) if share < 1 else 1.0
     one_split = n_splits / (1 + (n_splits - 1) * share)
-    return Design(float(np.sqrt(max(training, one_split) * n_groups / (n_groups - 1))), float(n_groups - 1))
+    return design_of_groups(tested, more=max(training, one_split))
+
+
+def design_of_groups(tested: NDArray[np.int64], *, more: float = 1.0) -> Design:
+    """Return the design of a mean of statements, of which each group has some number; see `design_of`.
+
+    The variance is so many times ``more`` than that of the statements alone.
+    """
+    n_groups = tested.sum() ** 2 / (tested**2).sum()
+    if n_groups <= 1:
+        return Design(np.nan, np.nan)
+    return Design(float(np.sqrt(more * n_groups / (n_groups - 1))), float(n_groups - 1))
 
 
 def standard_error(draws: Values, design: Design) -> Values:
