@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conceptdepth.configuration.causal import LINEAR
 from conceptdepth.configuration.check import check_config
 from conceptdepth.configuration.costs import BYTES_PER_PARAMETER
 from conceptdepth.configuration.settings import (
@@ -313,7 +314,8 @@ def test_what_the_schemas_allow_is_what_the_code_knows():
     assert list(schema["data_audit"]["properties"]["limits"]["properties"]) == list(LIMITED)
     assert schema["causal"]["properties"]["methods"]["items"]["enum"] == list(METHODS)
     assert schema["causal"]["properties"]["position"]["enum"] == list(POSITIONS)
-    assert {*schema["causal"]["properties"]["probe"]["enum"]} < {*KINDS, None}
+    assert schema["causal"]["properties"]["probe"]["enum"] == [*LINEAR, None]
+    assert {*LINEAR} < {*KINDS}
     claim = schema["claims"]["additionalProperties"]["properties"]
     assert claim["expected"]["enum"] == list(EXPECTED)
     described = describe_curve([0.5, 0.9], jump_ratio=1.1, plateau_band=0.03, peak_share=0.95, standard_error=[0, 0])

@@ -119,7 +119,8 @@ def test_a_concept_that_nothing_reads_does_no_more_than_random_directions(method
     found = find(planted(1, False), method, N_LAYERS, WRITES, **INTERVALS)
     assert (found.columns["p"] > 0.05).all()
     assert np.isnan([found.values["causal_onset"], found.values["last_effect"]]).all()
-    assert not found.values["effect_where_readable_low"] > 0
+    assert np.isfinite(found.values["effect_where_readable_low"])
+    assert found.values["effect_where_readable_low"] <= 0
 
 
 def test_a_tail_gives_what_whole_prompts_give():
@@ -164,7 +165,7 @@ def test_controls_move_each_vector_as_far_and_with_its_class_as_often(method):
     np.testing.assert_allclose(shares, shares[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", [ERASE, LEACE, AGAINST])
+@pytest.mark.parametrize("method", [pytest.param(ERASE, marks=pytest.mark.long), LEACE, AGAINST])
 def test_a_random_readout_is_found_to_use_a_concept_as_rarely_as_p_says(method):
     """Three splits, whose directions are alike; readouts that know nothing of the concept, at five layers."""
     draw, n, d = np.random.default_rng(0), 120, 12

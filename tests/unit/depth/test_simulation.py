@@ -22,10 +22,11 @@ from conceptdepth.depth.uncertainty import Design
 
 REPETITIONS = 40
 
-SHORT = ["sharp", "none", "as good as words", "one label a group", "none, 60 statements"]
+SHORT = ["sharp", "none", "as good as words"]
+LONGER = ["one label a group", "none, 60 statements"]
 
 
-@pytest.fixture(scope="module", params=SHORT)
+@pytest.fixture(scope="module", params=[*SHORT, *(pytest.param(name, marks=pytest.mark.long) for name in LONGER)])
 def found(request):
     case = every_case()[request.param]
     repetitions = simulate(case, repetitions=REPETITIONS, depth=DEPTH, intervals=INTERVALS, threads=2)

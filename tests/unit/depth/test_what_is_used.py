@@ -1,10 +1,11 @@
 """What is said of changes along concepts: in sentences, in claims, and of a configuration that does not allow any."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from check_use import with_use
-from collect_causal import sentences
+from collect_causal import of_one_cell, sentences
 from conceptdepth.configuration.causal import why_not_causal
 from conceptdepth.depth.claims import OF_USE
 
@@ -35,6 +36,43 @@ def test_a_sentence_says_what_its_row_says(changed, said):
     (sentence,) = sentences(pd.DataFrame(rows), LABELS, 0.95)
     assert sentence.startswith("- **Cities** (Model, 32-bit float, clean): ")
     assert said in sentence
+
+
+def test_depths_of_a_cell_are_those_of_planted_effects(tmp_path):
+    """Four layers of six, of which the second and the third are used; eight statements in groups of two."""
+    draw, layers, labels = np.random.default_rng(0), np.array([0, 2, 4, 5]), np.tile([0, 1], 4)
+    own = np.array([0.0, 1.0, 3.0, 0.0])[:, np.newaxis] * (1 + 0.1 * draw.normal(size=(4, 8)))
+    effects = draw.normal(scale=0.1, size=(4, 22, 8))
+    effects[:, 0] = own
+    effects[-1] = 0
+    log_odds = draw.normal(size=8)
+    with h5py.File(tmp_path / "effects.h5", "w") as file:
+        file.attrs.update(CELL)
+        file["log_odds"], file["mass"] = log_odds, np.full(8, 0.5)
+        file["changed_log_odds"] = log_odds - effects * (2 * labels - 1)
+        file["changed_mass"], file["divergence"] = np.full((4, 1, 8), 0.4), draw.random((4, 22))
+        file["label"], file["layer"] = labels, layers
+        words = {"id": [f"s{n}" for n in range(8)], "group": [f"g{n // 2}" for n in range(8)], "method": ["erase"] * 22}
+        words["direction"] = ["concept", "shuffled", *(f"random_{n}" for n in range(1, 21))]
+        for name, values in words.items():
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype())
+    place = {**CELL, "site": "residual", "position": "last", "probe": "mass_mean", "n_layers": 6, "onset_of_probe": 1}
+    facts = [{**place, "method": "erase", "layer": layer, "completeness": layer / 10} for layer in layers]
+    pd.DataFrame(facts).to_csv(tmp_path / "facts.csv", index=False)
+    intervals = {"draws": 200, "seed": 0, "level": 0.95}
+    (row,), table = of_one_cell(str(tmp_path / "effects.h5"), str(tmp_path / "facts.csv"), intervals)
+    expected = {"causal_onset": 2 / 6, "last_effect": 4 / 6, "onset_of_probe": 1 / 6, "readout_gap": 1 / 6, "p": 1 / 21}
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    assert (row["readout_gap_low"], row["readout_gap_high"]) == pytest.approx((1 / 6, 1 / 6))
+    assert row["largest_effect"] == pytest.approx(own[2].mean())
+    assert row["largest_effect_depth"] == 4 / 6
+    random = effects[:, 2:].mean(axis=(1, 2))
+    assert row["effect_where_readable"] == pytest.approx((own.mean(axis=1) - random)[1:].mean())
+    assert table["has_effect"].tolist() == [False, True, True, False]
+    np.testing.assert_allclose(table["effect"], own.mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(table["effect_shuffled"], effects[:, 1].mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(table["mass_change"], -0.1)
+    assert table["completeness"].tolist() == [0.0, 0.2, 0.4, 0.5]
 
 
 def test_what_is_used_stands_beside_the_depths_of_its_cell():
