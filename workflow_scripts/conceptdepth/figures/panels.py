@@ -9,7 +9,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 DEPTH = "Relative depth (layer / number of layers)"
 """What the axis of depth shows."""
@@ -36,8 +35,8 @@ SCREEN = 11
 """Inches of a figure that are seen at once, at most."""
 
 
-def panel_grid(rows: int, columns: int, inches: float) -> tuple[Figure, NDArray[Any]]:
-    """Return a figure and its axes, (rows, columns), each row of so many inches; those inside have no labels."""
+def panel_grid(rows: int, columns: int, inches: float) -> tuple[Figure, Any]:
+    """Return a figure and its axes, an array (rows, columns), rows of so many inches; those inside have no labels."""
     size = (max(LEAST_WIDTH, 0.6 + 2.6 * columns), 0.35 + inches * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in grid.flat:
