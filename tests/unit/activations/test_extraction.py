@@ -305,8 +305,8 @@ def test_peak_memory_does_not_grow_with_the_number_of_statements(tmp_path):
     assert many - few < 60
 
 
-def test_a_pass_of_another_thread_may_meet_a_hook_that_is_half_registered():
-    """PyTorch says that a hook takes named arguments after it has the hook; until then the hook gets none."""
+def test_a_pass_of_another_thread_may_meet_a_hook_that_is_half_removed():
+    """PyTorch knows no more that it takes named arguments, and gives it none."""
     config = hf.LlamaConfig(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=16
     )

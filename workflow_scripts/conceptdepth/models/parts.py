@@ -1,7 +1,6 @@
 """Copies of a model that share its weights and have other parts: some that give out states that are there already."""
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from conceptdepth.models.devices import input_device
+from conceptdepth.models.hooks import Hooks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,18 +18,9 @@ if TYPE_CHECKING:
 def like_output_of(block: nn.Module, body: "PreTrainedModel") -> Callable[[torch.Tensor], Any]:
     """Return what puts states into the form in which a block gives them out: alone, or as the first of several."""
     seen: list[Any] = []
-    own = threading.get_ident()  # Others may run prompts through the model at the same time.
-
-    def keep(_module: Any, _arguments: Any, output: Any) -> None:
-        if threading.get_ident() == own:
-            seen.append(output)
-
-    handle = block.register_forward_hook(keep)
-    try:
-        with torch.inference_mode():
-            body(input_ids=torch.zeros((1, 1), dtype=torch.long, device=input_device(body)), use_cache=False)
-    finally:
-        handle.remove()
+    with Hooks() as hooks, torch.inference_mode():
+        hooks.whole(block, seen.append)
+        body(input_ids=torch.zeros((1, 1), dtype=torch.long, device=input_device(body)), use_cache=False)
     output = seen[0]
     return (lambda states: (states, *output[1:])) if isinstance(output, tuple) else (lambda states: states)
 
