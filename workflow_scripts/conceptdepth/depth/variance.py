@@ -16,7 +16,6 @@ say: cells of a draw are of one sample, too, and their spread about their own me
 experiment it is more than enough (docs/statistics.md), so that what is beyond it is rather too small.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -166,18 +165,19 @@ def _furthest(answers: pd.DataFrame, factor: str, names: Sequence[str]) -> dict[
 
     Two answers of one thing under two names are no difference; two pairs of the same things count once.
     """
-    others, best = [name for name in names if name != factor], dict[str, Any]()
+    others = [name for name in names if name != factor]
+    codes, levels = pd.factorize(answers[factor])
+    held = answers[["thing", "value", *others]].assign(level=codes)
+    both = held.merge(held, on=others) if others else held.merge(held, how="cross")
     things = ["thing_x", "thing_y", *([SPLIT] if SPLIT in others else [])]
-    for one, other in itertools.combinations(answers[factor].unique(), 2):
-        first, second = (answers[answers[factor] == level].drop(columns=factor) for level in (one, other))
-        both = first.merge(second, on=others) if others else first.merge(second, how="cross")
-        means = both.drop_duplicates(things)[["value_x", "value_y"]].mean()
-        (lowest_mean, lowest), (highest_mean, highest) = sorted(zip(means, (one, other)))
-        found = {"lowest": lowest, "lowest_mean": lowest_mean, "highest": highest, "highest_mean": highest_mean}
-        difference = highest_mean - lowest_mean
-        if len(both) and difference > best.get("largest_difference", -1.0):
-            best = found | {"largest_difference": difference}
-    return best
+    once = both[both["level_x"] < both["level_y"]].drop_duplicates(["level_x", "level_y", *things])
+    if once.empty:
+        return {}
+    means = once.groupby(["level_x", "level_y"])[["value_x", "value_y"]].mean()
+    furthest = (means["value_x"] - means["value_y"]).abs().idxmax()
+    (lowest_mean, lowest), (highest_mean, highest) = sorted(zip(means.loc[furthest], levels[list(furthest)]))
+    found = {"lowest": lowest, "lowest_mean": lowest_mean, "highest": highest, "highest_mean": highest_mean}
+    return found | {"largest_difference": highest_mean - lowest_mean}
 
 
 def _total(answers: pd.DataFrame, of_curves: pd.DataFrame, covariance: Values, names: Sequence[str]) -> float:
