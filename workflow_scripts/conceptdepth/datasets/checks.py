@@ -134,11 +134,17 @@ def _ends(data: Data) -> Iterator[Check]:
     yield "text_start", start, _said(data, "the starts of texts", start, data.texts, first_characters)
     yield "text_end", end, _said(data, "the ends of texts", end, data.texts, last_characters)
     # What is put before a text seldom changes its end, which then is judged once.
-    differing = {tuple(map(tuple, map(last_characters, prompts))): prompts for prompts in data.prompts}.values()
-    renderings = [(data.accuracy("last_characters", prompts), prompts) for prompts in differing]
-    value, prompts = max(renderings, key=lambda rendering: abs(rendering[0] - 0.5))
+    judged = {_all_ends(data.texts): (end, data.texts)}
+    for prompts in data.prompts:
+        if (ends := _all_ends(prompts)) not in judged:
+            judged[ends] = (data.accuracy("last_characters", prompts), prompts)
+    value, prompts = max((judged[_all_ends(prompts)] for prompts in data.prompts), key=lambda one: abs(one[0] - 0.5))
     said = _said(data, "the ends of prompts, which probes read,", value, prompts, last_characters)
     yield "prompt_end", value, said
+
+
+def _all_ends(texts: Texts) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(last_characters(text)) for text in texts)
 
 
 def _said(data: Data, what: str, value: float, texts: Texts, strings: Callable[[str], list[str]]) -> str:
