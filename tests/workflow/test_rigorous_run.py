@@ -14,7 +14,7 @@ SEEDS = [42, 43]
 """Splits of this run: two show what five would."""
 
 QUICK = {
-    "simulation": {"repetitions": 2, "pairs": 30, "draws": 20, "permutations": 19},
+    "simulation": {"repetitions": 1, "pairs": 30, "draws": 20, "permutations": 19},
     "probes": {"seeds": SEEDS, "C": [0.0001, 0.01]},  # A choice of two shows what one of five would.
     "intervals": {"draws": 500, "permutations": 1000},
 }

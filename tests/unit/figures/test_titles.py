@@ -49,7 +49,7 @@ def titles_and_labels(figure):
 def assert_readable(figure):
     """No title or label overlaps with another one or is cut off, and no text is TeX."""
     with mpl.rc_context(STYLE):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         texts = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
     assert not [text for text in texts if "mathdefault" in text or "\\" in text]
     boxes = [(text.get_text(), text.get_window_extent()) for text in titles_and_labels(figure)]
@@ -78,7 +78,7 @@ def test_the_ticks_of_a_logarithmic_axis_are_plain_numbers():
     drift = drift_of(labels)
     figure = plot_drift(drift.assign(relative_change=np.geomspace(0.002, 0.5, len(drift))), labels)
     with mpl.rc_context(STYLE):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
     ticks = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both")]
     assert {"0.001", "0.01", "0.1", "1"} <= set(ticks)
 
@@ -88,7 +88,7 @@ def test_the_ticks_of_a_logarithmic_axis_are_plain_numbers():
 def test_the_domain_stands_beside_the_first_line_of_the_title(compare, probed):
     labels = labels_of(3, 2)
     figure = draw_curves(scores_of(labels, probed), labels, compare=compare)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axis in figure.axes[:3]:
         title = axis._left_title
         (domain,) = (text for text in axis.texts if text.get_text().strip() in ("emotional", "inferential", "factual"))
