@@ -243,6 +243,8 @@ MODULES = {
     ),
     **dict.fromkeys(modules("provenance", "memory", "places"), []),
     **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
+    # What a notebook uses.
+    **dict.fromkeys(modules("interface", *"__init__ vectors".split()), []),
     # What a person types.
     "__main__": [],
     **dict.fromkeys(
