@@ -169,7 +169,7 @@ def _audited(auditor: Auditor, path: Path) -> Audit:
 
 
 def _write_probes(path: Path, curves: Sequence[LinearCurve]) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save  # Its way to write a file would let nobody else read it.
 
     tensors = {}
     for curve in curves:
@@ -177,7 +177,7 @@ def _write_probes(path: Path, curves: Sequence[LinearCurve]) -> None:
             name = f"{'/'.join(curve.names.values())}/seed_{seed}"
             tensors[f"{name}/directions"] = np.ascontiguousarray(weights[:, :-1])
             tensors[f"{name}/intercepts"] = np.ascontiguousarray(weights[:, -1])
-    save_file(tensors, path, metadata={"format": "np"})
+    path.write_bytes(save(tensors, metadata={"format": "np"}))
 
 
 @contextmanager

@@ -27,11 +27,10 @@ def front_matter(card: Card) -> str:
     results = [
         EvalResult(
             task_type="text-classification",
-            task_name=", ".join(curve[name] for name in PROBED),
             dataset_type=names["dataset"],
             dataset_name=card["dataset"]["label"],
             metric_type="accuracy",
-            metric_name="held-out accuracy of a layer that other statements chose",
+            metric_name=f"held out, {', '.join(curve[name] for name in PROBED)}, of a layer that others chose",
             metric_value=curve["held_out_peak"]["accuracy"],
         )
         for curve in card["curves"]
@@ -84,7 +83,8 @@ def _what(card: Card) -> Iterator[str]:
         yield f"- Made from: `{source['path']}`, {_sha256(source)}"
     yield f"- Model: `{card['cell']['model']}`, licence: {licences['model']}; from {_code(model['source'])}"
     yield f"- Template: {_code(wording['template'])}"
-    yield f"- Before each text: {_code(wording['perturbation'].get('prepend', [])) or 'nothing'}"
+    drawn = _code(wording["perturbation"].get("prepend", []))
+    yield f"- Before each text: {f'one of {drawn}, drawn by the id of the statement' if drawn else 'nothing'}"
     yield f"- Chat: {_code(wording['chat']) if wording['chat'] else 'none, plain text'}"
     scaled = "standardised in training, and weights turned back" if training["standardize"] else "as they are"
     yield f"- Features: {scaled}, so that weights are of the model's own vectors; C {_code(training['C'])}"
@@ -143,7 +143,7 @@ def _steering(card: Card) -> Iterator[str]:
         "(`gaps`). That a probe reads a direction does not show that the model uses it.\n"
     )
     for found in card["steering"]:
-        yield f"- `{found['file']}`: to add to {found['where']}"
+        yield f"- `{found['file']}`: to add to {escaped(found['where'])}"
         if "lm_eval" in found:
             yield (
                 f"- `{found['lm_eval']}`: for lm-evaluation-harness, `--model steered --model_args "

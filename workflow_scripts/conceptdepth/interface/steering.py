@@ -81,10 +81,10 @@ def hook_points(folder: Path, name: str, *, trust_remote_code: bool) -> list[str
 
 def write_plain(path: Path, found: Steering, facts: Mapping[str, str]) -> None:
     """Write ``{layer.<i>: vector}``, float32, as safetensors with facts as its metadata."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     vectors = {f"layer.{layer}": own for layer, own in enumerate(found.directions.astype(np.float32))}
-    save_file(vectors, path, metadata=dict(facts))
+    path.write_bytes(save(vectors, metadata=dict(facts)))
 
 
 def write_lm_eval(path: Path, found: Steering, layer: int, hook: str) -> None:
