@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from conceptdepth.commands.ends import leave
-from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero
+from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero, one_or_more
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, one_of
@@ -192,17 +192,9 @@ def archive(
 @app.command()
 def export(
     *,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the folders of the cells go.")] = Path(
-        "results/bank"
-    ),
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", show_default="all", help="A model; give the option again for another."),
-    ] = None,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", show_default="all", help="A dataset; give the option again for another."),
-    ] = None,
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where folders of cells go.")] = Path("results/bank"),
+    model: Annotated[list[str] | None, one_or_more("A model")] = None,
+    dataset: Annotated[list[str] | None, one_or_more("A dataset")] = None,
 ) -> int:
     """Export the probes of a run as safetensors with model cards.
 
