@@ -212,6 +212,11 @@ def test_a_model_that_is_not_the_probes_is_refused(tmp_path, opened, own, senten
         load_probe(tmp_path / "cell").score(TEXTS, opened)
 
 
+def test_the_name_of_a_model_is_not_a_model(folder):
+    with pytest.raises(UserError, match="'tiny' is no opened model; open it with open_model"):
+        load_probe(folder).score(TEXTS, "tiny")
+
+
 # --- Steering ---------------------------------------------------------------------------------------------
 
 

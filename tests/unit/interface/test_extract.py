@@ -96,7 +96,9 @@ def test_a_folder_of_a_run_is_opened_from_anywhere_with_the_bytes_that_it_names(
         np.testing.assert_array_equal(extract(model, TEXTS).at(), extract(plain, TEXTS).at())
     with (made / "weights/config.json").open("a") as stream:
         stream.write(" ")
-    with pytest.raises(UserError, match=r"config\.json is not what was fetched"):
+    with pytest.raises(
+        UserError, match=rf"config\.json is not what was fetched; delete {made}/model\.json and run again"
+    ):
         open_model(made, device="cpu")
 
 

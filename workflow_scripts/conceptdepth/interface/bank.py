@@ -99,6 +99,10 @@ class Probe:
 
     def _check_model(self, model: OpenedModel) -> None:
         own, name = self.card["model"], self.card["cell"]["model"]
+        if not isinstance(model, OpenedModel):
+            raise UserError(
+                f"{model!r} is no opened model; open it with open_model, once for as many texts as you like."
+            )
         files = own["files"]
         both = [file for file in files if file in model.files]
         weights = {file for file in {*files, *model.files} if file.endswith(".safetensors")}

@@ -116,7 +116,7 @@ def open_model(
     fixed = FIXED_BATCH_TOKENS.get(weights)
     folder = tempfile.TemporaryDirectory(prefix="conceptdepth-model-")
     description = Path(folder.name) / DESCRIPTION
-    _describe(source, revision, description, weights, trust_remote_code=trust_remote_code)
+    said = _describe(source, revision, description, weights, trust_remote_code=trust_remote_code)
     opened = OpenedModel(
         request=ModelRequest(
             model=str(description),
@@ -133,7 +133,10 @@ def open_model(
         _model=LoadedModel(),
         _folder=folder,
     )
-    _load(opened)
+    try:
+        _load(opened)
+    except UserError as error:  # What a person can delete is the run's own description, and not the copy of it.
+        raise UserError(str(error).replace(str(description), str(said))) from None
     return opened
 
 
@@ -150,18 +153,19 @@ def _load(opened: OpenedModel) -> None:
 
 def _describe(
     source: str | Path, revision: str | None, destination: Path, weights: str, *, trust_remote_code: bool
-) -> None:
-    """Write the description of a model: that of a run, or one of its own."""
+) -> Path:
+    """Write the description of a model, that of a run or one of its own, and return which one it is."""
     from conceptdepth.models.fetch import fetch_model
 
     path = Path(source)
     made = path if path.name == DESCRIPTION else path / DESCRIPTION
     if made.is_file():
         _copy_description(made, destination)
-        return
+        return made
     entry: dict[str, str] = {"path": str(path.absolute())} if path.exists() else _of_the_hub(str(source), revision)
     formats = [] if weights == RANDOM else [weights]
     fetch_model(_name(source), entry, destination, None, formats=formats, trust_remote_code=trust_remote_code)
+    return destination
 
 
 def _copy_description(made: Path, destination: Path) -> None:
