@@ -104,8 +104,9 @@ def test_a_card_says_what_the_probes_are_and_where_they_come_from(exported):
     assert MARKUP not in page.partition("\n---\n")[2]
     data = metadata_load(folder / "README.md")
     assert (data["base_model"], data["license"], data["library_name"]) == ("tests/cached", "other", "conceptdepth")
-    assert data["model-index"][0]["results"][0]["metrics"][0]["value"] == card["curves"][0]["held_out_peak"]["accuracy"]
     assert front_matter(card) in page
+    # So few statements leave no layer that others chose.
+    assert (card["curves"][0]["held_out_peak"], data.get("model-index")) == (None, None)
 
 
 def test_a_part_can_be_chosen_and_goes_where_it_is_wanted(exported, tmp_path):

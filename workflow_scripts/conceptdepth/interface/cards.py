@@ -156,12 +156,12 @@ def _curve(cell: Cell, curve: LinearCurve) -> dict[str, Any]:
 
 
 def _held_out_peak(cell: Cell, curve: LinearCurve) -> dict[str, float | None] | None:
-    """Return the accuracy, with its interval, of a layer that other statements chose."""
+    """Return the accuracy, with its interval, of a layer that other statements chose; None if that is not known."""
     found, name = _rows(cell.tables["concept_depth"], cell, curve.names), "held_out_peak_accuracy"
-    if found.empty:
+    if found.empty or not np.isfinite(found[name].iloc[0]):
         return None
     columns = {"accuracy": name, "low": f"{name}_low", "high": f"{name}_high"}
-    return {key: _numbers(found[column])[0] for key, column in columns.items() if column in found}
+    return {key: _numbers(found[column])[0] for key, column in columns.items()}
 
 
 def _by_layer(cell: Cell, names: Mapping[str, str], column: str) -> list[float]:

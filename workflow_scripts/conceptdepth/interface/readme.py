@@ -34,7 +34,7 @@ def front_matter(card: Card) -> str:
             metric_value=curve["held_out_peak"]["accuracy"],
         )
         for curve in card["curves"]
-        if curve["held_out_peak"] and curve["held_out_peak"]["accuracy"] is not None
+        if curve["held_out_peak"]
     ]
     return str(
         ModelCardData(
@@ -107,7 +107,7 @@ def _accuracies(card: Card) -> Iterator[str]:
             f"{layer}: {_interval(*(curve[name][layer] for name in ('accuracy', 'low', 'high')))}" for layer in best
         )
         peak = curve["held_out_peak"]
-        chosen = _interval(*map(peak.get, ("accuracy", "low", "high"))) if peak else "-"
+        chosen = _interval(*(peak[name] for name in ("accuracy", "low", "high"))) if peak else "-"
         yield f"| {' | '.join(escaped(curve[name]) for name in (*PROBED, 'target'))} | {layers} | {chosen} |"
 
 
