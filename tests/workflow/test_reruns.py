@@ -206,7 +206,7 @@ MODULES = {
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
     ),
-    **dict.fromkeys(modules("probes", "fitting", "training"), SCORES_ON),
+    **dict.fromkeys(modules("probes", "fitting", "layers", "training"), SCORES_ON),
     "probes/nuisances": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
@@ -243,6 +243,13 @@ MODULES = {
     ),
     **dict.fromkeys(modules("provenance", "memory", "places"), []),
     **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
+    # What a notebook uses.
+    **dict.fromkeys(
+        modules(
+            "interface", *"__init__ cell choosing curves extras forms probing results stored tables vectors".split()
+        ),
+        [],
+    ),
     # What a person types.
     "__main__": [],
     **dict.fromkeys(
