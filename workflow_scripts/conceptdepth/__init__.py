@@ -4,32 +4,35 @@ A room for each stage, and arrows that run one way; CONTRIBUTING.md has the map,
 
     datasets -> models -> activations -> probes -> depth -> figures
 
-all on ``ground`` and ``provenance``. ``configuration`` says what is to run, ``interface`` is what a notebook uses,
-``commands`` is what a person types. Importing a room imports nothing heavy; torch is imported only by the modules that
-run a model.
-
-``from conceptdepth import Results`` takes a name of `OFFERED`: docs/python.md has them by task.
+all on ``ground`` and ``provenance``. ``configuration`` says what is to run, ``commands`` is what a person types, and
+``interface`` what a notebook uses, by the names in `INTERFACE`. Importing a room imports nothing heavy; torch is
+imported only by the modules that run a model.
 """
 
-import importlib
+from importlib import import_module
 from typing import Any
 
-OFFERED = {
-    "Results": "conceptdepth.interface.results",
-    "Vectors": "conceptdepth.interface.vectors",
-    "probe": "conceptdepth.interface.probing",
+INTERFACE = {
+    "open_model": "opened",
+    "OpenedModel": "opened",
+    "extract": "extract",
+    "Vectors": "vectors",
+    "Results": "results",
+    "probe": "probing",
+    "export_probes": "export",
+    "load_probe": "bank",
+    "Probe": "bank",
 }
-"""Name that a notebook imports -> its module, which is imported when it is asked for. As text, so that no digest of a
-script's code follows it."""
-
-__all__ = list(OFFERED)  # noqa: PLE0604 - one table
+"""Name -> module of ``conceptdepth.interface`` that has it. Imported when it is first asked for, and not by an import
+statement, which would make it a part of the code behind every script."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in OFFERED:
+    """Return what a notebook uses."""
+    if name not in INTERFACE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(OFFERED[name]), name)
+    return getattr(import_module(f"{__name__}.interface.{INTERFACE[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *OFFERED])
+    return sorted([*globals(), *INTERFACE])

@@ -1,5 +1,7 @@
-"""What a notebook uses: results as tables and arrays, vectors of own texts, probes, without Snakemake.
+"""What a notebook uses: results of a run, models that stay open, vectors of any texts, probes of these, and probes that
+are taken elsewhere.
 
-In: a folder of results, a model, or arrays. Out: frames of pandas, arrays of NumPy, and what other libraries take of
-these. May import: all but commands. `conceptdepth` itself has the names that are for others.
+In: a model, texts, arrays, results of a run, folders of exported probes. Out: frames, vectors, decisions, folders of
+probes. It may import every room but ``commands``; torch is imported only when a model runs. ``conceptdepth`` itself has
+its names, such as ``conceptdepth.extract``.
 """

@@ -56,7 +56,7 @@ def as_arrow(
         columns["group"] = pa.array(vectors.groups, pa.string())
     columns["n_tokens"] = pa.array(vectors.n_tokens)
     if layer is not None:
-        columns["vector"] = _lists(vectors.at(site, position), layer)
+        columns["vector"] = _lists(vectors.at(site=site, position=position), layer)
     return pa.table(columns)
 
 

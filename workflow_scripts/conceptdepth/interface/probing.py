@@ -144,7 +144,7 @@ def statements_of(
 ) -> Statements:
     """Return what is probed. Raises `UserError` for what is no number, or of shapes that do not fit together."""
     held = vectors if isinstance(vectors, Vectors) else None
-    array: Any = held.at(site, position) if held else np.asarray(vectors)
+    array: Any = held.at(site=site, position=position) if held else np.asarray(vectors)
     if array.ndim != 3 or 0 in array.shape or array.dtype.kind not in "fiu":
         of = f"{array.dtype} of shape {array.shape}"
         raise UserError(f"vectors are numbers of shape (n_layers, n_statements, d_model), and these are {of}.")

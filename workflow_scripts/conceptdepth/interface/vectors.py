@@ -1,36 +1,47 @@
-"""Vectors of statements at every layer, in memory or on disk."""
+"""Vectors of statements in every layer, in memory or in a file: what a notebook gets of a model or of a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.errors import UserError, one_of
-from conceptdepth.ground.names import LAST
+from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.names import EMBEDDING, LAST
+
+ArrayLike = Any
+"""A numpy array, or what is sliced like one and read only then, such as a dataset of HDF5."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """What was read of statements inside a model."""
+    """Vectors of the same statements at sites and positions; lengths and orders of all fields are those of ``ids``."""
 
-    arrays: Mapping[tuple[str, str], Any]
-    """By site and position, float32 (n_layers, n_statements, d_model); layers count from 0."""
-    embedding: Mapping[str, Any]
-    """By position, the input of the first block, float32 (1, n_statements, d_model)."""
+    arrays: Mapping[tuple[str, str], ArrayLike]
+    """By site and position: float32, shape (n_layers, n_statements, d_model). Positions that read the same tokens of
+    every prompt share one array."""
+    embedding: Mapping[str, ArrayLike] = field(default_factory=dict)
+    """By position: what the first block gets, float32, shape (1, n_statements, d_model)."""
     ids: NDArray[np.object_]
-    """Name of each statement, shape (n_statements,), in the order of all arrays."""
-    labels: NDArray[np.int8] | None
-    """0 or 1, shape (n_statements,); None if they are not known."""
-    groups: NDArray[np.object_] | None
-    """Statements of one group, such as both claims about a city, stay together when a part is held out."""
+    """Name of each statement, shape (n_statements,)."""
     n_tokens: NDArray[np.int32]
     """Tokens of each prompt, shape (n_statements,)."""
+    labels: NDArray[np.int8] | None = None
+    """Class of each statement, 0 or 1, shape (n_statements,); None if that is not known."""
+    groups: NDArray[np.object_] | None = None
+    """Group of each statement, shape (n_statements,); None if that is not known."""
 
-    def at(self, site: str = "mlp_input", position: str = LAST) -> Any:
-        """Return the vectors of one place, (n_layers, n_statements, d_model). Raises `UserError` if there are none."""
-        if (site, position) not in self.arrays:
-            there = one_of(" at ".join(place) for place in self.arrays)
-            raise UserError(f"there are no vectors of {site} at {position}; there are {there}.")
-        return self.arrays[site, position]
+    def at(self, *, site: str = "mlp_input", position: str = LAST) -> ArrayLike:
+        """Return the vectors of all layers at a site and position, shape (n_layers, n_statements, d_model).
+
+        The site ``embedding`` has one layer. Raises `UserError` if they were not read there.
+        """
+        found = self.embedding.get(position) if site == EMBEDDING else self.arrays.get((site, position))
+        if found is None:
+            there = [*self.arrays, *((EMBEDDING, position) for position in self.embedding)]
+            raise UserError(
+                f"there are no vectors at {site}, {position}; there are "
+                f"{'; '.join(', '.join(place) for place in there) or 'none'}."
+            )
+        return found
