@@ -89,7 +89,9 @@ class Cell:
 
     def dataset(self, layer: int | None = None, *, site: str = "mlp_input", position: str = LAST) -> Any:
         """Return the same as a `datasets.Dataset` of Hugging Face, on the same bytes."""
-        return as_dataset(self.arrow(layer, site=site, position=position), [str(self.file("activations")), *self.names])
+        file = self.file("activations")
+        known = (file.absolute(), file.stat().st_mtime_ns, layer, site, position)
+        return as_dataset(self.arrow(layer, site=site, position=position), *map(str, known))
 
 
 def held_out(curve: Curve) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Vectors and statements in the forms of other libraries, on the bytes of the activation file: nothing is copied."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,12 +69,12 @@ def _lists(array: Any, layer: int) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(values, rows.shape[1])
 
 
-def as_dataset(table: pa.Table, named: Iterable[str]) -> Any:
+def as_dataset(table: pa.Table, *known_by: str) -> Any:
     """Return an Arrow table as a `datasets.Dataset` on the same bytes. Raises `UserError` without the library.
 
-    ``named`` says what it is: with the table's shape it is the fingerprint by which the library knows what it has
-    cached, which otherwise would be a hash of all vectors.
+    ``known_by`` says which table it is, among all: the library keeps by it what it has computed of it. Otherwise it would
+    read all vectors to know.
     """
     datasets = needed("datasets", "datasets")
-    known = hashlib.sha256("\n".join([*named, str(table.schema), str(len(table))]).encode()).hexdigest()[:16]
-    return datasets.Dataset(datasets.table.InMemoryTable(table), fingerprint=known)
+    fingerprint = hashlib.sha256("\n".join(known_by).encode()).hexdigest()[:16]
+    return datasets.Dataset(datasets.table.InMemoryTable(table), fingerprint=fingerprint)

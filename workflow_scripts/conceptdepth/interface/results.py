@@ -14,9 +14,7 @@ from conceptdepth.interface.choosing import only_row, rows_with
 from conceptdepth.interface.curves import mean_curves
 from conceptdepth.interface.tables import as_names, read_table
 from conceptdepth.interface.vectors import Vectors
-from conceptdepth.models.weights import weight_files
 from conceptdepth.pages.listed import FIGURES, TABLES
-from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.findings import Audit
 from conceptdepth.provenance.record import RECORDS, RecordContent, read_record
 
@@ -70,7 +68,7 @@ class Results:
             "vectors": self._in_files("activations"),
             "probes": self._in_files("probes"),
         }
-        found = dict.fromkeys(cell for cells in where.values() for cell in cells)
+        found = dict.fromkeys([*where["tables"], *sorted({*where["vectors"], *where["probes"]})])
         table = pd.DataFrame(list(found), columns=list(CELL), dtype="str")
         return as_names(table.assign(**{name: [cell in cells for cell in found] for name, cells in where.items()}))
 
@@ -152,6 +150,9 @@ class Results:
 
         ``file`` is a path from the folder of results. It takes the repository, whose code is compared too.
         """
+        from conceptdepth.models.weights import weight_files  # These two take a Unix.
+        from conceptdepth.provenance.audit import Auditor
+
         if not SCRIPTS.is_dir() or self.folder.resolve().name != RECORDS.parent.name:
             raise UserError("an audit takes the library of a clone of the repository, and a folder called `results`.")
         return Auditor(self.folder.resolve().parent, weight_files).audit_file(self.folder / file)
