@@ -26,7 +26,7 @@ def what_brings(module: str) -> str:
     for line in brought:
         named, extra = re.match(r"[\w.-]+", line), re.search(r"extra == ['\"](\w+)", line)
         if named and extra and f"{named[0]}-".replace("_", "-").startswith(f"{module}-".replace("_", "-")):
-            return f'the extra [{extra[1]}] of concept-depth brings it: `pip install "concept-depth[{extra[1]}] @ ..."`'
+            return f"install concept-depth with its extra [{extra[1]}], which brings it"
     return "type `make run`, then `.venv/bin/conceptdepth`"
 
 

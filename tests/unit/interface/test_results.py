@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -154,7 +155,7 @@ def test_no_vector_is_read_and_no_file_is_open_before_it_is_asked_for(small_run,
     h5py.File(folder / "d.p.h5", "r+").close()  # HDF5 refuses that of a file that it has open.
     assert np.isfinite(vectors.at()[LAYERS - 1]).all()
     del vectors
-    opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    opened = [os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()]
     assert not [path for path in opened if path.endswith("d.p.h5")]
 
 

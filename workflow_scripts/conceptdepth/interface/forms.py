@@ -72,8 +72,8 @@ def _lists(array: Any, layer: int) -> pa.FixedSizeListArray:
 def as_dataset(table: pa.Table, *known_by: str) -> Any:
     """Return an Arrow table as a `datasets.Dataset` on the same bytes. Raises `UserError` without the library.
 
-    ``known_by`` says which table it is, among all: the library keeps by it what it has computed of it. Otherwise it would
-    read all vectors to know.
+    ``known_by`` says which table it is, among all: by it the library finds again what it has computed of a table.
+    Otherwise it would read all vectors to know.
     """
     datasets = needed("datasets", "datasets")
     fingerprint = hashlib.sha256("\n".join(known_by).encode()).hexdigest()[:16]
