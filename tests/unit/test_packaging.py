@@ -84,17 +84,17 @@ def wheel(tmp_path_factory):
     subprocess.run(built, check=True, capture_output=True)
     (file,) = made.glob("concept_depth-0.1.0-*.whl")
     with zipfile.ZipFile(file) as archive:
-        archive.extractall(folder / "site")
+        archive.extractall(made / "site")  # Above it no workflow lies.
     hide = Path(environments.HOOK) / "sitecustomize.py"
     light = environments.closure(*map(str, LIGHT))
     known = {module: {canonicalize_name(name) for name in names} for module, names in packages_distributions().items()}
     hidden = sorted(module for module, of in known.items() if not of & light and module not in sys.stdlib_module_names)
     assert {"torch", "snakemake", "matplotlib"} <= {*hidden}
     code = hide.read_text().partition('if "CONCEPTDEPTH_TESTS_HIDDEN"')[0]
-    (folder / "site/sitecustomize.py").write_text(
+    (made / "site/sitecustomize.py").write_text(
         f"{code}\nhide({[name for name in hidden if name != 'conceptdepth']})\n"
     )
-    return folder / "site"
+    return made / "site"
 
 
 def python(wheel, *arguments, folder):

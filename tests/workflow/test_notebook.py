@@ -1,0 +1,50 @@
+"""The notebook of the documentation runs from its first cell to its last on what a run left, and holds no outputs."""
+
+import os
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "docs/notebook.ipynb"
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def test_it_holds_no_outputs(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert cells
+    assert [cell.outputs for cell in cells] == [[]] * len(cells)
+    assert {cell.execution_count for cell in cells} == {None}
+    assert not notebook.metadata.keys() - {"kernelspec", "language_info"}
+
+
+def test_it_runs_on_a_finished_run_and_shows_what_it_says(notebook, finished, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(ROOT / "workflow_scripts"), os.environ.get("PYTHONPATH", "")])
+    )
+    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    run = nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(finished.folder)}}
+    ).execute()
+    shown = [
+        [output for output in cell.outputs if output.output_type != "stream"]
+        for cell in run.cells
+        if cell.cell_type == "code"
+    ]
+    assert "16 cells" in shown[0][0].data["text/plain"]
+    assert "text/html" in shown[1][0].data
+    assert ["image/png" in outputs[0].data for outputs in shown[2:4]] == [True, True]
+    (said,) = [
+        output.text
+        for cell in run.cells
+        for output in cell.get("outputs", ())
+        if "largest difference" in output.get("text", "")
+    ]
+    assert float(said.split()[-1]) < 1e-12
