@@ -246,7 +246,11 @@ MODULES = {
     # What a notebook uses.
     **dict.fromkeys(
         modules(
-            "interface", *"__init__ cell choosing curves extras forms probing results stored tables vectors".split()
+            "interface",
+            *(
+                "__init__ bank cards cell choosing curves export extract extras folders forms opened probing readme results "
+                "steering stored tables vectors"
+            ).split(),
         ),
         [],
     ),
@@ -256,7 +260,7 @@ MODULES = {
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options "
+                "__init__ archive audit check_model config costs costs_table data ends export items jobs keys main options "
                 "report screen summary why"
             ).split(),
         ),

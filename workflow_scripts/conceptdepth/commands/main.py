@@ -197,6 +197,31 @@ def archive(
 
 
 @app.command()
+def export(
+    *,
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the folders of the cells go.")] = Path(
+        "results/bank"
+    ),
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", show_default="all", help="A model; give the option again for another."),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", show_default="all", help="A dataset; give the option again for another."),
+    ] = None,
+) -> int:
+    """Export the probes of a run as safetensors with model cards.
+
+    A folder for each cell with linear probes: directions of all layers and their controls, what they were trained on
+    and how good they are, and the forms that steering tools take. docs/probe_bank.md says how to use them.
+    """
+    from conceptdepth.commands.export import run
+
+    return run(to, models=model or (), datasets=dataset or ())
+
+
+@app.command()
 def jobs(
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Return when none of them is left.")] = False,
