@@ -16,7 +16,9 @@ CURVES = [
 TEMPLATE = {"layout": "prompt_first", "prompt": "judge the statement"}
 
 
-def write_folder(folder: Path, *, width: int = WIDTH, curves=CURVES, model=None, rendering=None) -> dict[str, np.ndarray]:
+def write_folder(
+    folder: Path, *, width: int = WIDTH, curves=CURVES, model=None, rendering=None
+) -> dict[str, np.ndarray]:
     """Write a folder and return its tensors. The concept is told best at layer 1, a control at layer 0."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)

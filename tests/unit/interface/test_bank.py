@@ -47,7 +47,8 @@ def test_by_default_it_is_the_first_curve_at_its_best_layer_and_the_mean_of_all_
     assert (probe.classes, probe.record) == (("true", "false"), "f" * 64)
     vectors = np.random.default_rng(1).normal(size=(5, WIDTH))
     decided = [
-        vectors @ tensors[f"{FIRST}/seed_{seed}/directions"][1] + tensors[f"{FIRST}/seed_{seed}/intercepts"][1] for seed in SEEDS
+        vectors @ tensors[f"{FIRST}/seed_{seed}/directions"][1] + tensors[f"{FIRST}/seed_{seed}/intercepts"][1]
+        for seed in SEEDS
     ]
     np.testing.assert_allclose(probe.decide(vectors), np.mean(decided, axis=0), rtol=0, atol=1e-12)
     for seed, own in zip(SEEDS, decided):
@@ -79,7 +80,10 @@ def test_what_is_left_without_nuisances_has_a_direction_and_decides_nothing(fold
         ({"layer": 3}, "has layers 0 to 2 and seeds 1, 2 of this probe"),
         ({"layer": -1}, "has layers 0 to 2"),
         ({"seed": 3}, "has layers 0 to 2 and seeds 1, 2"),
-        ({"site": "residual_mid"}, "has no such probe; it has mlp_input, last, logistic_regression, concept; mlp_input,"),
+        (
+            {"site": "residual_mid"},
+            "has no such probe; it has mlp_input, last, logistic_regression, concept; mlp_input,",
+        ),
     ],
 )
 def test_what_it_does_not_have_is_one_sentence(folder, options, sentence):
@@ -149,14 +153,20 @@ def of(model):
     [
         ({}, TEMPLATE, False),
         ({"chat": {"chat": True, "system": "is it true ."}}, TEMPLATE, {"system": "is it true ."}),
-        ({"template": {"layout": "text_first", "prompt": "true ?"}}, {"layout": "text_first", "prompt": "true ?"}, False),
+        (
+            {"template": {"layout": "text_first", "prompt": "true ?"}},
+            {"layout": "text_first", "prompt": "true ?"},
+            False,
+        ),
     ],
 )
 def test_texts_are_presented_as_the_run_presented_its_statements(tmp_path, opened, rendering, template, chat):
     write_folder(tmp_path / "cell", width=64, model=of(opened), rendering=rendering)
     probe = load_probe(tmp_path / "cell")
     vectors = extract(opened, TEXTS, template=template, chat=chat).at()[probe.layer]
-    np.testing.assert_allclose(probe.score(TEXTS, opened), vectors @ probe.direction + probe.intercept, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        probe.score(TEXTS, opened), vectors @ probe.direction + probe.intercept, rtol=0, atol=1e-9
+    )
 
 
 def test_noise_is_drawn_by_the_id_and_by_the_text_where_there_is_none(tmp_path, opened):
@@ -174,7 +184,9 @@ def test_the_embedding_and_spans_are_read(tmp_path, opened):
     curves = [("embedding", "span_last", "mass_mean", "concept"), ("residual", "span_mean", "mass_mean", "concept")]
     write_folder(tmp_path / "cell", width=64, model=of(opened), curves=curves)
     spans = ["oslo", "oslo is", "lima", "coin heads"]
-    found = extract(opened, TEXTS, sites=["residual"], positions=["span_last", "span_mean"], template=TEMPLATE, spans=spans)
+    found = extract(
+        opened, TEXTS, sites=["residual"], positions=["span_last", "span_mean"], template=TEMPLATE, spans=spans
+    )
     for site, position, layer in (("embedding", "span_last", 0), ("residual", "span_mean", 2)):
         probe = load_probe(tmp_path / "cell", site=site, layer=layer)
         expected = found.at(site=site, position=position)[layer] @ probe.direction + probe.intercept
@@ -194,7 +206,9 @@ def test_the_embedding_and_spans_are_read(tmp_path, opened):
 )
 def test_a_model_that_is_not_the_probes_is_refused(tmp_path, opened, own, sentence):
     write_folder(tmp_path / "cell", width=64, model=of(opened) | own)
-    with pytest.raises(UserError, match=f"tiny is not the model of this probe, tiny: {sentence}; open that one, or apply"):
+    with pytest.raises(
+        UserError, match=f"tiny is not the model of this probe, tiny: {sentence}; open that one, or apply"
+    ):
         load_probe(tmp_path / "cell").score(TEXTS, opened)
 
 
@@ -251,7 +265,9 @@ def test_the_file_for_lm_evaluation_harness_moves_the_output_of_its_block_by_the
     causal = hf.AutoModelForCausalLM.from_pretrained(checkpoint).eval()
     before = extract(opened, TEXTS[:1], sites=["residual"]).at(site="residual")[1, 0]
     added = step["steering_coefficient"] * step["steering_vector"]
-    handle = dict(causal.base_model.named_modules())[hook].register_forward_hook(lambda module, given, output: output + added)
+    handle = dict(causal.base_model.named_modules())[hook].register_forward_hook(
+        lambda module, given, output: output + added
+    )
     with torch.inference_mode():
         tokens = torch.tensor(opened.loaded.tokens(TEXTS[:1]))
         after = causal(tokens, output_hidden_states=True).hidden_states[2][0, -1].numpy()
@@ -259,7 +275,9 @@ def test_the_file_for_lm_evaluation_harness_moves_the_output_of_its_block_by_the
     np.testing.assert_allclose(after - before, added.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "first"), [(hf.GPT2Config, "h.0"), (hf.GPTNeoXConfig, "layers.0"), (hf.OPTConfig, "decoder.layers.0")])
+@pytest.mark.parametrize(
+    ("kind", "first"), [(hf.GPT2Config, "h.0"), (hf.GPTNeoXConfig, "layers.0"), (hf.OPTConfig, "decoder.layers.0")]
+)
 def test_hooks_are_named_from_the_base_model(tmp_path, kind, first):
     small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 30}
     if kind is hf.OPTConfig:

@@ -27,7 +27,9 @@ from tiny_model import save_tiny_model
 TEXTS = ["oslo is in norway", "oslo is in peru", "lima is in peru .", "the coin heads up"]
 SPANS = ["oslo", "oslo", "lima", "coin heads"]
 TEMPLATE = {"layout": "text_between", "prompt": "judge the statement ", "cue": "true or false ?"}
-CHAT_TEMPLATE = "{{ bos_token }}{% for one in messages %} {{ one.content }}{% endfor %}{% if add_generation_prompt %} ?{% endif %}"
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for one in messages %} {{ one.content }}{% endfor %}{% if add_generation_prompt %} ?{% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def opened(folder):
 
 def written(tmp_path, folder, *, chat=None, **more):
     """The activation file of the texts, as a job writes it."""
-    rows = [{"id": str(n), "text": text, "label": n % 2, "group": f"g{n}", "span": span} for n, (text, span) in enumerate(zip(TEXTS, SPANS))]
+    rows = [
+        {"id": str(n), "text": text, "label": n % 2, "group": f"g{n}", "span": span}
+        for n, (text, span) in enumerate(zip(TEXTS, SPANS))
+    ]
     write_jsonl(tmp_path / "prompts.jsonl", [render(row, TEMPLATE, {}) for row in rows])
     fetch_model("tiny", {"path": str(folder)}, tmp_path / "model.json", None)
     cell = Cell(
@@ -146,7 +151,11 @@ def test_a_mistake_is_one_sentence(opened, options, sentence):
     [
         ("nowhere", {}, "'nowhere' is neither a folder of a model, nor a GGUF file, nor a repository of the hub"),
         (".", {}, "there is no config.json, which says what model this is"),
-        ("tiny", {"weights": "fp8"}, "weights: 'fp8' does not exist; allowed are fp32, bf16, int8, nf4, native, random"),
+        (
+            "tiny",
+            {"weights": "fp8"},
+            "weights: 'fp8' does not exist; allowed are fp32, bf16, int8, nf4, native, random",
+        ),
         ("tiny", {"device": "tpu"}, "device: 'tpu' does not exist; allowed are auto, cpu, cuda"),
     ],
 )
@@ -162,7 +171,10 @@ def test_what_cannot_be_opened_is_one_sentence(folder, monkeypatch, source, opti
 def test_the_package_has_all_names_and_imports_nothing_for_them():
     code = "import sys, conceptdepth; names = dir(conceptdepth); print(sorted({n.partition('.')[0] for n in sys.modules} & {'torch', 'numpy', 'h5py'}))"
     folder = Path(conceptdepth.__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
     for name in conceptdepth.INTERFACE:
         assert name in dir(conceptdepth)
         assert getattr(conceptdepth, name).__module__ == f"conceptdepth.interface.{conceptdepth.INTERFACE[name]}"

@@ -7,6 +7,9 @@ import pytest
 from conceptdepth import Results, probe
 from conceptdepth.interface.tables import type_of
 from conceptdepth.interface.vectors import Vectors
+from conceptdepth.models.fetch import fetch_model
+from small_run import MODEL
+from tiny_model import save_tiny_model
 
 PAGE = (Path(__file__).parents[3] / "docs/python.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -15,8 +18,12 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def there(small_run, tmp_path, monkeypatch):
     """A folder in which the results of a small run lie, called as in the page."""
-    (tmp_path / "results").symlink_to(small_run)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    for part in small_run.iterdir():
+        (tmp_path / "results" / part.name).symlink_to(part)
+    weights = save_tiny_model(tmp_path / f"results/models/{MODEL}/weights")
+    fetch_model(MODEL, {"path": str(weights)}, weights.parent / "model.json", None)
     monkeypatch.setenv("MPLBACKEND", "agg")
     return tmp_path
 
@@ -27,6 +34,7 @@ def test_every_block_runs_after_those_before_it(there):
     for block in BLOCKS:
         exec(compile(block, "docs/python.md", "exec"), names)
     assert {path.name for path in there.iterdir()} == {"results", "layer_4.parquet", "tables"}
+    assert names["mine"].at().shape == (3, 2, 64)
     assert names["x"].shape[0] == len(names["curve"])
     assert names["found"].curves["accuracy"].max() > 0.7
     assert (names["probes"].curves["accuracy"] == names["curve"]["accuracy"]).all()
