@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from conceptdepth.activations.store import new_activations
 from conceptdepth.configuration.schema import filled, on_top_of_files
 from conceptdepth.depth.cells import depth_table, estimate_all
@@ -84,6 +85,7 @@ def write_tables(results: Path, probes: list[Path], config: dict) -> None:
     settings = IntervalSettings(**config["intervals"] | {"draws": 50, "permutations": 50})
     estimates = estimate_all([f"{path}.h5" for path in probes], [], depth=config["depth"], settings=settings)
     (results / "tables").mkdir()
+    (results / "tables/configuration.yaml").write_text(yaml.safe_dump(config))
     scores = pd.concat([pd.read_csv(f"{path}.csv", keep_default_na=False) for path in probes])
     scores.to_csv(results / "tables/layer_scores.csv", index=False)
     tables = {"concept_depth": depth_table(estimates, settings), "layer_intervals": layer_table(estimates)}

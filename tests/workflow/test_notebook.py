@@ -28,6 +28,8 @@ def test_it_runs_on_a_finished_run_and_shows_what_it_says(notebook, finished, tm
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(ROOT / "workflow_scripts"), os.environ.get("PYTHONPATH", "")])
     )
+    for name, value in finished.variables().items():
+        monkeypatch.setenv(name, value)
     for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     run = nbclient.NotebookClient(

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conceptdepth import Results
+from conceptdepth import Results, probe
 from conceptdepth.activations.store import open_activations
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CELL, CURVE
@@ -218,6 +218,14 @@ def test_figures_and_the_record_of_a_file(results, small_run):
     assert list(results.figures) == ["accuracy", "depths"], "in the order in which the run lists them"
     assert results.figures["depths"] == small_run / "figures/depths.png"
     assert results.record("tables/concept_depth.csv")["rule"] == "estimate_depth"
+
+
+def test_the_settings_of_a_run_are_those_that_its_probes_had(results, small_run, tmp_path):
+    own = probe(results.vectors(**ONE), **results.configuration["probes"])
+    assert own.curves["accuracy"].tolist() == results.curve(**ONE, site="mlp_input")["accuracy"].tolist()
+    shutil.copytree(small_run / "probes", tmp_path / "probes")
+    with pytest.raises(UserError, match=r"there is no .*configuration.yaml, which a finished run has"):
+        Results(tmp_path).configuration  # noqa: B018
 
 
 def test_an_audit_says_what_was_changed(small_run, tmp_path):

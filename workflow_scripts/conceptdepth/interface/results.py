@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
-from conceptdepth.ground.errors import UserError, one_of
+from conceptdepth.configuration.schema import YAML_LOADER
+from conceptdepth.ground.errors import UserError, explained, one_of
 from conceptdepth.ground.files import SCRIPTS, complete_file
 from conceptdepth.ground.names import CELL, CONCEPT, CURVE
 from conceptdepth.interface.cell import Cell
@@ -56,6 +58,15 @@ class Results:
         """The figures that the run drew: name -> PNG; the SVG lies beside it."""
         names = _in_order((path.stem for path in (self.folder / "figures").glob("*.png")), FIGURES)
         return {name: self.folder / f"figures/{name}.png" for name in names}
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """All settings of the run, by section: ``configuration["probes"]`` has those that `probe` takes."""
+        path = self.folder / "tables/configuration.yaml"
+        if not path.is_file():
+            raise UserError(f"there is no {path}, which a finished run has.")
+        with explained(f"{path} is damaged; run again"):
+            return dict(yaml.load(path.read_text(encoding="utf-8"), YAML_LOADER))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
