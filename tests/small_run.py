@@ -86,7 +86,7 @@ def write_tables(results: Path, probes: list[Path], config: dict) -> None:
     estimates = estimate_all([f"{path}.h5" for path in probes], [], depth=config["depth"], settings=settings)
     (results / "tables").mkdir()
     (results / "tables/configuration.yaml").write_text(yaml.safe_dump(config))
-    scores = pd.concat([pd.read_csv(f"{path}.csv", keep_default_na=False) for path in probes])
+    scores = pd.concat([pd.read_csv(f"{path}.csv", dtype=str, keep_default_na=False) for path in probes])
     scores.to_csv(results / "tables/layer_scores.csv", index=False)
     tables = {"concept_depth": depth_table(estimates, settings), "layer_intervals": layer_table(estimates)}
     for name, table in tables.items():

@@ -6,6 +6,10 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+from conceptdepth import Results
+from conceptdepth.ground.names import CELL
+from conceptdepth.interface.tables import type_of
+from project import CELLS
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs/notebook.ipynb"
@@ -50,3 +54,15 @@ def test_it_runs_on_a_finished_run_and_shows_what_it_says(notebook, finished, tm
         if "largest difference" in output.get("text", "")
     ]
     assert float(said.split()[-1]) < 1e-12
+
+
+def test_every_table_of_a_run_is_read_with_the_types_of_its_columns(finished):
+    results = Results(finished.folder / "results")
+    assert {"concept_depth", "activation_drift", "claims", "data_audit", "depth_differences"} <= {*results.tables}
+    for name in results.tables:
+        table = results.table(name)
+        types = {column: str(dtype) for column, dtype in table.dtypes.items()}
+        assert types == {column: type_of(name, column) or "float64" for column in table}, name
+    assert ["{}/{}/{}.{}".format(*names) for names in results.cells[list(CELL)].to_numpy()] == CELLS
+    assert results.cells[["tables", "vectors", "probes"]].all(axis=None)
+    assert results.record("figures/depths.png")["rule"] == "plot_depths"
