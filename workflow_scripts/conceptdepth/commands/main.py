@@ -11,10 +11,10 @@ import typer
 
 from conceptdepth.commands.ends import leave
 from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero, one_or_more
+from conceptdepth.commands.place import check_place
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, one_of
-from conceptdepth.ground.files import SCRIPTS
 
 app = typer.Typer(
     name="conceptdepth",
@@ -25,14 +25,9 @@ app = typer.Typer(
 
 
 @app.callback()
-def here() -> None:
-    """Refuse to work in the folder of another copy of the workflow, whose code would not be what runs."""
-    library = Path("workflow_scripts")
-    if (library / "conceptdepth").is_dir() and not library.samefile(SCRIPTS):
-        raise UsageError(
-            f"this is the command of the workflow in {SCRIPTS.parent}; type `PYTHONPATH=workflow_scripts python -m "
-            "conceptdepth` here."
-        )
+def here(context: typer.Context) -> None:
+    """Refuse to work without the workflow, or in the folder of another copy, whose code would not be what runs."""
+    check_place(context.invoked_subcommand or "")
 
 
 @app.command(cls=WithSnakemake, options_metavar=ANY)
