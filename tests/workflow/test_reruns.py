@@ -249,7 +249,7 @@ MODULES = {
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options "
+                "__init__ archive audit check_model config costs costs_table crate data ends items jobs keys main options "
                 "report screen summary why"
             ).split(),
         ),
