@@ -86,7 +86,7 @@ lint-python:
 	$(BIN)/ruff format --check
 
 lint-rules:
-	$(BIN)/snakefmt --check Snakefile rules examples
+	$(BIN)/snakefmt --check Snakefile workflow rules examples
 
 lint-types:
 	$(BIN)/mypy

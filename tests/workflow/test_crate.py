@@ -79,7 +79,7 @@ def smaller(metadata: dict) -> dict:
             new = (kind, rule) not in seen
             seen.add((kind, rule))
             return new
-        return kind not in ("rules", "envs", "report", "resources") and not name.startswith(
+        return kind not in ("workflow", "rules", "envs", "report", "resources") and not name.startswith(
             "workflow_scripts/conceptdepth"
         )
 

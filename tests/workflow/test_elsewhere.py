@@ -114,6 +114,50 @@ def test_a_module_runs_the_same(project, elsewhere, config, arguments):
     assert planned(elsewhere, "--snakefile", str(host), *arguments, "--", "all") == alone
 
 
+def test_the_file_that_the_catalog_looks_for_plans_the_same(project, elsewhere):
+    overlay = ("--configfile", str(project.folder / "overlay.yaml"))
+    alone = planned(elsewhere, "--snakefile", str(project.folder / "Snakefile"), *overlay)
+    same = planned(elsewhere, "--snakefile", str(project.folder / "workflow/Snakefile"), *overlay)
+    assert sorted(map(str.split, same)) == sorted([["concept_depth", "1"], *map(str.split, alone)])
+
+
+# What snakedeploy writes, which is what the catalog tells to use.
+DEPLOYED = """
+configfile: "config/config.yaml"
+
+
+module concept_depth:
+    snakefile:
+        github("someone/concept-depth", path="workflow/Snakefile", tag="v1")
+    config:
+        config
+
+
+use rule * from concept_depth
+"""
+
+
+def test_a_module_from_a_host_is_unpacked_and_runs_the_same(project, elsewhere, monkeypatch):
+    """No network is asked: git answers with the project in the place of the host."""
+    project.git("tag", "--force", "v1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(elsewhere.folder / "cache"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{project.folder}/.git.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/someone/concept-depth")
+    (elsewhere.folder / "workflow").mkdir()
+    (elsewhere.folder / "workflow/Snakefile").write_text(DEPLOYED)
+    (elsewhere.folder / "config/config.yaml").write_text(yaml.safe_dump(CHOSEN))
+    made = elsewhere.run(sys.executable, "-m", "snakemake", "--cores", "1", "--", "results/prompts/claims.clean.jsonl")
+    assert made.returncode == 0, made.stderr
+    commit = project.git("rev-parse", "v1").strip()
+    assert [path.name for path in (elsewhere.folder / ".snakemake/concept-depth").iterdir()] == [commit]
+    record = json.loads((elsewhere.folder / "results/provenance/render_prompts/claims.clean.json").read_text())
+    assert record["code"]["script"] == "render_prompts.py"
+    said = elsewhere.run(sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "host", "rules")
+    assert "extract_activations" in said.stdout
+    assert "concept_depth " in said.stdout
+
+
 @pytest.mark.parametrize(
     ("host", "message"),
     [
@@ -149,7 +193,7 @@ def test_the_example_of_a_module_plans_what_its_section_says(project, elsewhere)
     )
 
 
-def test_the_example_of_a_module_makes_results_in_the_folder_that_is_asked_for(project, elsewhere):
+def test_the_example_of_a_module_makes_results_in_the_folder_that_is_asked_for(project, elsewhere, monkeypatch):
     host = copy_example("module", elsewhere, project)
     asked = elsewhere.folder / "asked"
     shutil.copytree(elsewhere.folder / "data", asked / "data")
@@ -157,7 +201,8 @@ def test_the_example_of_a_module_makes_results_in_the_folder_that_is_asked_for(p
     (asked / "config/config.yaml").write_text(yaml.safe_dump({"samples": [1, 2], "concepts": CHOSEN}))
     profile = str(project.folder / "profiles/default")
     snakemake = ("--cores", "2", "--snakefile", str(host), "--directory", str(asked), "--workflow-profile", profile)
-    result = elsewhere.run(sys.executable, "-m", "snakemake", *snakemake)
+    targets = ("earliest", "results/tables/layer_scores.csv")
+    result = elsewhere.run(sys.executable, "-m", "snakemake", *snakemake, "--", *targets)
     assert result.returncode == 0, result.stderr
     assert [line.split()[:2] for line in (asked / "earliest.txt").read_text().splitlines()] == [["tiny", "claims"]]
     assert not (asked / ".snakemake/metadata").is_symlink(), "the memory of another workflow was moved"
@@ -170,6 +215,14 @@ def test_the_example_of_a_module_makes_results_in_the_folder_that_is_asked_for(p
     assert "Nothing to be done" in again.stdout
     assert "localrules" not in again.stdout + again.stderr, "rules under other names would be jobs of a cluster"
 
+    monkeypatch.chdir(asked)
+    book = json.loads((ROOT / "examples/study/notebooks/first_look.ipynb").read_text())
+    seen: dict = {}
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            exec(cell["source"], seen)
+    assert set(seen["scores"]["dataset"]) == set(seen["depths"]["dataset"]) == {"claims"}
+
 
 def test_the_study_plans_its_own_data_and_reads_it(project, tmp_path):
     study = Project(shutil.copytree(ROOT / "examples/study", tmp_path / "study"), project.hub)
@@ -180,8 +233,8 @@ def test_the_study_plans_its_own_data_and_reads_it(project, tmp_path):
     jobs = [line.split() for line in planned(study)]
     assert jobs == sorted([["study", "1"], *([f"concepts_{rule}", n] for rule, n in alone)])
     prompts = "results/prompts/even_numbers.clean.jsonl"
-    profile = "concept-depth/profiles/default"
-    made = study.run(sys.executable, "-m", "snakemake", "--cores", "1", "--workflow-profile", profile, "--", prompts)
+    commands = f"BIN={Path(sys.executable).parent}"
+    made = study.run("make", "run", commands, f"ARGS=--cores 1 -- {prompts}")
     assert made.returncode == 0, made.stderr
     rows = [json.loads(line) for line in (study.folder / prompts).read_text().splitlines()]
     with (study.folder / "data/own.csv").open(newline="") as stream:

@@ -21,7 +21,7 @@ from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.chain import counts
 from conceptdepth.provenance.findings import INTACT, Audit
 
-CODE = ("rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
+CODE = ("workflow", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
 """Folders of the workflow; the Snakefile is the crate's main entity."""
 
 DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt", "pyproject.toml")
