@@ -1,8 +1,8 @@
 """What MkDocs does to pages besides rendering them (`hooks` in mkdocs.yml).
 
-Pages are written to be read in the repository: they link to each other, to code and to tables by the way from their file.
-In the site, pages that lie outside of ``docs/`` get a place, links to any page go there, and links to other files, which
-the site does not have, become the names of these files.
+Pages are written to be read in the repository: they link to each other, to code and to tables by the way from their
+file. In the site, pages that lie outside of ``docs/`` get a place, links to any page go there, and links to other
+files, which the site does not have, become the names of these files.
 """
 
 import posixpath
@@ -46,6 +46,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_post_template(html: str, template_name: str, config: MkDocsConfig) -> str:
+    """Let the page of what is not found ask this site alone."""
+    return html.replace(SHIM, OWN_SHIM)
+
+
 def on_post_page(html: str, page: Page, config: MkDocsConfig) -> str:
     """Let a page ask this site alone."""
     return html.replace(SHIM, posixpath.relpath(OWN_SHIM, posixpath.dirname(page.url) or "."))
@@ -59,7 +64,8 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     text = MODULES.sub(lambda found: modules(found[1]), text)
 
     def change(part: str) -> str:
-        part = re.sub(r"^ {2,3}(?=\S)", " " * 4, part, flags=re.MULTILINE)  # What belongs to an item, for Python-Markdown.
+        # What belongs to an item of a list, as Python-Markdown wants it.
+        part = re.sub(r"^ {2,3}(?=\S)", " " * 4, part, flags=re.MULTILINE)
         return LINK.sub(lambda link: linked(link, source, place), part)
 
     return outside_code(text, change)
@@ -92,10 +98,9 @@ def linked(link: re.Match[str], source: str, place: str) -> str:
 def helps() -> str:
     """Return the help of every command, as it prints it."""
     library()
+    from conceptdepth.commands.main import app
     from typer.main import get_command
     from typer.testing import CliRunner
-
-    from conceptdepth.commands.main import app
 
     run = CliRunner().invoke
     texts = []
