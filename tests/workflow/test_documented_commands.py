@@ -225,7 +225,7 @@ def test_the_tutorial_s_model_is_made_and_read_right(newcomer):
 
 def test_the_programs_of_the_pages_are_python():
     """Those that need what a test has not: at least their syntax is right."""
-    for page, first in ((STUDY, "from conceptdepth import load_probe"),):
+    for page, first in ((STUDY, "from conceptdepth import load_probe, open_model"),):
         compile(block_of(page, first), page, "exec")
 
 

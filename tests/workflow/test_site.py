@@ -99,7 +99,7 @@ def test_it_can_be_read_and_searched_from_a_disk(site, size):
         page.goto((site / "index.html").as_uri())
         if size == PHONE:
             page.locator("label.md-header__button[for=__search]").click()
-        page.locator("input.md-search__input").fill("jump point")
+        page.locator("input.md-search__input").press_sequentially("jump point", delay=50)
         page.locator(".md-search-result__link").first.wait_for(timeout=20_000)
         assert page.locator(".md-search-result__link").count() > 3
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
