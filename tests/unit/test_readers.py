@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import time
 
 import fuzz
@@ -21,14 +22,18 @@ from conceptdepth.depth.changed_answers import read_effects
 from conceptdepth.depth.draws import curves, design, open_draws
 from conceptdepth.depth.lens import read_lens
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import file_sha256
 from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.ground.names import CURVE, PROBED
+from conceptdepth.interface.bank import load_probe
+from conceptdepth.interface.folders import read_card, read_weights
 from conceptdepth.models.weights import weight_files
 from conceptdepth.probes.predictions import facts_of, read_coefficients, read_curves
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
 from conceptdepth.provenance.record import JobRecord, describe, read_record
+from exported import write_folder
 
 N, LAYERS, WIDTH = 12, 3, 6
 ROWS = [
@@ -208,6 +213,31 @@ def write_effects(path):
     cell._write(CHANGES, answers, ROWS)
 
 
+def write_exported(name):
+    """A file of a folder of exported probes."""
+
+    def write(path):
+        write_folder(path.parent / "exported")
+        path.write_bytes((path.parent / "exported" / name).read_bytes())
+
+    return write
+
+
+def read_exported_card(path):
+    shutil.copy(path, path.parent / "exported/card.json")
+    load_probe(path.parent / "exported")
+
+
+def read_exported_weights(path):
+    """Whoever makes such a folder can name the damaged file's own hash in it, so that it is opened."""
+    folder = path.parent / "exported"
+    card = read_card(folder) | {"files": {"probes.safetensors": file_sha256(path)}}
+    shutil.copy(path, folder / "probes.safetensors")
+    curve = card["curves"][0]
+    name = "/".join(curve[key] for key in ("site", "position", "probe", "target"))
+    read_weights(folder, card, [f"{name}/seed_{seed}" for seed in curve["seeds"]], 3, 1)
+
+
 READERS = {
     "activations": (write_activations, read_activations),
     "probes": (write_probes, lambda path: read_probes(str(path))),
@@ -224,6 +254,8 @@ READERS = {
     "record": (write_record, read_records),
     "record in an audit": (write_record, audit_records),
     "kept": (write_kept, read_kept),
+    "card of exported probes": (write_exported("card.json"), read_exported_card),
+    "exported probes": (write_exported("probes.safetensors"), read_exported_weights),
     "parquet": (lambda path: pd.DataFrame(ROWS).to_parquet(path), read_table_of("parquet")),
     "table in JSON Lines": (write_rows, read_table_of("jsonl")),
     "table in CSV": (lambda path: pd.DataFrame(ROWS).to_csv(path, index=False), read_table_of("csv")),

@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conceptdepth.depth.interventions import AGAINST, ALONG, ERASE, LEACE
+from safetensors.numpy import load_file
 from test_answers_run import words
 from test_reruns import Row, all_of, nothing, plan, setting, with_run
 
@@ -130,3 +132,22 @@ def test_without_the_stream_it_says_what_it_needs(finished, tmp_path):
         said := result.stdout + result.stderr
     )
     assert "Traceback" not in said
+
+
+def test_directions_in_the_stream_are_exported_for_steering(changed, tmp_path):
+    result = changed.copy(tmp_path / "project").conceptdepth(
+        "export", "--model", "tiny", "--dataset", "claims", "--to", str(tmp_path)
+    )
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "tiny/fp32/claims.clean"
+    (found,) = json.loads((folder / "card.json").read_text())["steering"]
+    directions = load_file(folder / found["file"])
+    with h5py.File(changed.folder / "results/activations/tiny/fp32/claims.clean.h5") as file:
+        vectors = file["activations/residual/last"][:].astype(float)
+    for layer in range(3):
+        along = vectors[layer] @ directions[f"layer.{layer}"]
+        assert np.linalg.norm(directions[f"layer.{layer}"]) == pytest.approx(1)
+        assert found["deviations"][layer] == pytest.approx(along.std(), rel=1e-4)
+    ((hook, step),) = torch.load(folder / found["lm_eval"], weights_only=True).items()
+    assert hook == found["hook"] == f"layers.{found['peak_layer']}"
+    np.testing.assert_array_equal(step["steering_vector"], directions[f"layer.{found['peak_layer']}"])

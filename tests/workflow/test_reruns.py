@@ -243,13 +243,17 @@ MODULES = {
     ),
     **dict.fromkeys(modules("provenance", "memory", "places"), []),
     **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
+    # What a notebook uses.
+    **dict.fromkeys(
+        modules("interface", *"__init__ bank cards export extract folders opened readme steering vectors".split()), []
+    ),
     # What a person types.
     "__main__": [],
     **dict.fromkeys(
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config costs costs_table data ends items jobs keys main options "
+                "__init__ archive audit check_model config costs costs_table data ends export items jobs keys main options "
                 "report screen summary why"
             ).split(),
         ),

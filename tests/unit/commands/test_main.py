@@ -11,7 +11,7 @@ from conceptdepth.ground.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 
-SUBCOMMANDS = ["config", "why", "costs", "items", "check-model", "report", "audit", "archive", "jobs", "data", "keys"]
+SUBCOMMANDS = "config why costs items check-model report audit archive export jobs data keys".split()
 
 HEAVY = ["torch", "transformers", "pandas", "numpy", "scipy", "sklearn", "h5py", "matplotlib", "snakemake", "rocrate"]
 

@@ -1,15 +1,18 @@
 """What probes predicted comes back from their file as it was scored, and in the order of the configuration."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from activation_files import write_activations
+from conceptdepth.activations.store import open_activations, vectors_of
 from conceptdepth.depth.cells import Controls, estimate_all
 from conceptdepth.depth.resampling import IntervalSettings, accuracy
 from conceptdepth.ground.names import PROBED
 from conceptdepth.probes.estimators import ProbeSettings
-from conceptdepth.probes.predictions import read_curves
+from conceptdepth.probes.predictions import read_curves, read_linear
 from train_probes import train_probes
 
 CELL = {"model": "m", "quantization": "fp32", "dataset": "d", "perturbation": "clean"}
@@ -122,3 +125,32 @@ def test_a_curve_is_compared_with_the_embedding_of_its_own_position(cell):
         if curve.names["site"] != "embedding":
             found = controls.of(curve)["embedding_layer"].names
             assert found == curve.names | {"site": "embedding"}
+
+
+def test_linear_probes_decide_as_they_did_and_controls_come_behind_the_concept(cell):
+    _, curves, path = cell
+    linear = list(read_linear(str(path)))
+    assert [curve.names for curve in linear] == [
+        {name: curve.names[name] for name in PROBED} | {"target": target}
+        for curve in curves
+        for target in ("concept", "shuffled_labels")
+    ]
+    with h5py.File(path) as file, open_activations(path.parent / "cell.h5") as source:
+        vectors = vectors_of(source, embedding=True)
+        for curve in linear:
+            assert list(curve.coefficients) == [9, 10]
+            for seed, weights in curve.coefficients.items():
+                split = file["/".join((*curve.names.values(), f"seed_{seed}"))]
+                features = vectors[curve.names["site"], curve.names["position"]][:, split["test"][:]].astype(float)
+                decided = np.einsum("lsd,ld->ls", features, weights[:, :-1]) + weights[:, -1:]
+                np.testing.assert_allclose(decided, split["decision"], atol=1e-9)
+
+
+def test_probes_that_are_not_linear_have_no_directions(cell, tmp_path):
+    path = shutil.copy(cell[2], tmp_path / "probes.h5")
+    with h5py.File(path, "r+") as file:
+        for seed in (9, 10):
+            del file[f"residual/last/ridge/concept/seed_{seed}/coefficients"]
+    names = [tuple(curve.names.values()) for curve in read_linear(str(path))]
+    assert ("residual", "last", "ridge", "concept") not in names
+    assert ("residual", "last", "ridge", "shuffled_labels") in names

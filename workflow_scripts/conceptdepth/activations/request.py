@@ -62,7 +62,7 @@ class WorkRequest(ModelRequest, ABC):
         started = time.perf_counter()
         with models.use(self) as model:
             load_seconds = time.perf_counter() - started
-            self._check_passes(model)
+            self.check_passes(model)
             forward_seconds = self.work(model, wanted)
             device, weights = device_name(model.causal.device), model.real_format
         return {
@@ -104,7 +104,7 @@ class WorkRequest(ModelRequest, ABC):
         """Return the most tokens of a forward pass."""
         return self.batch_tokens or tokens_of_a_pass(model.body)
 
-    def _check_passes(self, model: LoadedModel) -> None:
+    def check_passes(self, model: LoadedModel) -> None:
         """Refuse a checkpoint that turns out to be LLM.int8() without the tokens of a pass, on which results depend."""
         if self.quantization == NATIVE and model.real_format == "int8" and not self.fixed_batch_tokens:
             raise UserError(

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from conceptdepth.commands.ends import leave
-from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero
+from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero, one_or_more
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, one_of
@@ -187,6 +187,23 @@ def archive(
     from conceptdepth.commands.archive import run
 
     return run(file, with_activations=with_activations)
+
+
+@app.command()
+def export(
+    *,
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where folders of cells go.")] = Path("results/bank"),
+    model: Annotated[list[str] | None, one_or_more("A model")] = None,
+    dataset: Annotated[list[str] | None, one_or_more("A dataset")] = None,
+) -> int:
+    """Export the probes of a run as safetensors with model cards.
+
+    A folder for each cell with linear probes: directions of all layers and their controls, what they were trained on
+    and how good they are, and the forms that steering tools take. docs/probe_bank.md says how to use them.
+    """
+    from conceptdepth.commands.export import run
+
+    return run(to, models=model or (), datasets=dataset or ())
 
 
 @app.command()

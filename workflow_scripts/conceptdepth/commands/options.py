@@ -25,6 +25,11 @@ def above_zero(what: str) -> Any:
     return typer.Option(help=what, parser=positive, metavar="NUMBER")
 
 
+def one_or_more(what: str) -> Any:
+    """Return an option that takes a name each time that it is given, none meaning all."""
+    return typer.Option(help=f"{what}; give the option again for another.", metavar="NAME", show_default="all")
+
+
 def positive(text: str) -> float:
     """Read a number above 0."""
     if not (found := number(text)) > 0:

@@ -115,12 +115,31 @@ def _random_model(
 ) -> "PreTrainedModel":
     """Return a model of the architecture in a folder, in float32, with weights as its training would start with."""
     import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(RANDOM_SEED)
+        model = _without_weights(folder, content, trust_remote_code=trust_remote_code)
+    return model.to(device).eval()
+
+
+def empty_model(folder: Path, *, trust_remote_code: bool = False) -> "PreTrainedModel":
+    """Return a model of the architecture in a folder that has modules and shapes, and no weights in any memory."""
+    import torch
+
+    content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        return _without_weights(folder, content, trust_remote_code=trust_remote_code)
+
+
+def _without_weights(folder: Path, content: Mapping[str, Any], *, trust_remote_code: bool) -> "PreTrainedModel":
+    """Return a new model of the architecture in a folder, in float32."""
+    import torch
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     # Of a quantized checkpoint, the shapes alone.
     config.__dict__.pop("quantization_config", None)
-    with torch.random.fork_rng():
-        torch.manual_seed(RANDOM_SEED)
-        model = _auto_class(content).from_config(config, dtype=torch.float32, trust_remote_code=trust_remote_code)
-    return model.to(device).eval()
+    made: PreTrainedModel = _auto_class(content).from_config(
+        config, dtype=torch.float32, trust_remote_code=trust_remote_code
+    )
+    return made

@@ -110,6 +110,35 @@ def read_coefficients(path: str, site: str, position: str, probe: str) -> list[N
         return [array(split, "coefficients", FLOAT, 2)[:] for split in splits]
 
 
+@dataclass(frozen=True)
+class LinearCurve:
+    """The linear probes of one site, position, kind and target: one for each layer and split."""
+
+    names: dict[str, str]
+    """By `conceptdepth.ground.names.PROBED` and ``target``."""
+    coefficients: dict[int, NDArray[np.float64]]
+    """By seed of the split: weights of the vectors as they are and, last, the intercept, (n_layers, d_model + 1)."""
+
+
+def read_linear(path: str) -> Iterator[LinearCurve]:
+    """Yield the linear probes of a cell from its file, controls too, in the order of `read_curves`; the concept first.
+
+    Raises `UserError` for a damaged file.
+    """
+    with undamaged(path), _opened(path) as file:
+        for probed in itertools.product(*(attribute(file, f"{name}s", TEXT, 1) for name in PROBED)):
+            targets = reduce(member, probed, file)
+            for target in sorted(targets, key=lambda name: (name != CONCEPT, name)):
+                splits = {int(seed.removeprefix("seed_")): split for seed, split in member(targets, target).items()}
+                if splits and all("coefficients" in split for split in splits.values()):
+                    found = {seed: array(splits[seed], "coefficients", FLOAT, 2)[:] for seed in sorted(splits)}
+                    shapes = {each.shape for each in found.values()}
+                    if len(shapes) > 1 or min(shapes)[1] < 2:
+                        raise ValueError("its coefficients are not of one shape")
+                    names = dict(zip((*PROBED, "target"), (*map(str, probed), target)))
+                    yield LinearCurve(names, {seed: each.astype(np.float64) for seed, each in found.items()})
+
+
 def facts_of(path: str, *names: str) -> dict[str, str]:
     """Return what a cell's file of probes says of it, such as its dataset. Raises `UserError` for a damaged file."""
     with undamaged(path), _opened(path) as file:

@@ -1,0 +1,17 @@
+"""Export the probes of a run: a folder for each cell that can be passed on, and used without the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from conceptdepth.ground.text import counted
+from conceptdepth.interface.export import export_probes
+
+
+def run(to: Path, *, models: Sequence[str], datasets: Sequence[str]) -> int:
+    """Export the cells of these models and datasets, or of all, and say where they lie."""
+    folders = export_probes(to, models=models, datasets=datasets)
+    for folder in folders:
+        print(folder)
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    print(f"{counted(len(folders), 'cell')}, {size / 1e6:.1f} MB; what each holds stands in its README.md")
+    return 0
