@@ -162,7 +162,7 @@ def make_project(folder: Path) -> Project:
         if source.is_symlink():
             (folder / part).symlink_to(source.readlink())
         elif source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
     hub = folder.parent / f"{folder.name}-hub"

@@ -12,25 +12,19 @@ from conceptdepth.datasets.rows import read_prompts
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.hdf5 import new_hdf5
-from conceptdepth.ground.names import CONCEPT, CONFIDENCE, PROBED
+from conceptdepth.ground.names import CONFIDENCE, PROBED
 from conceptdepth.probes.estimators import ProbeSettings
+from conceptdepth.probes.layers import rows_of, train_layers, with_selectivity
 from conceptdepth.probes.nuisances import Nuisances, nuisances_of
 from conceptdepth.probes.predictions import split_group
 from conceptdepth.probes.splits import splits_of
 from conceptdepth.probes.tasks import CONTROL_TASK, Task, has_control_task, tasks_of
-from conceptdepth.probes.training import LayerProbe, train_layer
+from conceptdepth.probes.training import LayerProbe
 from conceptdepth.provenance.job import job, log
 from conceptdepth.provenance.record import PREFIX
-from joblib import Parallel, delayed
-from sklearn import config_context
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 Place = tuple[str, str]
 """A site and a position."""
-
-PROBE = [*PROBED, "layer", "seed"]
-"""Columns that name a probe in a cell, whatever its target."""
 
 
 def train_probes(
@@ -83,12 +77,6 @@ def train_probes(
     log.info("%d of %d probes converged", table["converged"].sum(), len(table))
 
 
-def rows_of(layers: Sequence[LayerProbe], names: Mapping[str, str], seed: int) -> list[dict[str, Any]]:
-    """Return the scores of all layers of one probe, target and split."""
-    alike = {"n_layers": len(layers), "seed": seed}
-    return [{**names, "layer": layer, **alike, **probe.scores} for layer, probe in enumerate(layers)]
-
-
 def nuisances_of_cell(
     held: Labels, chosen: Sequence[str], prompts: Sequence[str], answers: Sequence[str]
 ) -> Nuisances | None:
@@ -126,22 +114,6 @@ def tasks_of_cell(
     )
 
 
-def train_layers(
-    vectors: h5py.Dataset, tasks: Sequence[Task], settings: ProbeSettings, threads: int, title: str
-) -> list[list[LayerProbe]]:
-    """Train all probes of all layers, layers in parallel, each read from the file once."""
-
-    def train(features: np.ndarray) -> list[LayerProbe]:
-        # Arguments are those of a checked configuration; scikit-learn's checks of them take as long as a fit.
-        with threadpool_limits(1), config_context(skip_parameter_validation=True):
-            return list(train_layer(features, tasks, settings))
-
-    # Processes, not threads: warnings of solvers that did not converge cannot be told apart between threads.
-    return Parallel(n_jobs=threads)(
-        delayed(train)(vectors[layer]) for layer in tqdm(range(len(vectors)), desc=title, unit="layer", mininterval=5)
-    )
-
-
 def keep(group: h5py.Group, layers: Sequence[LayerProbe]) -> None:
     """Store test indices (n_test,), the target's labels of these (n_test,), decisions (n_layers, n_test), 1 where
     the solver converged and 0 where not (n_layers,), and of a linear probe coefficients (n_layers, d_model + 1).
@@ -154,16 +126,6 @@ def keep(group: h5py.Group, layers: Sequence[LayerProbe]) -> None:
     linear = [probe.coefficients for probe in layers if probe.coefficients is not None]
     if linear:
         group.create_dataset("coefficients", data=np.stack(linear))
-
-
-def with_selectivity(table: pd.DataFrame) -> pd.DataFrame:
-    """Add ``selectivity`` to the rows of the concept: accuracy minus that of the same probe on the control task.
-
-    It is NaN for controls, and where no control task was trained.
-    """
-    control = table[table["target"] == CONTROL_TASK].set_index(PROBE)["accuracy"]
-    others = control.reindex(pd.MultiIndex.from_frame(table[PROBE])).to_numpy()
-    return table.assign(selectivity=(table["accuracy"] - others).where(table["target"] == CONCEPT))
 
 
 if __name__ == "__main__":

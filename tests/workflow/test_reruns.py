@@ -206,7 +206,7 @@ MODULES = {
     **dict.fromkeys(
         modules("probes", "description", "estimators", "scores"), [*SCORES_ON, *AFTER["train_baselines"], *AUDITS]
     ),
-    **dict.fromkeys(modules("probes", "fitting", "training"), SCORES_ON),
+    **dict.fromkeys(modules("probes", "fitting", "layers", "training"), SCORES_ON),
     "probes/nuisances": [*SCORES_ON, *AFTER["train_baselines"], *AUDITS],
     "probes/predictions": [*SCORES_ON, *AFTER["train_baselines"]],
     "probes/baselines": [*AFTER["train_baselines"], *AUDITS],
@@ -245,7 +245,14 @@ MODULES = {
     **dict.fromkeys(modules("depth", "quantities", "sample_size"), []),
     # What a notebook uses.
     **dict.fromkeys(
-        modules("interface", *"__init__ bank cards export extract folders opened readme steering vectors".split()), []
+        modules(
+            "interface",
+            *(
+                "__init__ bank cards cell choosing curves export extract extras folders forms opened probing readme results "
+                "steering stored tables vectors"
+            ).split(),
+        ),
+        [],
     ),
     # What a person types.
     "__main__": [],

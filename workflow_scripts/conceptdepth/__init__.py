@@ -17,6 +17,8 @@ INTERFACE = {
     "OpenedModel": "opened",
     "extract": "extract",
     "Vectors": "vectors",
+    "Results": "results",
+    "probe": "probing",
     "export_probes": "export",
     "load_probe": "bank",
     "Probe": "bank",

@@ -24,14 +24,21 @@ app = typer.Typer(
 )
 
 
+WITHOUT_WORKFLOW = ("items", "jobs")
+"""Commands that need nothing of the repository."""
+
+
 @app.callback()
-def here() -> None:
-    """Refuse to work in the folder of another copy of the workflow, whose code would not be what runs."""
-    library = Path("workflow_scripts")
-    if (library / "conceptdepth").is_dir() and not library.samefile(SCRIPTS):
+def here(context: typer.Context) -> None:
+    """Refuse to work without the workflow, or in the folder of another copy, whose code would not be what runs."""
+    library, installed = Path("workflow_scripts"), SCRIPTS.is_dir()
+    if (library / "conceptdepth").is_dir() and not (installed and library.samefile(SCRIPTS)):
+        of = f"of the workflow in {SCRIPTS.parent}" if installed else "of a library that was installed by itself"
+        raise UsageError(f"this is the command {of}; type `PYTHONPATH=workflow_scripts python -m conceptdepth` here.")
+    if not installed and context.invoked_subcommand not in WITHOUT_WORKFLOW:
         raise UsageError(
-            f"this is the command of the workflow in {SCRIPTS.parent}; type `PYTHONPATH=workflow_scripts python -m "
-            "conceptdepth` here."
+            f"`conceptdepth {context.invoked_subcommand}` works in a clone of the repository, after `make run` there; "
+            "this library was installed without the workflow."
         )
 
 

@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,7 +15,12 @@ from referencing.jsonschema import DRAFT202012
 from conceptdepth.ground.files import ROOT
 from conceptdepth.ground.mappings import merged
 
-SCHEMAS = ROOT / "config" / "schemas"
+CONFIG = next(
+    folder for folder in (ROOT / "config", Path(__file__).parents[1] / "config") if (folder / "schemas").is_dir()
+)
+"""The folder of the configuration: the repository's, or that inside a library that was installed without it."""
+
+SCHEMAS = CONFIG / "schemas"
 
 FILES = ("models", "datasets", "config", "claims")
 """Files of the configuration in the order in which the Snakefile reads them, without `.yaml`."""
@@ -70,7 +76,7 @@ _Validator = jsonschema.validators.extend(
 
 def on_top_of_files(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the files of the configuration say, with a configuration on top as ``--configfile`` puts it there."""
-    texts = ((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8") for name in FILES)
+    texts = ((CONFIG / f"{name}.yaml").read_text(encoding="utf-8") for name in FILES)
     return reduce(merged, [*(yaml.load(text, YAML_LOADER) for text in texts), config])
 
 

@@ -1,6 +1,7 @@
-"""What a notebook uses: models that stay open, vectors of any texts, and probes that are taken elsewhere.
+"""What a notebook uses: results of a run, models that stay open, vectors of any texts, probes of these, and probes that
+are taken elsewhere.
 
-In: a model, texts, results of a run, folders of exported probes. Out: vectors, decisions, folders of probes. It may
-import every room but ``commands``; torch is imported only when a model runs. The package itself has its names:
-``from conceptdepth import extract``.
+In: a model, texts, arrays, results of a run, folders of exported probes. Out: frames, vectors, decisions, folders of
+probes. It may import every room but ``commands``; torch is imported only when a model runs. ``conceptdepth`` itself has
+its names, such as ``conceptdepth.extract``.
 """

@@ -44,6 +44,8 @@ class Split:
     """Whether the solver of each layer's probe converged, shape (n_layers,); None of baselines."""
     decision: NDArray[np.float64] | None = None
     """What tells classes, above 0 for class 1, of the shape of ``predicted``; None unless it was asked for."""
+    seed: int | None = None
+    """Seed of the split, if it was read from a file."""
 
 
 @dataclass(frozen=True)
@@ -165,4 +167,5 @@ def _split(group: h5py.Group, n_statements: int, decisions: bool) -> Split:
     if decision.shape[1:] != test.shape or not np.isin(test, np.arange(n_statements)).all():
         raise ValueError("its decisions are not those of its statements")
     converged = array(group, "converged", INTEGER, 1)[:].astype(bool) if "converged" in group else None
-    return Split(test, (decision > 0).astype(np.int8), converged, decision if decisions else None)
+    seed = int(group.name.rpartition("_")[2])  # See `split_group`.
+    return Split(test, (decision > 0).astype(np.int8), converged, decision if decisions else None, seed)
