@@ -62,13 +62,21 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     source = next((source for source, other in PAGES.items() if other == place), f"docs/{place}")
     text = text.replace(HELP, helps()) if HELP in text else text
     text = MODULES.sub(lambda found: modules(found[1]), text)
+    return items_by_four(outside_code(text, lambda part: LINK.sub(lambda link: linked(link, source, place), part)))
 
-    def change(part: str) -> str:
-        # What belongs to an item of a list, as Python-Markdown wants it.
-        part = re.sub(r"^ {2,3}(?=\S)", " " * 4, part, flags=re.MULTILINE)
-        return LINK.sub(lambda link: linked(link, source, place), part)
 
-    return outside_code(text, change)
+def items_by_four(text: str) -> str:
+    """Indent what belongs to an item of a list by four, as Python-Markdown wants it, not by the width of its mark."""
+    lines, width, fenced = [], 0, False
+    for line in text.split("\n"):
+        item = None if fenced else re.match(r"- |\d\. ", line)
+        if item:
+            width = len(item[0])
+        elif line[:width].strip():
+            width = 0
+        fenced ^= not width and line.startswith("```")
+        lines.append(" " * (4 - width) + line if width and line.strip() and not item else line)
+    return "\n".join(lines)
 
 
 def outside_code(text: str, change) -> str:

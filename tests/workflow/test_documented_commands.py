@@ -66,6 +66,8 @@ TESTS = {
     "snakemake --profile slurm": "slurm/test_submissions.py::test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local_run_gives",
     "snakemake --profile slurm --configfile mine.yaml": "slurm/test_submissions.py::test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local_run_gives",
     "python -m conceptdepth jobs": "slurm/test_submissions.py::test_jobs_of_a_folder_can_be_cancelled",
+    "conceptdepth export": "workflow/test_bank_run.py::test_scores_of_the_runs_own_statements_are_its_held_out_decisions",
+    ".venv/bin/conceptdepth export": "workflow/test_bank_run.py::test_scores_of_the_runs_own_statements_are_its_held_out_decisions",
     "PICTURES=docs .venv/bin/pytest tests/workflow/test_explorer_page.py -k newcomer": "workflow/test_explorer_page.py::test_a_newcomer_finds_the_layer_how_sure_it_is_and_what_is_wrong_there",
 }  # fmt: skip
 """Command -> the test that runs it, on a project of the tests."""
@@ -78,6 +80,10 @@ NOT_HERE = {
     "python3 -m pip download -r requirements.txt -d wheels": "half a gigabyte from an index",
     ".venv/bin/pip install --no-index --find-links wheels -r requirements.txt": "needs these wheels",
     ".venv/bin/pip install --no-index --find-links wheels --no-deps --no-build-isolation --editable .": "needs these wheels",
+    "pip install .": "tests/unit/test_packaging.py installs the wheel that this builds, without what it requires",
+    'pip install ".[models]"': "the same; what the extra names is compared with requirements.txt there",
+    'pip install ".[xarray,datasets]"': "the same",
+    ".venv/bin/snakemake --cores 2 --configfile small.yaml": "a run of two cells of the default model, which takes minutes",
     "touch .venv/installed": "changes the environment that tests run in",
     ". .venv/bin/activate": "for a shell",
     "sinfo -o '%P %G %l'": "asks a cluster",
@@ -100,8 +106,7 @@ NOT_HERE = {
     "PYTHONPATH=workflow_scripts .venv/bin/python tests/benchmarks/dry_run_times.py": "measures an idle machine",
     "python tests/benchmarks/contenders.py concept_depth results/models/smollm2-135m/weights results/bench/imdb.json out.npz 1": "measures an idle machine",
     "PYTHONPATH=workflow_scripts python tests/benchmarks/profiles.py": "measures an idle machine",
-    ".venv/bin/conceptdepth export": "TODO: builder A's test",
-    ".venv/bin/python score_animals.py": "TODO: needs the default run; builder A's test of load_probe",
+    ".venv/bin/python score_animals.py": "needs the run of its page; workflow/test_bank_run.py scores texts with the probes of a smaller one",
 }  # fmt: skip
 """Command -> why it is not run."""
 

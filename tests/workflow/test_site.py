@@ -1,5 +1,6 @@
 """The documentation builds without a warning, asks no network for anything, and has its answers where links lead."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -103,3 +104,43 @@ def test_it_can_be_read_and_searched_from_a_disk(site, size):
         page.locator(".md-search-result__link").first.wait_for(timeout=20_000)
         assert page.locator(".md-search-result__link").count() > 3
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+# --- What is done to pages -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    spec = importlib.util.spec_from_file_location("documentation_hooks", ROOT / "resources/documentation/hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "link", "expected"),
+    [
+        ("docs/depth.md", "depth.md", "[a](probes.md#b)", "[a](probes.md#b)"),
+        ("docs/depth.md", "depth.md", "[a](../config/README.md#b)", "[a](configuration.md#b)"),
+        ("docs/howto/gpus.md", "howto/gpus.md", "[a](../../SECURITY.md)", "[a](../security.md)"),
+        ("config/README.md", "configuration.md", "[a](../docs/howto/gpus.md)", "[a](howto/gpus.md)"),
+        ("README.md", "index.md", "![a](docs/depths.png)", "![a](depths.png)"),
+        ("docs/depth.md", "depth.md", "[x.py](../tests/x.py)", "`tests/x.py`"),
+        ("docs/depth.md", "depth.md", "[the code](../tests/x.py)", "the code (`tests/x.py`)"),
+        ("docs/depth.md", "depth.md", "[a](https://example.org/b.md)", "[a](https://example.org/b.md)"),
+        ("docs/depth.md", "depth.md", "[a](#b)", "[a](#b)"),
+    ],
+)
+def test_a_link_leads_to_its_page_or_names_its_file(hooks, source, place, link, expected):
+    assert hooks.linked(hooks.LINK.fullmatch(link), source, place) == expected
+
+
+def test_code_keeps_its_links(hooks):
+    assert hooks.outside_code("a\n    a\n```\na\n```\na", str.upper) == "A\n    a\n```\na\n```\nA"
+
+
+def test_what_belongs_to_an_item_is_indented_by_four(hooks):
+    text = "- a\n\n  b\n\n      code\n  - c\n\n1. d\n   e\nf\n\n```yaml\n- g\n  h\n```\n  i"
+    assert hooks.items_by_four(text) == (
+        "- a\n\n    b\n\n        code\n    - c\n\n1. d\n    e\nf\n\n```yaml\n- g\n  h\n```\n  i"
+    )
