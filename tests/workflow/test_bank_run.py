@@ -105,8 +105,16 @@ def test_a_card_says_what_the_probes_are_and_where_they_come_from(exported):
     data = metadata_load(folder / "README.md")
     assert (data["base_model"], data["license"], data["library_name"]) == ("tests/cached", "other", "conceptdepth")
     assert front_matter(card) in page
-    # So few statements leave no layer that others chose.
-    assert (card["curves"][0]["held_out_peak"], data.get("model-index")) == (None, None)
+    assert data["model-index"][0]["results"][0]["metrics"][0]["value"] == card["curves"][0]["held_out_peak"]["accuracy"]
+
+
+def test_a_card_leaves_out_what_so_few_statements_do_not_tell(exported):
+    """Where there is no layer that other statements chose, there is no accuracy of one."""
+    folders = [exported.folder / f"results/bank/{cell}" for cell in CELLS]
+    peaks = [load_probe(folder).card["curves"][0]["held_out_peak"] for folder in folders]
+    assert None in peaks
+    for folder, peak in zip(folders, peaks):
+        assert ("model-index" in metadata_load(folder / "README.md")) == (peak is not None)
 
 
 def test_a_part_can_be_chosen_and_goes_where_it_is_wanted(exported, tmp_path):
