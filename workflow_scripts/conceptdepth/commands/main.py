@@ -11,10 +11,10 @@ import typer
 
 from conceptdepth.commands.ends import leave
 from conceptdepth.commands.options import ANY, WithSnakemake, a_share, above_zero, one_or_more
+from conceptdepth.commands.place import check_place
 from conceptdepth.configuration.assumptions import Assumptions
 from conceptdepth.depth.quantities import DEFAULT_QUANTITIES, Quantity
 from conceptdepth.ground.errors import UsageError, one_of
-from conceptdepth.ground.files import SCRIPTS
 
 app = typer.Typer(
     name="conceptdepth",
@@ -24,22 +24,10 @@ app = typer.Typer(
 )
 
 
-WITHOUT_WORKFLOW = ("items", "jobs")
-"""Commands that need nothing of the repository."""
-
-
 @app.callback()
 def here(context: typer.Context) -> None:
     """Refuse to work without the workflow, or in the folder of another copy, whose code would not be what runs."""
-    library, installed = Path("workflow_scripts"), SCRIPTS.is_dir()
-    if (library / "conceptdepth").is_dir() and not (installed and library.samefile(SCRIPTS)):
-        of = f"of the workflow in {SCRIPTS.parent}" if installed else "of a library that was installed by itself"
-        raise UsageError(f"this is the command {of}; type `PYTHONPATH=workflow_scripts python -m conceptdepth` here.")
-    if not installed and context.invoked_subcommand not in WITHOUT_WORKFLOW:
-        raise UsageError(
-            f"`conceptdepth {context.invoked_subcommand}` works in a clone of the repository, after `make run` there; "
-            "this library was installed without the workflow."
-        )
+    check_place(context.invoked_subcommand or "")
 
 
 @app.command(cls=WithSnakemake, options_metavar=ANY)
