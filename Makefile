@@ -91,7 +91,7 @@ lint-python:
 	$(BIN)/ruff format --check
 
 lint-rules:
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules examples
 
 lint-types:
 	$(BIN)/mypy
@@ -111,8 +111,10 @@ lint-workflow:
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/installed-test: requirements-test.txt .venv/installed
+.venv/installed-test: requirements-test.txt tests/requirements-crate.txt .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-test.txt
+	$(PYTHON) -m venv .venv/crate
+	.venv/crate/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements-crate.txt
 	@touch $@
 
 clean:

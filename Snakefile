@@ -11,7 +11,8 @@ min_version("9.15")
 here = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 if not here.is_dir():
     raise WorkflowError(
-        "A module's Snakefile must lie on this machine with what is beside it: clone the repository, and give its path."
+        "A module's Snakefile must lie on this machine with what is beside it: clone the repository, and give its path, or "
+        "name workflow/Snakefile of the host, which unpacks it."
     )
 
 

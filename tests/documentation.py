@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-TYPED = r"make|snakemake|conceptdepth|python3?|pip|git|tmux|sinfo|touch|export|pytest|CUDA_VISIBLE_DEVICES=\S+|wait;|\$EDITOR|\."
+TYPED = r"make|snakemake|conceptdepth|python3?|pip|git|tmux|sinfo|touch|export|pytest|docker|podman|apptainer|lm_eval|CUDA_VISIBLE_DEVICES=\S+|wait;|\$EDITOR|\."
 """What a line of a block begins with if it is a command; a path before the program does not count."""
 
 

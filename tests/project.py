@@ -14,7 +14,7 @@ from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
 PARTS = [
-    "Snakefile", "rules", "envs", "config", "workflow_scripts", "conceptdepth", "resources", "profiles", "slurm", "report", ".gitignore", "README.md",
+    "Snakefile", "workflow", "rules", "envs", "config", "workflow_scripts", "conceptdepth", "resources", "profiles", "slurm", "report", ".gitignore", "README.md", "CITATION.cff",
 ]  # fmt: skip
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

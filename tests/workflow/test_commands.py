@@ -312,14 +312,15 @@ def test_an_archive_is_a_crate_with_results_records_configuration_and_code(run, 
     crate = ROCrate(tmp_path / "crate")
     assert crate.mainEntity.id == "Snakefile"
     profiles = {profile.id for profile in crate.root_dataset["conformsTo"]}
-    assert "https://w3id.org/ro/wfrun/workflow/0.5" in profiles
-    action = crate.root_dataset["mentions"]
+    assert {f"https://w3id.org/ro/wfrun/{name}/0.6" for name in ("process", "workflow", "provenance")} < profiles
+    action = crate.get("#run")
     assert (action.type, action["instrument"].id) == ("CreateAction", "Snakefile")
     results = {entity.id for entity in action["result"]}
     assert {SCORES, "results/figures/accuracy.png", "results/audit.html"} <= results
     monkeypatch.chdir(run.folder)
     records = {str(path) for path in Path("results/provenance").rglob("*.json")}
-    assert records <= {entity.id for entity in action["object"]}
+    assert records <= results
+    assert {"config/config.yaml", "config/models.yaml"} <= {entity.id for entity in action["object"]}
     names = {str(path.relative_to(tmp_path / "crate")) for path in (tmp_path / "crate").rglob("*") if path.is_file()}
     assert {"config/config.yaml", "rules/probes.smk", "workflow_scripts/conceptdepth/activations/store.py"} <= names
     assert not [name for name in names if name.startswith(("results/activations", "results/prompts", "results/models"))]

@@ -260,7 +260,7 @@ MODULES = {
         modules(
             "commands",
             *(
-                "__init__ archive audit check_model config costs costs_table data ends export items jobs keys main options place "
+                "__init__ archive audit check_model config costs costs_table crate data ends export items jobs keys main options place "
                 "report screen summary why"
             ).split(),
         ),

@@ -1,6 +1,6 @@
 """Archive a run as an RO-Crate: figures, tables, records, configuration and code, in one zip file.
 
-The crate follows the Workflow Run Crate profile, https://w3id.org/ro/wfrun/workflow/0.5
+`crate` says what stands in it of the run.
 """
 
 import mimetypes
@@ -8,25 +8,20 @@ import tempfile
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
-from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
+from conceptdepth.commands.crate import SCRIPT, add_run, script_path, start_crate
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.files import ROOT, complete_file, file_sha256
 from conceptdepth.models.weights import weight_files
 from conceptdepth.provenance.audit import Auditor
-from conceptdepth.provenance.chain import counts, machine_and_code
+from conceptdepth.provenance.chain import counts
 from conceptdepth.provenance.findings import INTACT, Audit
 
-PROFILES = {
-    "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
-    "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
-}
-
-CODE = ("rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
+CODE = ("workflow", "rules", "envs", "config", "workflow_scripts", "resources", "profiles", "report")
 """Folders of the workflow; the Snakefile is the crate's main entity."""
 
 DOCUMENTS = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "requirements.txt", "pyproject.toml")
@@ -49,37 +44,16 @@ def run(file: Path, *, with_activations: bool) -> int:
 def write_archive(destination: Path, *, results: Collection[str]) -> None:
     """Write the crate. Raises `UserError` if the results are not intact."""
     audit = audited_run()
-    crate = ROCrate(version="1.1")
-    crate.metadata.extra_contexts.append("https://w3id.org/ro/terms/workflow-run/context")
+    crate = start_crate(facts(ROOT / "Snakefile"))
     crate.name = "Concept Depth: " + ", ".join(fetched(audit, "model")) + " on " + ", ".join(fetched(audit, "dataset"))
     crate.description = f"Audited when it was archived: {audit.verdict}, {counts(audit)}."
-    crate.license = "https://spdx.org/licenses/MIT"
-    profiles = [
-        ContextEntity(crate, identifier, {"@type": "CreativeWork", "name": name, "version": version})
-        for identifier, (name, version) in PROFILES.items()
-    ]
-    crate.root_dataset["conformsTo"] = [crate.add(profile) for profile in profiles]
-    workflow = crate.add_workflow(
-        ROOT / "Snakefile", "Snakefile", main=True, lang="snakemake", properties=facts(ROOT / "Snakefile")
-    )
     configuration = [add(crate, path, ROOT) for path in sorted((ROOT / "config").glob("*.yaml"))]
+    scripts = {ROOT / script_path(record) for record in audit.records.values()}
     for path in code_files():
-        add(crate, path, ROOT)
+        add(crate, path, ROOT, **({"@type": SCRIPT} if path in scripts else {}))
     outputs = [o["path"] for r in audit.records.values() for o in r["outputs"] if Path(o["path"]).parts[1] in results]
-    made = [add(crate, Path(path), Path()) for path in dict.fromkeys(outputs)]
-    records = [add(crate, Path(path), Path()) for path in audit.records]
-    crate.root_dataset["mentions"] = crate.add_action(
-        workflow,
-        object=[*configuration, *records],
-        result=made,
-        properties={
-            "name": "The run of the workflow that made these results",
-            "startTime": min(record["started"] for record in audit.records.values()),
-            "endTime": max(record["ended"] for record in audit.records.values()),
-            "description": "; ".join(f"{key}: {fact}" for key, fact in machine_and_code(audit).items()),
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-        },
-    )
+    made = [add(crate, Path(path), Path()) for path in dict.fromkeys([*outputs, *audit.records])]
+    add_run(crate, audit, configuration=configuration, made=made)
     crate.get("README.md")["about"] = crate.root_dataset
     with complete_file(destination) as part:
         whole = part.with_suffix(".zip")  # rocrate adds the suffix where it is missing.
@@ -119,9 +93,9 @@ def code_files() -> Iterator[Path]:
                 yield path
 
 
-def add(crate: ROCrate, path: Path, base: Path) -> File:
-    """Add a file under its path from ``base``."""
-    return crate.add_file(path, path.relative_to(base).as_posix(), properties=facts(path))
+def add(crate: ROCrate, path: Path, base: Path, **more: Any) -> File:
+    """Add a file under its path from ``base``, with what is known of it."""
+    return crate.add_file(path, path.relative_to(base).as_posix(), properties=facts(path) | more)
 
 
 def facts(path: Path) -> dict[str, str]:

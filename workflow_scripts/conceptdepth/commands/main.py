@@ -176,8 +176,8 @@ def archive(
 ) -> int:
     """Archive a run as an RO-Crate, one zip file.
 
-    Figures, tables, records, configuration and code. The crate follows the Workflow Run Crate profile,
-    https://w3id.org/ro/wfrun/workflow/0.5
+    Figures, tables, records, configuration and code. The crate follows the Provenance Run Crate profile,
+    https://w3id.org/ro/wfrun/provenance/0.6
     """
     from conceptdepth.commands.archive import run
 
