@@ -4,7 +4,7 @@
 # make costs    memory, disk, tokens and GPU hours      make lint     lint alone
 # make prompts  prompts and the tokens that are probed  make bench    compare extraction with other tools
 # make items    test statements that a depth takes      make security code and packages, by bandit and pip-audit
-#                                                       make clean    remove .venv and results
+# make docs     the documentation as a site             make clean    remove .venv and results
 # make audit-statistics   how often intervals and tests are wrong, on generated experiments (about half an hour)
 # make bench-gpu          the same at the shapes of two models, in four weight formats, on a GPU if there is one
 # Options of snakemake go into ARGS: make why ARGS="--configfile mine.yaml"
@@ -16,7 +16,7 @@ SNAKEMAKE = $(BIN)/snakemake --resources mem_mb=$(MEMORY) $(ARGS)
 
 LINTS = lint-types lint-python lint-rules lint-imports lint-security lint-workflow
 
-.PHONY: run plan why costs claims items prompts audit audit-statistics archive test test-long test-slurm bench bench-gpu lint security $(LINTS) clean
+.PHONY: run plan why costs claims items prompts audit audit-statistics archive docs test test-long test-slurm bench bench-gpu lint security $(LINTS) clean
 
 run: .venv/installed
 	@PYTHONPATH=workflow_scripts $(SNAKEMAKE) --logger conceptdepth
@@ -43,6 +43,11 @@ archive: .venv/installed
 
 items: .venv/installed
 	@$(BIN)/conceptdepth items $(ARGS)
+
+# Pages are those of docs/, README.md and a few others: resources/documentation/hooks.py has the list.
+docs: .venv/installed-test
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo results/site/index.html
 
 prompts: .venv/installed
 	@$(SNAKEMAKE) --quiet all -- show_prompts

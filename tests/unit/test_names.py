@@ -11,7 +11,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("*/README.md"),
     *ROOT.glob("resources/*/README.md"),
 ]
@@ -19,6 +19,7 @@ LISTS = [
     *ROOT.glob("requirements*.txt"),
     ROOT / "Makefile",
     ROOT / "pyproject.toml",
+    ROOT / "mkdocs.yml",
     ROOT / ".ci/run",
     *ROOT.glob("config/**/*.yaml"),
 ]

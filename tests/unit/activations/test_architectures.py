@@ -240,13 +240,15 @@ def test_documents_say_how_many_architectures_are_tested_and_refused():
     refused = [kind for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if kind in REFUSED]
     counts = (len(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES), len(tested), len(WRAPPERS), len(refused))
     words = {
-        "README.md": "transformers 5.23 has {} causal types; {} of them, and {} wrappers of text and images",
+        "docs/limits.md": "transformers 5.23 has {} causal types; {} of them, and {} wrappers of text and images",
         "docs/models.md": "small random models of {1} types of transformers 5.23 and {2} wrappers of text and images",
         "CHANGELOG.md": "{1} types of transformers and {2} wrappers of text and images",
     }
     for path, said in words.items():
         assert said.format(*counts) in " ".join((ROOT / path).read_text().split()), path
-    assert f"{len(refused)} are refused by their name or config" in " ".join((ROOT / "README.md").read_text().split())
+    assert f"{len(refused)} are refused by their name or config" in " ".join(
+        (ROOT / "docs/limits.md").read_text().split()
+    )
     assert hf.__version__.startswith("5.23.")
 
 

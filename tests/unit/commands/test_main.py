@@ -96,12 +96,12 @@ def test_shells_complete_subcommands_and_values(monkeypatch):
         assert python("-c", code).stdout.split() == expected
 
 
-def test_readme_shows_the_help_as_it_is():
+def test_the_page_of_commands_shows_the_help_as_it_is():
     shown = python(
         "-c", "import sys; sys.argv = ['conceptdepth', '--help']; from conceptdepth.commands.main import main; main()"
     ).stdout
     block = "".join(f"    {line}".rstrip() + "\n" for line in shown.splitlines())
-    assert f"    $ conceptdepth --help\n{block}" in (ROOT / "README.md").read_text()
+    assert f"    $ conceptdepth --help\n{block}" in (ROOT / "docs/commands.md").read_text()
 
 
 # --- Mistakes ---------------------------------------------------------------------------------------------

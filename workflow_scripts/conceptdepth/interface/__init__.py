@@ -2,6 +2,6 @@
 are taken elsewhere.
 
 In: a model, texts, arrays, results of a run, folders of exported probes. Out: frames, vectors, decisions, folders of
-probes. It may import every room but ``commands``; torch is imported only when a model runs. ``conceptdepth`` itself has
-its names, such as ``conceptdepth.extract``.
+probes. It may import every room but ``commands``; torch is imported only when a model runs. The package itself has its
+names: ``from conceptdepth import extract``.
 """
