@@ -8,6 +8,7 @@ import sys
 import pytest
 import transformers as hf
 from documentation import ROOT, block_of, commands
+from documented_elsewhere import NOT_HERE, TESTS
 from dry_runs import dry_run
 from project import make_project
 from tiny_model import save_checkpoint
@@ -52,72 +53,6 @@ HERE = {
     ".venv/bin/conceptdepth costs --whole-grid --configfile model.yaml",
 }
 """Commands with a test of their own below."""
-
-TESTS = {
-    "conceptdepth --help": "unit/commands/test_main.py::test_the_page_of_commands_shows_the_help_as_it_is",
-    ".venv/bin/conceptdepth check-model /path/to/model": "workflow/test_models_run.py::test_check_model_prints_what_is_read_where_and_a_verdict",
-    "conceptdepth check-model smollm2-135m": "workflow/test_models_run.py::test_check_model_takes_names_of_the_registry_and_what_a_run_has_fetched",
-    "conceptdepth audit results/figures/depths.png": "workflow/test_audit.py::test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code",
-    ".venv/bin/conceptdepth audit results/figures/accuracy.png": "workflow/test_audit.py::test_the_chain_of_a_figure_ends_at_dataset_bytes_model_and_code",
-    'conceptdepth audit "sent by a colleague.png"': "workflow/test_audit.py::test_a_figure_copied_elsewhere_is_known",
-    "snakemake -n --configfile config/paper.yaml": "workflow/test_paper.py::test_the_plan_has_486_cells_and_needs_nothing_but_the_configuration",
-    "snakemake --directory ~/runs/first --configfile mine.yaml": "workflow/test_elsewhere.py::test_from_another_folder_and_into_another_folder_the_same_runs",
-    "snakemake --snakefile ~/concept-depth/Snakefile --configfile mine.yaml": "workflow/test_elsewhere.py::test_from_another_folder_and_into_another_folder_the_same_runs",
-    "snakemake --profile slurm": "slurm/test_submissions.py::test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local_run_gives",
-    "snakemake --profile slurm --configfile mine.yaml": "slurm/test_submissions.py::test_cells_of_a_model_are_one_submission_with_one_load_and_give_what_a_local_run_gives",
-    "python -m conceptdepth jobs": "slurm/test_submissions.py::test_jobs_of_a_folder_can_be_cancelled",
-    "conceptdepth export": "workflow/test_bank_run.py::test_scores_of_the_runs_own_statements_are_its_held_out_decisions",
-    ".venv/bin/conceptdepth export": "workflow/test_bank_run.py::test_scores_of_the_runs_own_statements_are_its_held_out_decisions",
-    "PICTURES=docs .venv/bin/pytest tests/workflow/test_explorer_page.py -k newcomer": "workflow/test_explorer_page.py::test_a_newcomer_finds_the_layer_how_sure_it_is_and_what_is_wrong_there",
-}  # fmt: skip
-"""Command -> the test that runs it, on a project of the tests."""
-
-NOT_HERE = {
-    "git clone <this repository> concept-depth && cd concept-depth": "needs the address of the repository",
-    "git clone <this repository> && cd concept-depth": "needs the address of the repository",
-    "python3 -m venv .venv": "what `make run` does in CI",
-    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt": "what `make run` does in CI",
-    "python3 -m pip download -r requirements.txt -d wheels": "half a gigabyte from an index",
-    ".venv/bin/pip install --no-index --find-links wheels -r requirements.txt": "needs these wheels",
-    ".venv/bin/pip install --no-index --find-links wheels --no-deps --no-build-isolation --editable .": "needs these wheels",
-    "pip install .": "tests/unit/test_packaging.py installs the wheel that this builds, without what it requires",
-    'pip install ".[models]"': "the same; what the extra names is compared with requirements.txt there",
-    'pip install ".[xarray,datasets]"': "the same",
-    ".venv/bin/snakemake --cores 2 --configfile small.yaml": "a run of two cells of the default model, which takes minutes",
-    'docker build --file containers/Dockerfile --tag concept-depth .': "needs a registry of images; unit/test_containers.py holds the recipe",
-    'docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD/run:/work" --volume "$PWD/models:/models" concept-depth': "needs the image",
-    "apptainer build concept-depth.sif containers/concept-depth.def": "needs Apptainer; unit/test_containers.py holds the recipe",
-    "apptainer build --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu concept-depth.sif containers/concept-depth.def": "needs Apptainer",
-    "apptainer run concept-depth.sif": "needs the image",
-    "apptainer run concept-depth.sif conceptdepth audit --all": "needs the image",
-    "git submodule add ADDRESS-OF-CONCEPT-DEPTH concept-depth": "needs the address of the repository",
-    "git init": "before the next",
-    "snakemake --cores all --sdm conda": "needs conda and the address of the repository",
-    "touch .venv/installed": "changes the environment that tests run in",
-    ". .venv/bin/activate": "for a shell",
-    "sinfo -o '%P %G %l'": "asks a cluster",
-    "$EDITOR profiles/slurm/config.yaml": "for a person",
-    "tmux": "for a person",
-    "CUDA_VISIBLE_DEVICES=0 snakemake results/activations/smollm2-135m/{fp32,int8}/index.csv": "needs two GPUs",
-    "CUDA_VISIBLE_DEVICES=1 snakemake results/activations/qwen1.5-0.5b/{fp32,int8}/index.csv": "needs two GPUs",
-    "wait; snakemake": "needs two GPUs",
-    '.venv/bin/python -c "import torch; print(torch.cuda.is_available())"': "says what the machine is",
-    "snakemake --configfile config/nine_datasets.yaml tests/mirror.yaml config/rigorous.yaml -- results/tables/data_audit.csv": "needs a mirror of the paper's files",
-    "snakemake --configfile config/nine_datasets.yaml tests/mirror.yaml config/rigorous.yaml": "needs a mirror of the paper's files",
-    "snakemake ablation --configfile config/nine_datasets.yaml tests/mirror.yaml mine.yaml": "needs a mirror of the paper's files",
-    "snakemake --configfile config/nine_datasets.yaml tests/mirror.yaml --resources mem_mb=18000": "needs a mirror of the paper's files",
-    "make run; PYTHONPATH=workflow_scripts python tests/int8_passes.py": "takes long; its numbers are in docs/drift.md",
-    "pytest tests/unit/probes/test_parity.py": "a test",
-    "PYTHONPATH=workflow_scripts python tests/parity.py": "needs a mirror of the paper's files",
-    ".venv/bin/pytest tests/workflow/test_kills.py -m long": "a test, of make test-long",
-    ".venv/bin/pytest tests/workflow/test_full_disk.py -m long": "a test, of make test-long",
-    ".venv/bin/pytest tests/unit/activations/test_load.py -m long": "a test, of make test-long",
-    "PYTHONPATH=workflow_scripts .venv/bin/python tests/benchmarks/dry_run_times.py": "measures an idle machine",
-    "python tests/benchmarks/contenders.py concept_depth results/models/smollm2-135m/weights results/bench/imdb.json out.npz 1": "measures an idle machine",
-    "PYTHONPATH=workflow_scripts python tests/benchmarks/profiles.py": "measures an idle machine",
-    ".venv/bin/python score_animals.py": "needs the run of its page; workflow/test_bank_run.py scores texts with the probes of a smaller one",
-}  # fmt: skip
-"""Command -> why it is not run."""
 
 MAKE = re.compile(r"make ([\w-]+)(?: ARGS=\"(.*)\")?$")
 
