@@ -14,7 +14,7 @@ MOST = 30
 
 
 def rows_with(table: pd.DataFrame, wanted: Mapping[str, Any], source: str) -> pd.DataFrame:
-    """Return the rows that have these values, each one or several in a list, array, range or set; None asks for nothing.
+    """Return the rows that have these values, each one or several (list, array, range, set); None asks for nothing.
 
     Raises `UserError` for a column or a value that is not there.
     """

@@ -162,14 +162,12 @@ def statements_of(
     if labels is None:
         raise UserError("there are no labels: 0 or 1 of each statement.")
     groups = held.groups if held and groups is None else groups
-    classes, own = np.asarray(labels), np.arange(n) if groups is None else np.asarray(groups)
+    classes, own = np.asarray(labels), np.arange(n) if groups is None else np.asarray(groups, dtype=object)
     for name, values in (("labels", classes), ("groups", own)):
         if values.shape != (n,):
             raise UserError(f"{name} are one of each statement, shape ({n},), and these are of shape {values.shape}.")
-    if groups is not None and pd.isna(own).any():
-        raise UserError(
-            f"groups: number {int(np.flatnonzero(pd.isna(own))[0])} is missing; give one for each statement."
-        )
+    if missing := np.flatnonzero(pd.isna(own)).tolist():
+        raise UserError(f"groups: number {missing[0]} is missing; give one for each statement.")
     if not np.isin(classes, (0, 1)).all():
         raise UserError("labels are 0 or 1, and of these some are not.")
     ids = held.ids if held else np.arange(n).astype(str).astype(object)
