@@ -27,8 +27,8 @@ def rows_with(table: pd.DataFrame, wanted: Mapping[str, Any], source: str) -> pd
         known = table[column].unique().tolist()
         for one in values:
             if one not in known:
-                alike = next((f" (it is {other!r}, not {one!r})" for other in known if str(other) == str(one)), None)
-                instead = nearest(one, known) if alike is None else alike
+                alike = [f" (it is {other!r}, not {one!r})" for other in known if str(other) == str(one)]
+                instead = alike[0] if alike else nearest(one, known) if isinstance(one, str) else ""
                 raise UserError(f"there is no {column} {one!r} in {source}{instead}; there are {listed(known)}.")
         table = table[table[column].isin(values)]
     return table

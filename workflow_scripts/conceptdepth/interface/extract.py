@@ -143,7 +143,7 @@ def statements_of(
     for number, text in enumerate(read):
         try:
             row: dict[str, Any] = {"text": text_of(text), "label": 0}
-            row["id"] = text if own_ids is None else str(own_ids[number])
+            row["id"] = str(text) if own_ids is None else str(own_ids[number])
             row["group"] = row["id"] if own_groups is None else str(own_groups[number])
             rows.append(row | ({} if own_spans is None else {"span": span_of(own_spans[number], text)}))
         except UserError as error:

@@ -51,7 +51,7 @@ class Results:
         of the layers, in [0, 1); accuracies are shares of statements; ``_low`` and ``_high`` bound intervals.
         """
         if name not in self.tables:
-            raise UserError(f"{self.folder} has no table {name!r}; there are {one_of(self.tables)}.")
+            raise UserError(f"{self.folder} has no table {name!r}; there are {one_of(self.tables) or 'none'}.")
         table = rows_with(read_table(self.folder / f"tables/{name}.csv"), where, f"{name} of {self.folder}")
         return as_names(table.reset_index(drop=True))
 
