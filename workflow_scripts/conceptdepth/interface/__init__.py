@@ -17,5 +17,5 @@ INTERFACE = {
     "load_probe": "bank",
     "Probe": "bank",
 }
-"""Name -> module of this package that has it, for ``conceptdepth.__getattr__``. No script imports this file, so that a
+"""Name -> module of this package that has it, by which `conceptdepth` finds it. No script imports this file, so that a
 new name makes no result stale."""
