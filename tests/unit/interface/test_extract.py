@@ -8,6 +8,7 @@ from pathlib import Path
 
 import conceptdepth
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conceptdepth.activations.cell import Cell
@@ -15,6 +16,7 @@ from conceptdepth.activations.store import open_activations, read_labels, vector
 from conceptdepth.configuration.schema import defaults
 from conceptdepth.datasets.prompts import render
 from conceptdepth.ground.errors import UserError
+from conceptdepth.ground.files import SCRIPTS
 from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.interface.extract import extract
 from conceptdepth.interface.opened import FIXED_BATCH_TOKENS, open_model
@@ -22,6 +24,7 @@ from conceptdepth.models.fetch import fetch_model
 from conceptdepth.models.loaded import LoadedModels
 from conceptdepth.models.positions import POSITIONS
 from conceptdepth.models.sites import SITES
+from conceptdepth.provenance.digest import code_files
 from tiny_model import save_tiny_model
 
 TEXTS = ["oslo is in norway", "oslo is in peru", "lima is in peru .", "the coin heads up"]
@@ -109,6 +112,36 @@ def test_a_text_is_read_as_it_is_and_is_its_own_id(opened):
     assert (around.n_tokens - found.n_tokens).tolist() == [1] * len(TEXTS)
 
 
+@pytest.mark.parametrize("choose", [lambda frame: frame.iloc[[2, 0, 3, 1]], lambda frame: frame[frame.index > 1]])
+def test_columns_of_a_frame_go_by_their_places_and_not_by_its_index(opened, choose):
+    frame = pd.DataFrame(
+        {"text": TEXTS, "id": list("abcd"), "group": list("wxyz"), "label": [0, 0, 1, 1], "span": SPANS}
+    )
+    chosen = choose(frame)
+    columns = {f"{name}s": chosen[name] for name in ("id", "group", "label", "span")}
+    found = extract(opened, chosen["text"], positions=["span_last"], **columns)
+    plain = {name: (value for value in column.tolist()) for name, column in columns.items()}
+    listed = extract(opened, iter(chosen["text"].tolist()), positions=["span_last"], **plain)
+    for name in ("id", "group", "label"):
+        assert getattr(found, f"{name}s").tolist() == getattr(listed, f"{name}s").tolist() == chosen[name].tolist()
+    every = extract(opened, TEXTS, positions=["span_last"], spans=SPANS).at(position="span_last")
+    for one in (found, listed):
+        np.testing.assert_allclose(one.at(position="span_last"), every[:, chosen.index], atol=1e-5)
+
+
+def test_the_embedding_may_be_asked_for_alone_and_no_chat_is_none(opened):
+    found, every = extract(opened, TEXTS, sites=["embedding"], chat=None), extract(opened, TEXTS)
+    assert found.arrays == {}
+    np.testing.assert_array_equal(found.at(site="embedding"), every.at(site="embedding"))
+    assert list(extract(opened, TEXTS, sites=["embedding", "residual"]).arrays) == [("residual", "last")]
+
+
+def test_without_torch_it_is_said_what_brings_it(monkeypatch, opened):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match=r"this takes torch, which is not installed here; the extra \[models\]"):
+        extract(opened, TEXTS)
+
+
 def test_a_model_that_is_only_named_is_opened_for_the_call(opened, folder):
     np.testing.assert_array_equal(extract(str(folder), TEXTS[:2]).at(), extract(opened, TEXTS[:2]).at())
 
@@ -133,6 +166,17 @@ def test_a_closed_model_says_so(folder):
         ({"positions": ["span_last"]}, "span_last reads a part of each text; give `spans`"),
         ({"template": {"layout": "upside_down", "prompt": "x"}}, "it has a `layout` .prompt_first, text_first, text_between."),
         ({"template": {"prompt": "x"}}, "template: .* is none; it has a `layout`"),
+        ({"template": "Judge: {}"}, "template: 'Judge: {}' is none; it has a `layout`"),
+        ({"template": ["a"]}, r"template: \['a'\] is none; it has a `layout`"),
+        ({"template": {"layout": "text_first", "prompt": None}}, "template: .* is none; it has a `layout`"),
+        ({"chat": "system"}, "chat: 'system' is none; give True, False, or a mapping with texts for system, prefill"),
+        ({"chat": {"system": 5}}, "chat: {'system': 5} is none; give True, False, or a mapping with texts"),
+        ({"ids": ["a", None, "c", "d"]}, "ids: number 1 is missing; give one for each text"),
+        ({"groups": ["a", "b", np.nan, "d"]}, "groups: number 2 is missing; give one for each text"),
+        ({"groups": pd.array(["a", "b", "c", pd.NA])}, "groups: number 3 is missing; give one for each text"),
+        ({"groups": {"a", "b"}}, "groups: {.*} is no list; give one for each of the 4 texts"),
+        ({"labels": 1}, "labels: 1 is no list; give one for each of the 4 texts"),
+        ({"texts": None}, "texts: give a list of at least one text"),
         ({"chat": {"user": "x"}}, "chat: 'user' does not exist; it may have system, prefill"),
         ({"ids": ["a"]}, "ids: there are 1 for 4 texts; give one for each"),
         ({"labels": [0, 1, 2, 0]}, "labels: give 0 or 1 for each of the 4 texts"),
@@ -170,6 +214,11 @@ def test_what_cannot_be_opened_is_one_sentence(folder, monkeypatch, source, opti
 # --- Names of the package ---------------------------------------------------------------------------------
 
 
+def test_the_table_of_names_stands_behind_no_script():
+    for script in sorted(SCRIPTS.glob("*.py")):
+        assert not [path for path in code_files(script.name) if "interface" in path.parts], script
+
+
 def test_the_package_has_all_names_and_imports_nothing_for_them():
     code = "import sys, conceptdepth; names = dir(conceptdepth); print(sorted({n.partition('.')[0] for n in sys.modules} & {'torch', 'numpy', 'h5py'}))"
     folder = Path(conceptdepth.__file__).parents[1]
@@ -177,8 +226,10 @@ def test_the_package_has_all_names_and_imports_nothing_for_them():
         subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout
         == "[]\n"
     )
-    for name in conceptdepth.INTERFACE:
+    for name in conceptdepth.interface.INTERFACE:
         assert name in dir(conceptdepth)
-        assert getattr(conceptdepth, name).__module__ == f"conceptdepth.interface.{conceptdepth.INTERFACE[name]}"
+        assert (
+            getattr(conceptdepth, name).__module__ == f"conceptdepth.interface.{conceptdepth.interface.INTERFACE[name]}"
+        )
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         conceptdepth.nothing  # noqa: B018

@@ -255,6 +255,6 @@ def test_neither_torch_nor_snakemake_is_imported():
 def test_names_of_the_package_are_imported_when_they_are_asked_for():
     import conceptdepth
 
-    assert {*conceptdepth.INTERFACE} <= {*dir(conceptdepth)}
+    assert {*conceptdepth.interface.INTERFACE} <= {*dir(conceptdepth)}
     with pytest.raises(AttributeError, match=re.escape("module 'conceptdepth' has no attribute 'probes_'")):
         conceptdepth.probes_  # noqa: B018

@@ -62,15 +62,19 @@ class Cell:
         """Return what the probes of a curve say of the statements that each split held out.
 
         A row for each split, layer (None: of all) and held-out statement: ``seed``, ``layer``, ``id``, ``text``,
-        ``prompt``, ``label``, ``group``, ``decision`` (above 0 for class 1; log-odds if the probe has probabilities),
-        ``predicted`` and ``right``. ``site``, ``position`` and ``probe`` may be left out where there is one.
+        ``prompt``, ``label`` (of a control its own), ``group``, ``decision`` (above 0 for class 1; log-odds if the
+        probe has probabilities), ``predicted`` and ``right``. ``site``, ``position`` and ``probe`` may be left out
+        where there is one.
         """
         path = self.file("probes")
         curves = list(read_curves(str(path), decisions=True, target=target))
         known = pd.DataFrame([curve.names for curve in curves])
         chosen = rows_with(known, {"site": site, "position": position, "probe": probe}, str(path))
         only_row(chosen, PROBED, str(path))
-        rows = held_out(curves[chosen.index[0]])
+        curve = curves[chosen.index[0]]
+        if curve.ids is None:
+            raise UserError(f"{path} is of an older version: it has no ids; delete it and run again.")
+        rows = held_out(curve)
         if layer is not None:
             rows = rows_with(rows, {"layer": layer}, str(path)).reset_index(drop=True)
         texts = self.texts.reindex(rows["id"]).reset_index(drop=True)
@@ -106,7 +110,7 @@ def held_out(curve: Curve) -> pd.DataFrame:
 def _of_layer(curve: Curve, split: Split, layer: int) -> pd.DataFrame:
     assert split.decision is not None
     assert curve.ids is not None
-    labels = curve.labels[split.test]
+    labels = curve.labels[split.test] if split.labels is None else split.labels
     return pd.DataFrame({
         "seed": split.seed,
         "layer": layer,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from conceptdepth.configuration.sentences import nearest
@@ -13,7 +14,7 @@ MOST = 30
 
 
 def rows_with(table: pd.DataFrame, wanted: Mapping[str, Any], source: str) -> pd.DataFrame:
-    """Return the rows that have these values, each one or a list; None asks for nothing.
+    """Return the rows that have these values, each one or several (list, array, range, set); None asks for nothing.
 
     Raises `UserError` for a column or a value that is not there.
     """
@@ -22,25 +23,34 @@ def rows_with(table: pd.DataFrame, wanted: Mapping[str, Any], source: str) -> pd
             continue
         if column not in table:
             raise UserError(f"{source} has no column {column!r}{nearest(column, table)}; it has {one_of(table)}.")
-        values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
+        values = [plain(one) for one in value] if pd.api.types.is_list_like(value) else [plain(value)]
         known = table[column].unique().tolist()
         for one in values:
             if one not in known:
-                raise UserError(
-                    f"there is no {column} {one!r} in {source}{nearest(one, known)}; there are {listed(known)}."
-                )
+                alike = [f" (it is {other!r}, not {one!r})" for other in known if str(other) == str(one)]
+                instead = alike[0] if alike else nearest(one, known) if isinstance(one, str) else ""
+                raise UserError(f"there is no {column} {one!r} in {source}{instead}; there are {listed(known)}.")
         table = table[table[column].isin(values)]
     return table
 
 
 def only_row(table: pd.DataFrame, names: Sequence[str], source: str) -> dict[str, str]:
-    """Return the names of all rows. Raises `UserError` if they have several, and says which to give."""
+    """Return the names of all rows. Raises `UserError` if they have several, and says which to give, or if none is."""
+    if table.empty:
+        raise UserError(f"{source} has no {', '.join(names)}: there is nothing to choose from.")
     for name in names:
         if len(known := table[name].unique().tolist()) != 1:
             raise UserError(
                 f"{source} has several: {name} is one of {listed(known)}; say which, as {name}={known[0]!r}."
             )
     return {name: str(table[name].iloc[0]) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, what is listed as a list of these, and anything else as it is."""
+    if pd.api.types.is_list_like(value) and not isinstance(value, Mapping):
+        return [plain(one) for one in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def listed(values: Sequence[Any]) -> str:

@@ -14,12 +14,12 @@ def mean_curves(scores: pd.DataFrame, intervals: pd.DataFrame | None = None) -> 
 
     Columns: names, ``layer``, ``n_layers``, ``depth`` (layer / n_layers), the mean of each score that is not missing
     everywhere, and ``low``, ``high`` and ``standard_error`` of accuracy from ``layer_intervals`` if it is given. The
-    embedding, which has no layers, is left out.
+    embedding, which lies before the layers, has one row and no depth.
     """
-    own = as_text(scores[scores["site"] != EMBEDDING])
+    own = as_text(scores)
     keys = [name for name in (*SCORED, "layer", "n_layers") if name in own]
     means = own.groupby(keys, sort=False)[present(own)].mean().reset_index()
-    means.insert(len(keys), "depth", means["layer"] / means["n_layers"])
+    means.insert(len(keys), "depth", (means["layer"] / means["n_layers"]).where(means["site"] != EMBEDDING))
     if intervals is not None:
         means = means.merge(as_text(intervals)[[*CURVE, "layer", *BOUNDS]], on=[*CURVE, "layer"], how="left")
     return as_names(means)

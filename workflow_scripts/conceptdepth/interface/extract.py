@@ -1,18 +1,20 @@
 """Vectors of any texts in every layer of a model: what `extract_activations` does, without files."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from conceptdepth.activations.spots import spot
-from conceptdepth.datasets.cells import span_of, text_of
+from conceptdepth.datasets.cells import is_missing, span_of, text_of
 from conceptdepth.datasets.prompts import around, render
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.names import EMBEDDING, LAST
+from conceptdepth.interface.extras import needed
 from conceptdepth.interface.opened import OpenedModel, open_model
 from conceptdepth.interface.vectors import Vectors
 from conceptdepth.models.positions import POSITIONS
@@ -31,34 +33,37 @@ CHAT = ("system", "prefill")
 
 def extract(
     model: OpenedModel | str | Path,
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
     sites: Sequence[str] = ("mlp_input",),
     positions: Sequence[str] = (LAST,),
     template: Mapping[str, str] | None = None,
-    chat: Mapping[str, str] | bool = False,
-    ids: Sequence[str] | None = None,
-    labels: Sequence[int] | None = None,
-    groups: Sequence[str] | None = None,
-    spans: Sequence[str] | None = None,
+    chat: Mapping[str, str] | bool | None = False,
+    ids: Iterable[str] | None = None,
+    labels: Iterable[int] | None = None,
+    groups: Iterable[str] | None = None,
+    spans: Iterable[str] | None = None,
 ) -> Vectors:
     """Return the vectors of texts in every layer of a model, float32, in memory: 4 bytes for each number.
 
     ``model`` is one that `open_model` gave, or what that takes, opened for this call alone. ``sites`` and ``positions``
-    are those of ``activations`` in the configuration. ``template`` (``layout``, ``prompt``, ``cue``) is put around each
-    text, as a dataset's is; None reads the texts as they are. ``chat`` makes each of that a message of a user in the
-    model's own chat template: True, or a mapping with ``system`` or ``prefill``. ``ids``, ``labels`` and ``groups`` are
-    handed on; ``ids`` are the texts themselves unless given, and a group is an id. ``spans`` are the parts of the texts
-    that positions such as ``span_last`` read. Raises `UserError` for what the workflow refuses.
+    are those of ``activations`` in the configuration; the embedding comes with any. ``template`` (``layout``,
+    ``prompt``, ``cue``) is put around each text, as a dataset's is; None reads the texts as they are. ``chat`` makes
+    each of that a message of a user in the model's own chat template: True, or a mapping with ``system`` or
+    ``prefill``. ``ids``, ``labels`` and ``groups`` are handed on; ``ids`` are the texts themselves unless given, and a
+    group is an id. ``spans`` are the parts of the texts that positions such as ``span_last`` read. What there is one of
+    for each text goes by its place: the index of a column of pandas counts for nothing. Raises `UserError` for what the
+    workflow refuses.
     """
-    wording = _template(template)
+    needed("torch", "models")
+    wording, asked = _template(template), _chat(chat)
     statements = statements_of(texts, ids=ids, groups=groups, spans=spans)
     rows = [render(row, wording, {}) if wording else _as_it_is(row) for row in statements]
     if isinstance(model, OpenedModel):
-        found = vectors_of_rows(model, rows, sites=sites, positions=positions, chat=_chat(chat))
+        found = vectors_of_rows(model, rows, sites=sites, positions=positions, chat=asked)
     else:
         with open_model(model) as opened:
-            found = vectors_of_rows(opened, rows, sites=sites, positions=positions, chat=_chat(chat))
+            found = vectors_of_rows(opened, rows, sites=sites, positions=positions, chat=asked)
     return _labelled(found, labels, named=groups is not None)
 
 
@@ -78,7 +83,7 @@ def vectors_of_rows(
     """
     from conceptdepth.activations.request import always
 
-    for kind, names, known in (("sites", sites, SITES), ("positions", positions, tuple(POSITIONS))):
+    for kind, names, known in (("sites", sites, (*SITES, EMBEDDING)), ("positions", positions, tuple(POSITIONS))):
         if not names or isinstance(names, str) or (unknown := [name for name in names if name not in known]):
             wrong = repr(names) if isinstance(names, str) or not names else repr(unknown[0])
             raise UserError(f"{kind}: {wrong} is no list of what exists; it may have {one_of(known)}.")
@@ -86,7 +91,7 @@ def vectors_of_rows(
     if by_span and not all("span_at" in row for row in rows):
         raise UserError(f"positions: {by_span[0]} reads a part of each text; give `spans`, one for each.")
     cell = model.cell(
-        sites=list(dict.fromkeys(sites)),
+        sites=[site for site in dict.fromkeys(sites) if site != EMBEDDING],  # It is read in any case.
         positions=list(dict.fromkeys(positions)),
         chat=dict(chat),
         rendering=rendering,
@@ -116,28 +121,44 @@ def vectors_of_rows(
 
 
 def statements_of(
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
-    ids: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    spans: Sequence[str] | None = None,
+    ids: Iterable[str] | None = None,
+    groups: Iterable[str] | None = None,
+    spans: Iterable[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return texts as rows of statements, of class 0. Raises `UserError` for a text that a dataset could not have."""
-    if isinstance(texts, str) or not len(texts):
+    read = list(texts) if pd.api.types.is_list_like(texts, allow_sets=False) else []
+    if not read:
         raise UserError("texts: give a list of at least one text.")
-    for name, values in (("ids", ids), ("groups", groups), ("spans", spans)):
-        if values is not None and len(values) != len(texts):
-            raise UserError(f"{name}: there are {len(values)} for {len(texts)} texts; give one for each.")
+    own_ids, own_groups, own_spans = (
+        None if values is None else one_of_each(name, values, len(read))
+        for name, values in (("ids", ids), ("groups", groups), ("spans", spans))
+    )
+    for name, named in (("ids", own_ids), ("groups", own_groups)):
+        for number, value in enumerate(named or ()):
+            if is_missing(value) or (pd.api.types.is_scalar(value) and pd.isna(value)):
+                raise UserError(f"{name}: number {number} is missing; give one for each text.")
     rows: list[dict[str, Any]] = []
-    for number, text in enumerate(texts):
+    for number, text in enumerate(read):
         try:
             row: dict[str, Any] = {"text": text_of(text), "label": 0}
-            row["id"] = text if ids is None else str(ids[number])
-            row["group"] = row["id"] if groups is None else str(groups[number])
-            rows.append(row | ({} if spans is None else {"span": span_of(spans[number], text)}))
+            row["id"] = str(text) if own_ids is None else str(own_ids[number])
+            row["group"] = row["id"] if own_groups is None else str(own_groups[number])
+            rows.append(row | ({} if own_spans is None else {"span": span_of(own_spans[number], text)}))
         except UserError as error:
             raise UserError(f"texts, number {number}: {error}.") from None
     return rows
+
+
+def one_of_each(name: str, values: Iterable[Any], n: int) -> list[Any]:
+    """Return what is given for each of n texts, by its place. Raises `UserError` if it is no list of so many."""
+    if not pd.api.types.is_list_like(values, allow_sets=False) or isinstance(values, Mapping):
+        raise UserError(f"{name}: {values!r} is no list; give one for each of the {n} texts.")
+    found = list(values)
+    if len(found) != n:
+        raise UserError(f"{name}: there are {len(found)} for {n} texts; give one for each.")
+    return found
 
 
 def _as_it_is(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,29 +174,34 @@ def _template(template: Mapping[str, str] | None) -> Mapping[str, str] | None:
         return None
     try:
         around(**template)
+        if not all(isinstance(words, str) for words in template.values()):
+            raise TypeError("words are text")
     except (TypeError, ValueError):
         raise UserError(
-            f"template: {dict(template)!r} is none; it has a `layout` ({one_of(LAYOUTS)}), a `prompt` and perhaps a "
-            "`cue`."
+            f"template: {template!r} is none; it has a `layout` ({one_of(LAYOUTS)}), a `prompt` and perhaps a `cue`."
         ) from None
     return template
 
 
-def _chat(chat: Mapping[str, str] | bool) -> dict[str, Any]:
+def _chat(chat: Mapping[str, str] | bool | None) -> dict[str, Any]:
     """Return what a rendering would say of a chat."""
-    own = {} if isinstance(chat, bool) else dict(chat)
-    if unknown := [key for key in own if key not in CHAT]:
+    if chat is None or isinstance(chat, bool | np.bool_):
+        return {"chat": True} if chat else {}
+    if not isinstance(chat, Mapping) or not all(isinstance(words, str) for words in chat.values()):
+        raise UserError(f"chat: {chat!r} is none; give True, False, or a mapping with texts for {one_of(CHAT)}.")
+    if unknown := [key for key in chat if key not in CHAT]:
         raise UserError(f"chat: {unknown[0]!r} does not exist; it may have {one_of(CHAT)}.")
-    return {} if chat is False else {"chat": True, **own}
+    return {"chat": True, **chat}
 
 
-def _labelled(found: Vectors, labels: Sequence[int] | None, *, named: bool) -> Vectors:
+def _labelled(found: Vectors, labels: Iterable[int] | None, *, named: bool) -> Vectors:
     """Return vectors with labels, and without groups that nobody named."""
     classes: NDArray[np.int8] | None = None
     if labels is not None:
-        if len(labels) != len(found.ids) or not np.isin(labels, (0, 1)).all():
+        given = one_of_each("labels", labels, len(found.ids))
+        if not np.isin(given, (0, 1)).all():
             raise UserError(f"labels: give 0 or 1 for each of the {len(found.ids)} texts.")
-        classes = np.asarray(labels, dtype=np.int8)
+        classes = np.asarray(given, dtype=np.int8)
     return Vectors(
         arrays=found.arrays,
         embedding=found.embedding,

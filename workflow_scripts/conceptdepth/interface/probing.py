@@ -16,7 +16,7 @@ from conceptdepth.depth.resampling import IntervalSettings, resamples
 from conceptdepth.ground.errors import UserError
 from conceptdepth.ground.names import CONCEPT, LAST
 from conceptdepth.interface.cell import held_out
-from conceptdepth.interface.choosing import rows_with
+from conceptdepth.interface.choosing import plain, rows_with
 from conceptdepth.interface.curves import mean_curves
 from conceptdepth.interface.vectors import Vectors
 from conceptdepth.probes.estimators import ProbeSettings
@@ -55,6 +55,13 @@ class Probes:
     """What they were trained and tested on."""
     site: str
     position: str
+
+    def __repr__(self) -> str:
+        """Say what was probed, how and how often; the probes themselves are many pages."""
+        n_layers, n_statements, _ = self.own.vectors.shape
+        settings = f"{', '.join(self.settings.kinds)}; seeds {', '.join(map(str, self.settings.seeds))}"
+        where = f"{self.site}, {self.position}"
+        return f"Probes of {n_layers} layers on {n_statements} statements at {where}: {settings}"
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -123,10 +130,10 @@ def probe(
     ``control_task``. Raises `UserError` for settings that do not exist, for what does not fit together, and if a part
     of a split would lack a class.
     """
-    chosen = checked_settings(settings, controls)
+    chosen, targets = checked_settings(settings, controls)
     own = statements_of(vectors, labels, groups, site, position)
     splits = splits_of(own.labels, own.groups, chosen)
-    tasks = list(tasks_of(own.labels, own.groups, splits, controls=controls, choose=chosen.choose))
+    tasks = list(tasks_of(own.labels, own.groups, splits, controls=targets, choose=chosen.choose))
     trained = list(zip(*train_layers(own.vectors, tasks, chosen, threads, f"{site}, {position}")))
     names = {"site": site, "position": position}
     rows = [row for layers in trained for row in _rows(layers, names)]
@@ -155,24 +162,29 @@ def statements_of(
     if labels is None:
         raise UserError("there are no labels: 0 or 1 of each statement.")
     groups = held.groups if held and groups is None else groups
-    classes, own = np.asarray(labels), np.arange(n) if groups is None else np.asarray(groups)
+    classes, own = np.asarray(labels), np.arange(n) if groups is None else np.asarray(groups, dtype=object)
     for name, values in (("labels", classes), ("groups", own)):
         if values.shape != (n,):
             raise UserError(f"{name} are one of each statement, shape ({n},), and these are of shape {values.shape}.")
+    if missing := np.flatnonzero(pd.isna(own)).tolist():
+        raise UserError(f"groups: number {missing[0]} is missing; give one for each statement.")
     if not np.isin(classes, (0, 1)).all():
         raise UserError("labels are 0 or 1, and of these some are not.")
     ids = held.ids if held else np.arange(n).astype(str).astype(object)
     return Statements(array, classes.astype(np.int8), own.astype(str).astype(object), ids)
 
 
-def checked_settings(settings: Mapping[str, Any], controls: Sequence[str]) -> ProbeSettings:
-    """Return settings on top of the default ones. Raises `UserError` for one that the schema does not allow."""
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-    whole = {"probes": defaults()["probes"] | given, "controls": {"targets": list(controls)}}
+def checked_settings(settings: Mapping[str, Any], controls: Sequence[str]) -> tuple[ProbeSettings, list[str]]:
+    """Return settings on top of the default ones, and controls. Raises `UserError` for what the schema does not allow.
+
+    Lists may be anything that is listed: tuples, ranges, arrays.
+    """
+    given = {name: plain(value) for name, value in settings.items()}
+    whole = {"probes": defaults()["probes"] | given, "controls": {"targets": plain(controls)}}
     for error in validator().iter_errors(whole):
         if error.absolute_path:  # Other sections are missing.
             raise UserError(sentence(error))
-    return ProbeSettings(**whole["probes"])
+    return ProbeSettings(**whole["probes"]), whole["controls"]["targets"]
 
 
 def defaults() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The results of a run, from the files that it left: tables, curves, cells, figures, records."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import pandas as pd
 import yaml
 
 from conceptdepth.configuration.schema import YAML_LOADER
+from conceptdepth.configuration.sentences import nearest
 from conceptdepth.ground.errors import UserError, explained, one_of
 from conceptdepth.ground.files import SCRIPTS, complete_file
-from conceptdepth.ground.names import CELL, CONCEPT, CURVE
+from conceptdepth.ground.names import CELL, CONCEPT, CURVE, EMBEDDING, PROBED
 from conceptdepth.interface.cell import Cell
 from conceptdepth.interface.choosing import only_row, rows_with
 from conceptdepth.interface.curves import mean_curves
@@ -49,7 +51,7 @@ class Results:
         of the layers, in [0, 1); accuracies are shares of statements; ``_low`` and ``_high`` bound intervals.
         """
         if name not in self.tables:
-            raise UserError(f"{self.folder} has no table {name!r}; there are {one_of(self.tables)}.")
+            raise UserError(f"{self.folder} has no table {name!r}; there are {one_of(self.tables) or 'none'}.")
         table = rows_with(read_table(self.folder / f"tables/{name}.csv"), where, f"{name} of {self.folder}")
         return as_names(table.reset_index(drop=True))
 
@@ -107,7 +109,7 @@ class Results:
 
     def vectors(self, *cell: str, **named: str) -> Vectors:
         """Return the vectors of a cell, named as for `cell`, on disk: see `Cell.vectors`."""
-        return self.cell(*cell, **named).vectors
+        return self.cell(**cell_names(cell, named)).vectors
 
     def statements(
         self,
@@ -120,16 +122,18 @@ class Results:
         **named: str,
     ) -> pd.DataFrame:
         """Return what probes say of held-out statements; see `Cell.statements`."""
-        chosen = self.cell(*cell, **named)
+        chosen = self.cell(**cell_names(cell, named))
         return chosen.statements(site=site, position=position, probe=probe, layer=layer, target=target)
 
     def curves(self, *, target: str = CONCEPT, **where: Any) -> pd.DataFrame:
         """Return a row for each curve and layer: means of scores over splits, and intervals of accuracy.
 
-        See `conceptdepth.interface.curves.mean_curves`. ``where`` chooses rows as in `table`. Intervals are of the
-        concept.
+        See `conceptdepth.interface.curves.mean_curves`. ``where`` chooses rows as in `table`; the embedding is there
+        only if it is asked for, as ``site="embedding"``. Intervals are of the concept.
         """
         scores = self.table("layer_scores", target=target, **where)
+        if where.get("site") is None:
+            scores = scores[scores["site"] != EMBEDDING]
         known = "layer_intervals" in self.tables and target == CONCEPT
         return mean_curves(scores, self.table("layer_intervals") if known else None)
 
@@ -138,16 +142,16 @@ class Results:
 
         They are those of `cell`, and ``site``, ``position`` and ``probe``.
         """
-        found = self.curves(target=target, **dict(zip(CELL, cell)), **named)
+        found = self.curves(target=target, **cell_names(cell, named, (*CELL, *PROBED)))
         only_row(found, CURVE, str(self.folder))
         return found
 
     def record(self, file: str | Path) -> RecordContent:
         """Return the record of the job that wrote a file: what it read, did and wrote (docs/audit.md).
 
-        ``file`` is a path from the folder of results: ``tables/concept_depth.csv``.
+        ``file`` is a path from the folder of results, ``tables/concept_depth.csv``, or one that leads into it.
         """
-        wanted = str(Path("results") / file)
+        wanted = str(Path("results") / self._inner(file))
         for path in sorted((self.folder / RECORDS.name).rglob("*.json")):
             record = read_record(path)
             if any(output["path"] == wanted for output in record["outputs"]):
@@ -159,14 +163,24 @@ class Results:
     def audit(self, file: str | Path) -> Audit:
         """Compare a file, and all that it was made from, with the records; the ``verdict`` is "intact" if all agree.
 
-        ``file`` is a path from the folder of results. It takes the repository, whose code is compared too.
+        ``file`` is a path as for `record`. It takes the repository, whose code is compared too.
         """
         from conceptdepth.models.weights import weight_files  # These two take a Unix.
         from conceptdepth.provenance.audit import Auditor
 
         if not SCRIPTS.is_dir() or self.folder.resolve().name != RECORDS.parent.name:
             raise UserError("an audit takes the library of a clone of the repository, and a folder called `results`.")
-        return Auditor(self.folder.resolve().parent, weight_files).audit_file(self.folder / file)
+        return Auditor(self.folder.resolve().parent, weight_files).audit_file(self.folder / self._inner(file))
+
+    def _inner(self, file: str | Path) -> Path:
+        """Return the path of a file from the folder of results, if it leads into it."""
+        for given, folder in (
+            (Path(file).absolute(), self.folder.absolute()),
+            (Path(file).resolve(), self.folder.resolve()),
+        ):
+            if given.is_relative_to(folder):
+                return given.relative_to(folder)
+        return Path(file)
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write every table as Parquet, with its types, into a folder, and return the paths."""
@@ -175,6 +189,22 @@ class Results:
             with complete_file(path) as part:
                 self.table(name).to_parquet(part, index=False)
         return paths
+
+
+def cell_names(given: Sequence[str], named: Mapping[str, Any], known: Sequence[str] = CELL) -> dict[str, Any]:
+    """Return the names of a cell, and others that are known, those first that are given without saying which they are.
+
+    Raises `UserError` for a name that does not exist or is given twice.
+    """
+    if len(given) > len(CELL):
+        raise UserError(f"a cell has the names {one_of(CELL)}, and {len(given)} were given.")
+    names = dict(zip(CELL, given))
+    for name in named:
+        if name not in known:
+            raise UserError(f"there is no name {name!r}{nearest(name, known)}; there are {one_of(known)}.")
+        if name in names:
+            raise UserError(f"{name} was given twice, as {names[name]!r} and as {named[name]!r}.")
+    return names | dict(named)
 
 
 def _in_order(names: Any, first: Any) -> tuple[str, ...]:

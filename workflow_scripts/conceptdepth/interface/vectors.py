@@ -32,6 +32,12 @@ class Vectors:
     groups: NDArray[np.object_] | None = None
     """Group of each statement, shape (n_statements,); None if that is not known."""
 
+    def __repr__(self) -> str:
+        """Say of what they are, and of which shape; the arrays are many pages."""
+        places = [*self.arrays.items(), *(((EMBEDDING, position), array) for position, array in self.embedding.items())]
+        shapes = "; ".join(f"{', '.join(place)} {tuple(array.shape)}" for place, array in places)
+        return f"Vectors of {len(self.ids)} statements: {shapes or 'none'}"
+
     def at(self, *, site: str = "mlp_input", position: str = LAST) -> ArrayLike:
         """Return the vectors of all layers at a site and position, shape (n_layers, n_statements, d_model).
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conceptdepth.datasets.groups import group_numbers
+from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.hdf5 import (
     FLOAT,
     INTEGER,
@@ -46,6 +47,8 @@ class Split:
     """What tells classes, above 0 for class 1, of the shape of ``predicted``; None unless it was asked for."""
     seed: int | None = None
     """Seed of the split, if it was read from a file."""
+    labels: NDArray[np.int8] | None = None
+    """Class of each of these statements, of what the probe was trained for, shape (n_test,); None: the curve's."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ class Curve:
 def read_curves(path: str, *, decisions: bool = False, target: str = CONCEPT) -> Iterator[Curve]:
     """Yield the curves of a cell from its file of probes, in the order of configured sites, positions and probes.
 
-    They are of the concept, or of another ``target`` that has the concept's labels.
+    They are of the concept, or of another ``target``; the labels of a control are those of its splits.
 
     That of the embedding has one layer, and so have those of a file of baselines. Raises `UserError` for a
-    damaged file. Splits have their decisions, eight times as many bytes as their classes, only if ``decisions`` asks.
+    damaged file, and for a target that it has not. Splits have their decisions, eight times as many bytes as their
+    classes, only if ``decisions`` asks.
     """
     with undamaged(path), _opened(path) as file:
         cell = {name: attribute(file, name, TEXT) for name in CELL if name in file.attrs}
@@ -95,6 +99,9 @@ def read_curves(path: str, *, decisions: bool = False, target: str = CONCEPT) ->
             raise ValueError("id, label and group are not of one length")
         names = [attribute(file, f"{name}s", TEXT, 1) for name in PROBED]
         for probed in itertools.product(*names):
+            targets = reduce(member, probed, file)
+            if target != CONCEPT and target not in targets:
+                raise UserError(f"{path} has no target {target!r}; it has {one_of(targets)}.")
             splits = tuple(_split(group, len(labels), decisions) for group in _splits(file, *probed, target))
             first = _first_alike(member(file, probed[0]), names[1], probed[1])
             yield Curve(cell | dict(zip(PROBED, probed)), labels, groups, splits, first, ids)
@@ -168,4 +175,7 @@ def _split(group: h5py.Group, n_statements: int, decisions: bool) -> Split:
         raise ValueError("its decisions are not those of its statements")
     converged = array(group, "converged", INTEGER, 1)[:].astype(bool) if "converged" in group else None
     seed = int(group.name.rpartition("_")[2])  # See `split_group`.
-    return Split(test, (decision > 0).astype(np.int8), converged, decision if decisions else None, seed)
+    labels = array(group, "label", INTEGER, 1)[:] if "label" in group else None
+    if labels is not None and labels.shape != test.shape:
+        raise ValueError("its labels are not those of its statements")
+    return Split(test, (decision > 0).astype(np.int8), converged, decision if decisions else None, seed, labels)
