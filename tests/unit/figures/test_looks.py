@@ -66,7 +66,9 @@ def test_published_curves_are_distinct_from_each_other_and_from_computed_ones():
 # --- Room -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n_datasets", "n_models"), [(1, 1), (2, 1), (3, 1), (9, 1), (1, 9), (9, 9)])
+@pytest.mark.parametrize(
+    ("n_datasets", "n_models"), [(1, 1), (2, 1), (3, 1), (9, 1), (1, 9), pytest.param(9, 9, marks=pytest.mark.long)]
+)
 def test_a_legend_has_room_beside_any_number_of_panels(n_datasets, n_models):
     labels = labels_of(n_datasets, n_models)
     scores = scores_of(labels).query("layer < 2 and seed == 1 and perturbation == 'clean'")
