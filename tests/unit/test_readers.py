@@ -32,7 +32,7 @@ from conceptdepth.probes.predictions import facts_of, read_coefficients, read_cu
 from conceptdepth.provenance.audit import Auditor
 from conceptdepth.provenance.comparison import compare_inputs
 from conceptdepth.provenance.kept import keep, take_back
-from conceptdepth.provenance.record import JobRecord, describe, read_record
+from conceptdepth.provenance.record import JobRecord, describe, read_record, sealed
 from exported import write_folder
 
 N, LAYERS, WIDTH = 12, 3, 6
@@ -228,6 +228,19 @@ def read_exported_card(path):
     load_probe(path.parent / "exported")
 
 
+def read_sealed_card(path):
+    """Whoever makes such a folder can seal what is in it, so that all of it is read, and put around a text."""
+    folder = path.parent / "exported"
+    try:
+        content = json.loads(path.read_text())
+        (folder / "card.json").write_text(json.dumps(sealed(content)))
+    except (ValueError, AttributeError, RecursionError):
+        raise UserError("it is no JSON, and so no card") from None
+    probe = load_probe(folder)
+    probe._presented([{"id": "1", "text": "A text.", "label": 0, "group": "1"}])
+    assert repr(probe)
+
+
 def read_exported_weights(path):
     """Whoever makes such a folder can name the damaged file's own hash in it, so that it is opened."""
     folder = path.parent / "exported"
@@ -255,6 +268,7 @@ READERS = {
     "record in an audit": (write_record, audit_records),
     "kept": (write_kept, read_kept),
     "card of exported probes": (write_exported("card.json"), read_exported_card),
+    "card of exported probes, sealed again": (write_exported("card.json"), read_sealed_card),
     "exported probes": (write_exported("probes.safetensors"), read_exported_weights),
     "parquet": (lambda path: pd.DataFrame(ROWS).to_parquet(path), read_table_of("parquet")),
     "table in JSON Lines": (write_rows, read_table_of("jsonl")),

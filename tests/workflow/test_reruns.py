@@ -249,7 +249,7 @@ MODULES = {
             "interface",
             *(
                 "__init__ bank cards cell choosing curves export extract extras folders forms opened probing readme results "
-                "steering stored tables vectors"
+                "sound steering stored tables vectors"
             ).split(),
         ),
         [],

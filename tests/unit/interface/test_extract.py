@@ -21,7 +21,7 @@ from conceptdepth.ground.jsonl import write_jsonl
 from conceptdepth.interface.extract import extract
 from conceptdepth.interface.opened import FIXED_BATCH_TOKENS, open_model
 from conceptdepth.models.fetch import fetch_model
-from conceptdepth.models.loaded import LoadedModels
+from conceptdepth.models.loaded import LoadedModel, LoadedModels
 from conceptdepth.models.positions import POSITIONS
 from conceptdepth.models.sites import SITES
 from conceptdepth.provenance.digest import code_files
@@ -103,6 +103,42 @@ def test_a_folder_of_a_run_is_opened_from_anywhere_with_the_bytes_that_it_names(
         UserError, match=rf"config\.json is not what was fetched; delete {made}/model\.json and run again"
     ):
         open_model(made, device="cpu")
+
+
+def test_a_model_of_a_run_is_opened_after_its_results_were_renamed(tmp_path, monkeypatch, folder):
+    shutil.copytree(folder, tmp_path / "results/models/mine/weights")
+    monkeypatch.chdir(tmp_path)
+    fetch_model("mine", {"path": "results/models/mine/weights"}, tmp_path / "results/models/mine/model.json", None)
+    (tmp_path / "results").rename(tmp_path / "renamed")
+    with open_model("renamed/models/mine", device="cpu") as model:
+        assert model.n_layers == 3
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers"])
+def test_without_what_runs_a_model_a_sentence_names_the_extra(folder, monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    for use in (open_model, lambda source: extract(source, TEXTS)):
+        with pytest.raises(
+            UserError, match=rf"this takes {library}, which is not installed here; the extra \[models\]"
+        ):
+            use(folder)
+
+
+def test_a_checkpoint_that_is_stored_as_int8_takes_the_tokens_of_a_pass(folder, monkeypatch):
+    real = LoadedModel.load
+
+    def load(self, request):
+        real(self, request)
+        self.real_format = "int8"
+
+    monkeypatch.setattr(LoadedModel, "load", load)
+    with pytest.raises(
+        UserError, match="tiny: the checkpoint is stored as int8, .* open_model fixed_batch_tokens=4096"
+    ):
+        open_model(folder, weights="native", device="cpu")
+    with open_model(folder, weights="native", device="cpu", fixed_batch_tokens=64) as model:
+        assert (model.batch_tokens, model.fixed) == (64, True)
+        assert extract(model, TEXTS).at().shape == (3, 4, 64)
 
 
 def test_a_text_is_read_as_it_is_and_is_its_own_id(opened):
@@ -202,6 +238,7 @@ def test_a_mistake_is_one_sentence(opened, options, sentence):
             {"weights": "fp8"},
             "weights: 'fp8' does not exist; allowed are fp32, bf16, int8, nf4, native, random",
         ),
+        ("tiny", {"fixed_batch_tokens": 0}, "fixed_batch_tokens: 0 is no number of tokens; give 1 or more"),
         ("tiny", {"device": "tpu"}, "device: 'tpu' does not exist; allowed are auto, cpu, cuda"),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conceptdepth.ground.text import counted
-from conceptdepth.interface.export import export_probes
+from conceptdepth.interface.export import export_probes, left_out
 
 
 def run(to: Path, *, models: Sequence[str], datasets: Sequence[str]) -> int:
@@ -13,5 +13,6 @@ def run(to: Path, *, models: Sequence[str], datasets: Sequence[str]) -> int:
     for folder in folders:
         print(folder)
     size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-    print(f"{counted(len(folders), 'cell')}, {size / 1e6:.1f} MB; what each holds stands in its README.md")
+    without = f"; not exported: {', '.join(left_out())}" if left_out() else ""
+    print(f"{counted(len(folders), 'cell')}, {size / 1e6:.1f} MB; what each holds stands in its README.md{without}")
     return 0

@@ -98,7 +98,7 @@ def _model(cell: Cell) -> dict[str, Any]:
     return {
         "label": entry["label"],
         "licence": entry["licence"],
-        "source": description["source"],
+        "source": _without_folders(description["source"]),
         "files": {name: facts["sha256"] for name, facts in description["files"].items()},
         "weights": cell.extraction["activations"]["weights"],
         "real_weights": str(cell.scores["weights"].iloc[0]),
@@ -114,11 +114,16 @@ def _dataset(cell: Cell) -> dict[str, Any]:
     entry, prepared = cell.config["datasets"][cell.names["dataset"]], cell.record("prepare_dataset")
     return {
         **{key: entry[key] for key in ("label", "about", "domain", "licence")},
-        "source": prepared["params"]["dataset"]["source"],
-        "sources": [{key: each[key] for key in ("path", "sha256")} for each in prepared["inputs"]],
+        "source": _without_folders(prepared["params"]["dataset"]["source"]),
+        "sources": [{"path": Path(each["path"]).name, "sha256": each["sha256"]} for each in prepared["inputs"]],
         "statements": {key: prepared["outputs"][0][key] for key in ("path", "sha256")},
         "classes": [cls["name"] for cls in entry["classes"]],
     }
+
+
+def _without_folders(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where something is from, without the folders of whoever ran it."""
+    return {key: Path(value).name if key == "path" else value for key, value in source.items()}
 
 
 def _rendering(cell: Cell) -> dict[str, Any]:
@@ -140,6 +145,7 @@ def _curve(cell: Cell, curve: LinearCurve) -> dict[str, Any]:
     bounds = _rows(cell.tables["layer_intervals"], cell, curve.names).sort_values("layer")
     known = curve.names["target"] == CONCEPT and len(bounds) == len(accuracy)
     none = [None] * len(accuracy)
+    by_seed = _rows(cell.scores, cell, curve.names).sort_values("layer").groupby("seed")["accuracy"]
     return {
         **curve.names,
         "applies_to": "vectors without nuisances" if curve.names["target"] == PARTIAL_OUT else "vectors",
@@ -147,6 +153,7 @@ def _curve(cell: Cell, curve: LinearCurve) -> dict[str, Any]:
         "n_test": int(_rows(cell.scores, cell, curve.names)["n_test"].iloc[0]),
         "peak_layer": int(np.argmax(of_concept)),
         "accuracy": accuracy,
+        "accuracy_by_seed": {str(seed): [float(value) for value in values] for seed, values in by_seed},
         "low": _numbers(bounds["low"]) if known else none,
         "high": _numbers(bounds["high"]) if known else none,
         "auc": _numbers(_by_layer(cell, curve.names, "auc")),

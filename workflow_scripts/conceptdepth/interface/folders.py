@@ -18,15 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conceptdepth.ground.errors import UserError, explained
+from conceptdepth.ground.errors import UserError, explained, one_of
 from conceptdepth.ground.files import file_sha256
+from conceptdepth.ground.names import CONCEPT, PARTIAL_OUT
 from conceptdepth.ground.shapes import json_of_shape
+from conceptdepth.interface.sound import unsound
 from conceptdepth.provenance.record import sealed
 
 FORMAT = "conceptdepth-probes"
 FORMAT_VERSION = 1
 
 CARD, PROBES = "card.json", "probes.safetensors"
+
+MOST_NAMED = 8
+"""Folders of a bank that an error names."""
 
 _BOUNDS = [(int, float, type(None))]
 
@@ -52,6 +57,7 @@ SHAPE = {
             "seeds": [int],
             "peak_layer": int,
             "accuracy": [(int, float)],
+            "accuracy_by_seed": {str: [(int, float)]},
             "low": _BOUNDS,
             "high": _BOUNDS,
         }
@@ -64,18 +70,25 @@ SHAPE = {
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:
-    """Read what an exported folder says of itself. Raises `UserError` if it is none, or not as it was exported."""
+    """Read what an exported folder says of itself.
+
+    Raises `UserError` if it is none, not as it was exported, or says what no export would (`unsound`).
+    """
     path = Path(folder) / CARD
     card = json_of_shape(path, SHAPE)
     if card is None or (card["format"], card["format_version"]) != (FORMAT, FORMAT_VERSION):
-        raise UserError(f"{folder} is no folder of exported probes of format version {FORMAT_VERSION}.")
-    fit = card == sealed(card) and len(card["dataset"]["classes"]) == 2 and PROBES in card["files"]
-    for curve in card["curves"]:
-        lengths = {len(curve[name]) for name in ("accuracy", "low", "high")}
-        fit = fit and len(lengths) == 1 and 0 <= curve["peak_layer"] < min(lengths) and bool(curve["seeds"])
-    if not fit:
+        raise _no_card(Path(folder))
+    if card != sealed(card) or PROBES not in card["files"]:
         raise _damaged(path)
+    if what := unsound(card):
+        raise UserError(f"{path}: {what}, which no export writes; ask who gave it to you.")
     return card
+
+
+def classes_of(card: Mapping[str, Any], target: str) -> tuple[str, str]:
+    """Return the names of class 0 and class 1 of a target. Those of a control that draws its labels mean nothing."""
+    zero, one = card["dataset"]["classes"] if target in (CONCEPT, PARTIAL_OUT) else ("class 0", "class 1")
+    return zero, one
 
 
 def read_weights(
@@ -101,6 +114,16 @@ def read_weights(
                 raise _damaged(path)
             found.append((direction, intercept))
     return found
+
+
+def _no_card(folder: Path) -> UserError:
+    if not folder.exists():
+        return UserError(f"there is no folder {folder}.")
+    below = sorted(path.parent for level in range(1, 4) for path in folder.glob(f"{'*/' * level}{CARD}"))
+    if below:
+        more = " and more" if len(below) > MOST_NAMED else ""
+        return UserError(f"{folder} is a bank, not one of its folders; name one: {one_of(below[:MOST_NAMED])}{more}.")
+    return UserError(f"{folder} is no folder of exported probes of format version {FORMAT_VERSION}.")
 
 
 def _damaged(path: Path) -> UserError:

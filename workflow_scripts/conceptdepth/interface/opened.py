@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from conceptdepth.ground.errors import UserError, one_of
 from conceptdepth.ground.files import complete_file
 from conceptdepth.ground.names import RANDOM
+from conceptdepth.interface.extras import needed
+from conceptdepth.models.checkpoint import NATIVE
 from conceptdepth.models.formats import QUANTIZATIONS
 from conceptdepth.models.loaded import LoadedModel, ModelRequest
 from conceptdepth.models.weights import read_description
@@ -97,6 +99,7 @@ def open_model(
     device: str = "auto",
     revision: str | None = None,
     batch_tokens: int | None = None,
+    fixed_batch_tokens: int | None = None,
     tokenizer: str = "class",
     trust_remote_code: bool = False,
     max_memory: dict[str, str] | None = None,
@@ -105,15 +108,22 @@ def open_model(
 
     ``source`` is the folder of a model of a run (``results/models/<name>``), a folder of safetensors, a GGUF file, or
     the id of a repository of the hub, at the branch, tag or commit ``revision`` (None: ``main``). ``weights`` is one of
-    `FORMATS`, ``device`` one of `DEVICES`, ``batch_tokens`` the most tokens of one forward pass (None: what fits; in
-    int8, where vectors depend on it, as a run would). ``tokenizer``, ``trust_remote_code`` and ``max_memory``
-    are the keys of these names of a model's entry and of ``execution``. A GGUF is converted once into a temporary
-    folder, which goes with the model. Raises `UserError` for whatever the workflow refuses, in the same words.
+    `FORMATS`, ``device`` one of `DEVICES`, ``batch_tokens`` the most tokens of one forward pass (None: what fits).
+    ``fixed_batch_tokens`` is that number where vectors depend on it: in int8 that of a run's default unless given, and
+    needed for a checkpoint that is stored as int8 and opened as ``native``. ``tokenizer``, ``trust_remote_code`` and
+    ``max_memory`` are the keys of these names of a model's entry and of ``execution``. A GGUF is converted once into a
+    temporary folder, which goes with the model. Raises `UserError` for whatever the workflow refuses, in the same
+    words.
     """
+    for library in ("torch", "transformers"):
+        needed(library, "models")
     for name, value, allowed in (("weights", weights, FORMATS), ("device", device, DEVICES)):
         if value not in allowed:
             raise UserError(f"{name}: {value!r} does not exist; allowed are {one_of(allowed)}.")
-    fixed = FIXED_BATCH_TOKENS.get(weights)
+    for name, tokens in (("batch_tokens", batch_tokens), ("fixed_batch_tokens", fixed_batch_tokens)):
+        if tokens is not None and (not isinstance(tokens, int) or tokens < 1):
+            raise UserError(f"{name}: {tokens!r} is no number of tokens; give 1 or more, or leave it out.")
+    fixed = fixed_batch_tokens or FIXED_BATCH_TOKENS.get(weights)
     folder = tempfile.TemporaryDirectory(prefix="conceptdepth-model-")
     description = Path(folder.name) / DESCRIPTION
     said = _describe(source, revision, description, weights, trust_remote_code=trust_remote_code)
@@ -127,7 +137,7 @@ def open_model(
             trust_remote_code=trust_remote_code,
             tokenizer=tokenizer,
         ),
-        batch_tokens=batch_tokens or fixed,
+        batch_tokens=fixed_batch_tokens or batch_tokens or fixed,
         fixed=bool(fixed),
         files={name: facts["sha256"] for name, facts in read_description(description)["files"].items()},
         _model=LoadedModel(),
@@ -146,7 +156,11 @@ def _load(opened: OpenedModel) -> None:
 
     opened.loaded.load(opened.request)
     cell = opened.cell(sites=[])
-    cell.check_passes(opened.loaded)
+    if opened.weights == NATIVE and opened.loaded.real_format == "int8" and not opened.fixed:
+        raise UserError(
+            f"{opened.name}: the checkpoint is stored as int8, whose vectors depend on the tokens of a pass; give "
+            f"open_model fixed_batch_tokens={FIXED_BATCH_TOKENS['int8']}, or what the run had."
+        )
     cell.tested(opened.loaded, fixed_prompts(opened.loaded), [])
     opened.n_layers, opened.d_model = shape(opened.loaded.body, opened.name)
 
@@ -169,11 +183,17 @@ def _describe(
 
 
 def _copy_description(made: Path, destination: Path) -> None:
-    """Copy a run's description. Paths in it start where Snakemake worked, above ``results/models/<name>``."""
+    """Copy a run's description.
+
+    Paths in it start where Snakemake worked, above ``results/models/<name>``; if ``results`` was renamed or moved, the
+    weights are still beside the description.
+    """
     description = read_description(made)
     where = description["where"]
     if "folder" in where:
-        where["folder"] = str(Path(*made.absolute().parts[:-4]) / where["folder"])
+        folder = Path(*made.absolute().parts[:-4]) / where["folder"]
+        beside = made.absolute().parent / folder.name
+        where["folder"] = str(beside if not folder.is_dir() and beside.is_dir() else folder)
     with complete_file(destination) as part:
         part.write_text(json.dumps(description), encoding="utf-8")
 

@@ -1,11 +1,13 @@
 """The model card of an exported folder: Markdown for the Hugging Face hub, from what ``card.json`` says."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conceptdepth.ground.names import CONCEPT, EMBEDDING, PROBED
-from conceptdepth.interface.folders import PROBES
+from conceptdepth.interface.folders import PROBES, classes_of
 from conceptdepth.interface.steering import DEVIATIONS
+from conceptdepth.models.checkpoint import NATIVE
 from conceptdepth.pages.names import escaped
 
 Card = Mapping[str, Any]
@@ -57,7 +59,7 @@ def _body(card: Card) -> Iterator[str]:
     yield (
         f"One linear probe for each of the {model['n_layers']} layers of {escaped(model['label'])} "
         f"({escaped(names['quantization'])} weights), and for each split, by the workflow Concept Depth. Class 0 is "
-        f"**{zero}**, class 1 **{one}**: a decision above 0 says {one}.\n"
+        f"**{zero}**, class 1 **{one}**: a decision above 0 of a probe of the concept says {one}.\n"
     )
     yield from _what(card)
     yield "\n## How good they are\n"
@@ -112,12 +114,27 @@ def _accuracies(card: Card) -> Iterator[str]:
 
 
 def _use(card: Card) -> Iterator[str]:
-    first = next((each for each in card["curves"] if each["site"] != EMBEDDING), card["curves"][0])
+    first, model = (
+        next((each for each in card["curves"] if each["site"] != EMBEDDING), card["curves"][0]),
+        card["model"],
+    )
+    fixed = {"fixed_batch_tokens": model["fixed_batch_tokens"]} if model["weights"] == NATIVE else {}
+    usual = {"tokenizer": "class", "trust_remote_code": False, "fixed_batch_tokens": None}
+    options = {
+        "weights": model["weights"],
+        **{name: model[name] for name in ("tokenizer", "trust_remote_code")},
+        **fixed,
+    }
+    given = "".join(
+        f", {name}={json.dumps(value) if isinstance(value, str) else value}"
+        for name, value in options.items()
+        if value != usual.get(name)
+    )
     yield f"""```python
 from conceptdepth import load_probe, open_model
 
 probe = load_probe("the folder of this file")      # layer {first["peak_layer"]} of {first["site"]}, mean of all splits
-model = open_model("results/models/{card["cell"]["model"]}", weights="{card["model"]["weights"]}")
+model = open_model("results/models/{card["cell"]["model"]}"{given})
 probe.score(["A text.", "Another one."], model)    # above 0: class 1
 ```
 """
@@ -139,8 +156,9 @@ def _steering(card: Card) -> Iterator[str]:
     one = escaped(card["dataset"]["classes"][1])
     yield (
         f"Unit vectors towards **{one}**, the mean over splits at length 1 again, as `layer.<i>`; card.json has the "
-        "standard deviation of the run's vectors along each (`deviations`) and how far the classes' means are apart "
-        "(`gaps`). That a probe reads a direction does not show that the model uses it.\n"
+        "standard deviation (`deviations`) of held-out vectors of the run along the direction of their own split, and "
+        "how far the classes' means are apart there (`gaps`), both as means over splits. That "
+        "a probe reads a direction does not show that the model uses it.\n"
     )
     for found in card["steering"]:
         yield f"- `{found['file']}`: to add to {escaped(found['where'])}"
@@ -158,8 +176,16 @@ def _limits(card: Card) -> Iterator[str]:
     yield "- A probe shows what can be read from a vector, not what the model does with it."
     yield "- It was trained on texts of one kind in one wording; elsewhere its accuracy is not the one above."
     yield "- The best layer was chosen on the statements it is reported on; the last column above was not."
-    yield ("- The mean of the splits' probes has no held-out statements of the run: each was trained on in some split.")
+    if len(card["training"]["seeds"]) > 1:
+        yield (
+            "- The mean of the splits' probes has hardly any held-out statements of the run: most were trained on in "
+            "some split. The accuracies above are means of those of each split's own probe."
+        )
     yield f"- Controls in this folder: {', '.join(map(escaped, controls)) or 'none'}."
+    for drawn in controls:
+        if classes_of(card, drawn) != classes_of(card, CONCEPT):
+            yield f"- Labels of {escaped(drawn)} are drawn: neither its class 0 nor its class 1 has a name."
+    yield "- Probes of `mlp`, of random weights and of the rerun are never exported."
 
 
 def _origin(card: Card) -> Iterator[str]:

@@ -26,7 +26,7 @@ IN_STREAM = {
 """Sites of which a direction can be added to vectors, and where that is."""
 
 DEVIATIONS = 2.0
-"""Length of the step in the file for lm-evaluation-harness, in standard deviations of the vectors along it."""
+"""Length of the step in the file for lm-evaluation-harness, in `Steering.deviations`."""
 
 
 @dataclass(frozen=True)
@@ -36,34 +36,42 @@ class Steering:
     directions: NDArray[np.float64]
     """The mean over splits of the unit weights of the probe, at length 1 again, shape (n_layers, d_model)."""
     deviations: NDArray[np.float64]
-    """Standard deviation of the run's vectors along it, shape (n_layers,)."""
+    """Standard deviation of held-out vectors along the direction of their own split, mean over splits, (n_layers,)."""
     gaps: NDArray[np.float64]
-    """Mean of class 1 less mean of class 0 along it, shape (n_layers,)."""
+    """Mean of class 1 less mean of class 0 of the same, mean over splits, shape (n_layers,). No vector counts along a
+    direction that was trained on it: along such a one, classes are apart where there is nothing to tell."""
 
 
-def steering(coefficients: Sequence[NDArray[np.float64]], vectors: Any, labels: NDArray[np.int8]) -> Steering:
-    """Return directions and their scale; arrays of coefficients are (n_layers, d_model + 1), one for each split.
+@dataclass(frozen=True)
+class TrainedSplit:
+    """The probes of one split, one for each layer."""
 
-    ``vectors`` (n_layers, n_statements, d_model) is read layer by layer.
-    """
-    mean = np.mean([_unit(each[:, :-1]) for each in coefficients], axis=0)
-    directions = _unit(mean)
-    along = np.array([np.asarray(vectors[layer], np.float64) @ own for layer, own in enumerate(directions)])
-    gaps = along[:, labels == 1].mean(axis=1) - along[:, labels == 0].mean(axis=1)
-    return Steering(directions, along.std(axis=1), gaps)
+    coefficients: NDArray[np.float64]
+    """Shape (n_layers, d_model + 1), the intercept last."""
+    test: NDArray[np.int64]
+    """Statements that were held out, shape (n_test,)."""
+
+
+def steering(splits: Sequence[TrainedSplit], vectors: Any, labels: NDArray[np.int8]) -> Steering:
+    """Return directions and their scale. ``vectors`` (n_layers, n_statements, d_model) is read layer by layer."""
+    units = [_unit(split.coefficients[:, :-1]) for split in splits]
+    scales = np.empty((len(units[0]), len(splits), 2))
+    for layer, scale in enumerate(scales):
+        values = np.asarray(vectors[layer], np.float64)
+        for number, (unit, split) in enumerate(zip(units, splits)):
+            along, classes = values[split.test] @ unit[layer], labels[split.test]
+            scale[number] = along.std(), along[classes == 1].mean() - along[classes == 0].mean()
+    deviations, gaps = scales.mean(axis=1).T
+    return Steering(_unit(np.mean(units, axis=0)), deviations, gaps)
 
 
 def read_steering(
-    activations: Path, places: Mapping[tuple[str, str], Mapping[str, Sequence[NDArray[np.float64]]]]
+    activations: Path, places: Mapping[tuple[str, str, str], Sequence[TrainedSplit]]
 ) -> dict[tuple[str, str, str], Steering]:
-    """Return what to steer along by site, position and probe, given coefficients by place and probe."""
+    """Return what to steer along by site, position and probe, given the splits of each."""
     with open_activations(activations) as file:
         vectors, labels = vectors_of(file), read_labels(file).labels
-        return {
-            (*place, probe): steering(coefficients, vectors[place], labels)
-            for place, probes in places.items()
-            for probe, coefficients in probes.items()
-        }
+        return {place: steering(splits, vectors[place[:2]], labels) for place, splits in places.items()}
 
 
 def hook_points(folder: Path, name: str, *, trust_remote_code: bool) -> list[str]:
