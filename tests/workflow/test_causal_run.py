@@ -144,10 +144,15 @@ def test_directions_in_the_stream_are_exported_for_steering(changed, tmp_path):
     directions = load_file(folder / found["file"])
     with h5py.File(changed.folder / "results/activations/tiny/fp32/claims.clean.h5") as file:
         vectors = file["activations/residual/last"][:].astype(float)
+    with h5py.File(changed.folder / "results/probes/tiny/fp32/claims.clean.h5") as file:
+        splits = file[f"residual/last/{found['probe']}/concept"].values()
+        splits = [(split["test"][:], split["coefficients"][:, :-1]) for split in splits]
     for layer in range(3):
-        along = vectors[layer] @ directions[f"layer.{layer}"]
-        assert np.linalg.norm(directions[f"layer.{layer}"]) == pytest.approx(1)
-        assert found["deviations"][layer] == pytest.approx(along.std(), rel=1e-4)
+        units = [weights[layer] / np.linalg.norm(weights[layer]) for _, weights in splits]
+        held_out = [np.std(vectors[layer][test] @ unit) for (test, _), unit in zip(splits, units)]
+        assert found["deviations"][layer] == pytest.approx(np.mean(held_out))
+        mean = np.mean(units, axis=0)
+        np.testing.assert_allclose(directions[f"layer.{layer}"], mean / np.linalg.norm(mean), atol=1e-6)
     ((hook, step),) = torch.load(folder / found["lm_eval"], weights_only=True).items()
     assert hook == found["hook"] == f"layers.{found['peak_layer']}"
     np.testing.assert_array_equal(step["steering_vector"], directions[f"layer.{found['peak_layer']}"])
