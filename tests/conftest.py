@@ -27,8 +27,9 @@ FIRST = [
 ]
 """Those that take longest, and the first that needs the finished project, so that others run while it is made."""
 
-ONE_BY_ONE = ["tests/workflow/test_reruns.py", "tests/workflow/test_audit.py", "tests/workflow/test_commands.py"]
-"""Tests that share nothing but the finished project: last, for whichever worker is free. Others go file by file."""
+ONE_BY_ONE = ["tests/workflow/test_audit.py", "tests/workflow/test_commands.py", "tests/workflow/test_reruns.py"]
+"""Tests that share nothing but the finished project: last, for whichever worker is free, and the many short ones of them at
+the very end, so that no worker waits for a long one. Others go file by file."""
 
 
 def file_of(nodeid: str) -> str:

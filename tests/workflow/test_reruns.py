@@ -687,6 +687,24 @@ def plan(project: Project, row: Row) -> set[str] | str:
     return set(re.findall(r"results/provenance/(\S+)\.json", " ".join(outputs)))
 
 
+# A run that takes minutes stands before the many that take seconds, so that no worker ends with it.
+@pytest.mark.parametrize(
+    ("grid", "more"),
+    [({"models": ["tiny"], "perturbations": ["clean"]}, AUDITS), pytest.param(GRID, (), marks=pytest.mark.long)],
+    ids=["a part", "all"],
+)
+def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, grid, more):
+    project = finished.copy(tmp_path / "project")
+    changes = [with_run(**grid), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
+    planned = plan(project, Row(all_of(*changes), set()))
+    assert project.snakemake("--quiet", "all").returncode == 0
+    assert planned == reruns(*FROM_EXTRACTION, *more, *SETTINGS, among=among(**grid))
+    earlier = set() if grid == GRID else {f"results/figures/perturbations.{kind}" for kind in ("svg", "png")}
+    readme = (project.folder / "results/README.md").read_text()
+    assert set(re.findall(r"^- (results/\S+)$", readme.partition(f"## {EARLIER}")[2], re.MULTILINE)) == earlier
+    assert plan(project, Row(nothing, set())) == set()
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_exactly(finished, tmp_path, name):
     assert plan(finished.copy(tmp_path / "project"), ROWS[name]) == ROWS[name].expected
@@ -758,23 +776,6 @@ def test_a_rule_that_uses_another_one_has_its_script_and_tracks_its_code():
         assert script_of(base) == script_of(name)
         assert "code=" not in body
         assert "software=" not in body
-
-
-@pytest.mark.parametrize(
-    ("grid", "more"),
-    [({"models": ["tiny"], "perturbations": ["clean"]}, AUDITS), pytest.param(GRID, (), marks=pytest.mark.long)],
-    ids=["a part", "all"],
-)
-def test_a_run_after_two_changes_makes_everything_once_and_then_nothing(finished, tmp_path, grid, more):
-    project = finished.copy(tmp_path / "project")
-    changes = [with_run(**grid), setting("activations", "sites", ["residual"]), setting("probes", "C", 0.5)]
-    planned = plan(project, Row(all_of(*changes), set()))
-    assert project.snakemake("--quiet", "all").returncode == 0
-    assert planned == reruns(*FROM_EXTRACTION, *more, *SETTINGS, among=among(**grid))
-    earlier = set() if grid == GRID else {f"results/figures/perturbations.{kind}" for kind in ("svg", "png")}
-    readme = (project.folder / "results/README.md").read_text()
-    assert set(re.findall(r"^- (results/\S+)$", readme.partition(f"## {EARLIER}")[2], re.MULTILINE)) == earlier
-    assert plan(project, Row(nothing, set())) == set()
 
 
 def test_a_job_that_failed_is_planned_again(finished, tmp_path):

@@ -53,7 +53,7 @@ NAMES = [name for names in (*CLASSES.values(), WRAPPERS) for name in names]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("common", [0, 17])
+@pytest.mark.parametrize("common", [pytest.param(0, marks=pytest.mark.long), 17])
 def test_each_position_is_what_each_prompt_gives_alone(name, common):
     """With windows of six tokens, where the type has windows; in passes that end anywhere."""
     body, tokens = decoder_of(model_of(name), name), prompts(common)

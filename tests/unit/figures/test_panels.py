@@ -20,7 +20,10 @@ def closed():
     plt.close("all")
 
 
-@pytest.mark.parametrize("count", COUNTS)
+# The narrowest figure and the one with the most panels; those between are left to make test-long.
+@pytest.mark.parametrize(
+    "count", [1, *(pytest.param(count, marks=pytest.mark.long) for count in COUNTS[1:-1]), COUNTS[-1]]
+)
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_lies_outside_the_figure(name, count):
     """With one model, and with two at two sites by two probes where there is one dataset, the narrowest figure."""

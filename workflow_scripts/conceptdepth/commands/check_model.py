@@ -1,7 +1,6 @@
 """Load a model and say whether it is read right: what is read where, and how far that is from the plain model."""
 
 import logging
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 from conceptdepth.configuration.origins import layers
 from conceptdepth.ground.errors import UsageError, one_of
-
-DEVICES = ("auto", "cpu", "cuda")
+from conceptdepth.interface.opened import DEVICES, HUB_ID
 
 WIDTH = 12
 """Columns of the names of lines."""
@@ -89,7 +87,7 @@ def _source(model: str, registry: Mapping[str, Any]) -> dict[str, str]:
     """Return the source of a model that is not in the registry."""
     if Path(model).exists():
         return {"path": model}
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+    if HUB_ID.fullmatch(model):
         return {"hf": model}
     raise UsageError(
         f"{model!r} is neither in the registry, which has {one_of(registry)}, nor a folder, nor a repository of the "

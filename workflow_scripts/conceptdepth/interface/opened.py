@@ -31,6 +31,7 @@ FORMATS = (*QUANTIZATIONS, RANDOM)
 DEVICES = ("auto", "cpu", "cuda")
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+"""A repository of the hub, owner/name."""
 
 
 @dataclass(eq=False)
